@@ -1,0 +1,186 @@
+//! Exact decimals: from text to table without a float.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A decimal number with up to 38 digits, 18 of them after the point: ClickHouse's `Decimal(38, 18)`.
+///
+/// Text is converted exactly or refused; nothing is ever rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Decimal(i128);
+
+/// Why a text is not a decimal that can be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// The text holds something else than digits, a sign, a point and an exponent.
+    #[error("not a decimal number")]
+    Syntax,
+    /// More than 18 digits after the point (ClickHouse would cut the 19th silently).
+    #[error("more than 18 decimals")]
+    TooPrecise,
+    /// More than 20 digits before the point, or an exponent outside ±18.
+    #[error("out of range for Decimal(38, 18)")]
+    OutOfRange,
+}
+
+/// Digits after the point.
+const SCALE: u32 = 18;
+/// Largest absolute value of a `Decimal(38, …)` in units of 10⁻¹⁸.
+const LIMIT: i128 = 10_i128.pow(38) - 1;
+
+impl Decimal {
+    /// Zero.
+    pub const ZERO: Self = Self(0);
+
+    /// Returns the decimal of this many units of 10⁻¹⁸, or `None` where it has more than 38 digits.
+    pub fn from_scaled(units: i128) -> Option<Self> {
+        (-LIMIT..=LIMIT).contains(&units).then_some(Self(units))
+    }
+
+    /// Returns the value in units of 10⁻¹⁸: what a `Decimal(38, 18)` column holds.
+    pub fn scaled(self) -> i128 {
+        self.0
+    }
+
+    /// Returns whether the value is above zero.
+    pub fn is_positive(self) -> bool {
+        self.0 > 0
+    }
+}
+
+impl FromStr for Decimal {
+    type Err = DecimalError;
+
+    fn from_str(text: &str) -> Result<Self, DecimalError> {
+        let bytes = text.as_bytes();
+        let (negative, bytes) = match bytes.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            _ => (false, bytes),
+        };
+        let (mantissa, exponent) = match bytes.iter().position(|b| matches!(b, b'e' | b'E')) {
+            Some(at) => (&bytes[..at], parse_exponent(&bytes[at + 1..])?),
+            None => (bytes, 0),
+        };
+        let mut units: i128 = 0;
+        let mut decimals: i32 = 0;
+        let mut digits = 0;
+        let mut point = false;
+        for &byte in mantissa {
+            match byte {
+                b'0'..=b'9' => {
+                    digits += 1;
+                    units = units
+                        .checked_mul(10)
+                        .and_then(|u| u.checked_add(i128::from(byte - b'0')))
+                        .ok_or(DecimalError::OutOfRange)?;
+                    decimals += i32::from(point);
+                }
+                b'.' if !point && digits > 0 => point = true,
+                _ => return Err(DecimalError::Syntax),
+            }
+        }
+        if digits == 0 || mantissa.last() == Some(&b'.') {
+            return Err(DecimalError::Syntax);
+        }
+        let shift = SCALE as i32 - decimals + exponent;
+        let scaled = if units == 0 {
+            0
+        } else if shift >= 0 {
+            10_i128
+                .checked_pow(shift as u32)
+                .and_then(|p| units.checked_mul(p))
+                .ok_or(DecimalError::OutOfRange)?
+        } else {
+            drop_zeros(units, shift.unsigned_abs())?
+        };
+        Self::from_scaled(if negative { -scaled } else { scaled }).ok_or(DecimalError::OutOfRange)
+    }
+}
+
+/// Divides by 10^`places`, refusing to lose a digit: `1.0000000000000000000` is exact, `…01` is not.
+fn drop_zeros(units: i128, places: u32) -> Result<i128, DecimalError> {
+    let power = 10_i128.checked_pow(places).ok_or(DecimalError::TooPrecise)?;
+    if units % power == 0 {
+        Ok(units / power)
+    } else {
+        Err(DecimalError::TooPrecise)
+    }
+}
+
+fn parse_exponent(bytes: &[u8]) -> Result<i32, DecimalError> {
+    let (negative, digits) = match bytes.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        _ => (false, bytes),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(DecimalError::Syntax);
+    }
+    let value = digits.iter().try_fold(0_i32, |n, d| {
+        let n = n * 10 + i32::from(d - b'0');
+        (n <= 18).then_some(n).ok_or(DecimalError::OutOfRange)
+    })?;
+    Ok(if negative { -value } else { value })
+}
+
+impl fmt::Display for Decimal {
+    /// Writes the shortest plain text of the value: no exponent, no trailing zeros. Equal values give equal text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let power = 10_u128.pow(SCALE);
+        let magnitude = self.0.unsigned_abs();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, fraction) = (magnitude / power, magnitude % power);
+        if fraction == 0 {
+            return write!(f, "{sign}{whole}");
+        }
+        let digits = format!("{fraction:018}");
+        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn text_is_exact_or_refused() {
+        let cases: [(&str, Result<&str, DecimalError>); 18] = [
+            ("61837.63000000", Ok("61837.63")),
+            ("0.00000001", Ok("0.00000001")),
+            ("-0", Ok("0")),
+            ("1E-7", Ok("0.0000001")),
+            ("1.5e3", Ok("1500")),
+            ("1.0000000000000000000", Ok("1")),
+            ("1.0000000000000000001", Err(DecimalError::TooPrecise)),
+            ("99999999999999999999", Ok("99999999999999999999")),
+            ("100000000000000000000", Err(DecimalError::OutOfRange)),
+            ("1e19", Err(DecimalError::OutOfRange)),
+            ("1e400", Err(DecimalError::OutOfRange)),
+            ("NaN", Err(DecimalError::Syntax)),
+            ("", Err(DecimalError::Syntax)),
+            (".5", Err(DecimalError::Syntax)),
+            ("5.", Err(DecimalError::Syntax)),
+            ("1.2.3", Err(DecimalError::Syntax)),
+            ("1e", Err(DecimalError::Syntax)),
+            ("+1", Err(DecimalError::Syntax)),
+        ];
+        for (text, expected) in cases {
+            let got = text.parse::<Decimal>().map(|d| d.to_string());
+            assert_eq!(got.as_deref().map_err(|e| *e), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_value_are_one(units in -LIMIT..=LIMIT) {
+            let decimal = Decimal::from_scaled(units).expect("in range");
+            prop_assert_eq!(decimal.to_string().parse::<Decimal>(), Ok(decimal));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,48}") {
+            let _ = text.parse::<Decimal>();
+        }
+    }
+}

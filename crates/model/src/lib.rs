@@ -1,0 +1,22 @@
+//! Market data as plain values: no I/O, no async, no clock.
+//!
+//! What the words of the field mean in mprism, and what a message, a subject and an identity look like. Parsing a venue's
+//! frames, moving messages and storing rows are left to others.
+
+mod decimal;
+mod event;
+mod gap;
+mod identity;
+mod market;
+mod subject;
+mod time;
+mod trade;
+
+pub use decimal::{Decimal, DecimalError};
+pub use event::{Event, MessageError};
+pub use gap::{Gap, GapCause, GapState};
+pub use identity::{Epoch, MessageId, ProducerId, ProducerIdError, SEQUENCE_HEADER};
+pub use market::{DataType, Exchange, InstrumentId, MarketType, Side, Source, Symbol, TsSource, UnknownName};
+pub use subject::{Subject, SubjectError};
+pub use time::{UnixMillis, UnixNanos};
+pub use trade::{DecimalText, Trade, content_hash as trade_content_hash};

@@ -1,0 +1,262 @@
+//! The words of the market: exchanges, market types, data types, symbols.
+//!
+//! Names on the wire and in tables are a contract; the text forms here are the only place that spells them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is not one of the known names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {what} `{name}`")]
+pub struct UnknownName {
+    /// What was looked for, for example `exchange`.
+    pub what: &'static str,
+    /// The text that was found.
+    pub name: String,
+}
+
+/// Spells an enum's names once, for text, serde and listing.
+macro_rules! names {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident ($what:literal) { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        $vis enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            /// Every value, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Returns the name on the wire and in tables.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, $crate::UnknownName> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::UnknownName { what: $what, name: text.to_owned() }),
+                }
+            }
+        }
+    };
+}
+pub(crate) use names;
+
+names! {
+    /// A venue and one of its market segments, as named in subjects, messages and tables.
+    pub enum Exchange ("exchange") {
+        /// Binance spot.
+        BinanceSpot = "binance_spot",
+    }
+}
+
+names! {
+    /// The kind of market a symbol trades on.
+    pub enum MarketType ("market type") {
+        /// Spot.
+        Spot = "spot",
+    }
+}
+
+names! {
+    /// What a message is about: the first token of its subject.
+    pub enum DataType ("data type") {
+        /// One fill.
+        Trade = "trade",
+        /// A hole in a sequence of events that is known to exist.
+        Gap = "gap",
+    }
+}
+
+impl DataType {
+    /// Returns the name of the table that holds this type.
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::Trade => "trades",
+            Self::Gap => "gaps",
+        }
+    }
+}
+
+names! {
+    /// The taker's side.
+    pub enum Side ("side") {
+        /// The taker bought.
+        Buy = "buy",
+        /// The taker sold.
+        Sell = "sell",
+    }
+}
+
+names! {
+    /// Where an event came from.
+    pub enum Source ("source") {
+        /// The venue's websocket.
+        Ws = "ws",
+        /// The venue's REST interface, polled.
+        Rest = "rest",
+        /// The venue's REST interface, to close a gap.
+        Backfill = "backfill",
+        /// Recorded frames.
+        Replay = "replay",
+    }
+}
+
+names! {
+    /// Which clock `ts_ms` was read from.
+    pub enum TsSource ("ts_source") {
+        /// The venue's event time.
+        Event = "event",
+        /// The venue's trade time, where it gives no event time.
+        Trade = "trade",
+        /// Our receive time, where the venue gives no time at all.
+        Recv = "recv",
+    }
+}
+
+/// A symbol in mprism's form, for example `BTC-USDT`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Symbol(Arc<str>);
+
+/// A symbol in the venue's own form, for example `BTCUSDT`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct InstrumentId(Arc<str>);
+
+/// Longest symbol or instrument id, in bytes.
+const SYMBOL_BYTES_MAX: usize = 64;
+
+/// Quote currencies that end a venue's joined symbol, in the order they are tried.
+///
+/// Source: MarketPrism's normalisation, whose symbols existing queries use.
+const QUOTES: [&str; 12] = [
+    "USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "USD", "EUR", "GBP", "JPY", "DAI", "TUSD",
+];
+
+impl Symbol {
+    /// Accepts a symbol that is already in mprism's form.
+    ///
+    /// # Errors
+    /// Where the text is empty, longer than 64 bytes, or could not be one token of a subject.
+    pub fn new(text: &str) -> Result<Self, UnknownName> {
+        checked(text, "symbol").map(|()| Self(text.into()))
+    }
+
+    /// Normalises a Binance instrument id: `BTCUSDT` becomes `BTC-USDT`; without a known quote it stays as it is.
+    ///
+    /// # Errors
+    /// As [`Symbol::new`].
+    pub fn from_binance(id: &InstrumentId) -> Result<Self, UnknownName> {
+        let upper = id.as_str().to_uppercase();
+        for quote in QUOTES {
+            if let Some(base) = upper.strip_suffix(quote)
+                && !base.is_empty()
+                && !base.contains('-')
+            {
+                return Self::new(&format!("{base}-{quote}"));
+            }
+        }
+        Self::new(&upper)
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl InstrumentId {
+    /// Accepts a venue's own name for an instrument.
+    ///
+    /// # Errors
+    /// As [`Symbol::new`].
+    pub fn new(text: &str) -> Result<Self, UnknownName> {
+        checked(text, "instrument id").map(|()| Self(text.into()))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Refuses what could not be one token of a subject: dots, wildcards, blanks, control characters.
+fn checked(text: &str, what: &'static str) -> Result<(), UnknownName> {
+    let fits = !text.is_empty()
+        && text.len() <= SYMBOL_BYTES_MAX
+        && !text
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>'));
+    if fits {
+        return Ok(());
+    }
+    let name = text.chars().take(SYMBOL_BYTES_MAX).collect();
+    Err(UnknownName { what, name })
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for InstrumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Symbol {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstrumentId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binance_symbols_become_base_and_quote() {
+        let cases = [
+            ("BTCUSDT", "BTC-USDT"),
+            ("ethbtc", "ETH-BTC"),
+            ("RUNEEUR", "RUNE-EUR"),
+            ("USDT", "USDT"),
+            ("ABCXYZ", "ABCXYZ"),
+            ("币安人生USDT", "币安人生-USDT"),
+        ];
+        for (id, symbol) in cases {
+            let id = InstrumentId::new(id).expect("valid");
+            assert_eq!(Symbol::from_binance(&id).expect("valid").as_str(), symbol);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_subject_token_is_refused() {
+        for text in ["", "A.B", "A*", ">", "A B", "A\n", &"A".repeat(65)] {
+            assert!(Symbol::new(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Trades: one fill each.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{
+    DataType, Decimal, DecimalError, Exchange, InstrumentId, MarketType, MessageId, Side, Source, Subject, Symbol,
+    TsSource, UnixMillis, UnixNanos,
+};
+
+/// A decimal together with the text the venue sent: the text goes on the bus, the value into the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecimalText {
+    text: Box<str>,
+    value: Decimal,
+}
+
+impl DecimalText {
+    /// Reads a venue's text.
+    ///
+    /// # Errors
+    /// Where the text is not a decimal, or one that could not be stored exactly.
+    pub fn new(text: &str) -> Result<Self, DecimalError> {
+        Ok(Self {
+            value: text.parse()?,
+            text: text.into(),
+        })
+    }
+
+    /// Returns the venue's text, unchanged.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the exact value.
+    pub fn value(&self) -> Decimal {
+        self.value
+    }
+}
+
+impl fmt::Display for DecimalText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for DecimalText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for DecimalText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One fill, normalised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// The venue.
+    pub exchange: Exchange,
+    /// The kind of market.
+    pub market_type: MarketType,
+    /// The symbol, in mprism's form.
+    pub symbol: Symbol,
+    /// The venue's own name for the instrument.
+    pub instrument_id: InstrumentId,
+    /// The venue's trade id, unique within the symbol.
+    pub trade_id: Box<str>,
+    /// Price in quote currency.
+    pub price: DecimalText,
+    /// Quantity in base currency.
+    pub quantity: DecimalText,
+    /// The taker's side.
+    pub side: Side,
+    /// Whether the buyer was the maker, as the venue says it (`is_maker` of the original's table).
+    pub is_maker: bool,
+    /// The venue's trade time.
+    pub trade_ts: UnixMillis,
+    /// The venue's event time, or what [`Trade::ts_source`] says instead.
+    pub ts: UnixMillis,
+    /// Which clock `ts` was read from.
+    pub ts_source: TsSource,
+    /// When the frame left the socket; `None` where a recording does not say it.
+    pub ts_recv: Option<UnixNanos>,
+    /// How the trade reached us.
+    pub source: Source,
+}
+
+impl Trade {
+    /// Returns where the trade is published.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            data_type: DataType::Trade,
+            exchange: self.exchange,
+            market_type: self.market_type,
+            symbol: self.symbol.clone(),
+        }
+    }
+
+    /// Returns a hash of what every source of a trade says: id, price, quantity, side and trade time. No local clock, no
+    /// event time (REST has none), decimals by value and not by text.
+    pub fn content_hash(&self) -> u64 {
+        content_hash(
+            &self.trade_id,
+            self.price.value,
+            self.quantity.value,
+            self.side,
+            self.trade_ts,
+        )
+    }
+
+    /// Returns the `Nats-Msg-Id`.
+    pub fn message_id(&self) -> MessageId {
+        let (exchange, symbol, id) = (self.exchange, &self.symbol, &self.trade_id);
+        MessageId(format!("trade:{exchange}:{symbol}:{id}#{:016x}", self.content_hash()))
+    }
+}
+
+/// The hash behind [`Trade::content_hash`], for a row read back from its table.
+pub fn content_hash(trade_id: &str, price: Decimal, quantity: Decimal, side: Side, trade_ts: UnixMillis) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(trade_id.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&price.scaled().to_le_bytes());
+    hasher.update(&quantity.scaled().to_le_bytes());
+    hasher.update(side.as_str().as_bytes());
+    hasher.update(&trade_ts.0.to_le_bytes());
+    hasher.digest()
+}
+
+/// A trade as it stands on the bus: MarketPrism's fields and types, and ours beside them.
+#[derive(Serialize, Deserialize)]
+struct Message<'a> {
+    data_type: DataType,
+    exchange: Exchange,
+    market_type: MarketType,
+    symbol: Symbol,
+    normalized_symbol: Symbol,
+    instrument_id: InstrumentId,
+    price: DecimalText,
+    quantity: DecimalText,
+    side: Side,
+    is_maker: bool,
+    #[serde(borrow)]
+    trade_id: std::borrow::Cow<'a, str>,
+    trade_ts_ms: UnixMillis,
+    ts_ms: UnixMillis,
+    ts_source: TsSource,
+    collected_ts_ms: Option<UnixMillis>,
+    ts_recv_ns: Option<UnixNanos>,
+    source: Source,
+    data_source: std::borrow::Cow<'a, str>,
+    publisher: std::borrow::Cow<'a, str>,
+}
+
+impl Serialize for Trade {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Message {
+            data_type: DataType::Trade,
+            exchange: self.exchange,
+            market_type: self.market_type,
+            symbol: self.symbol.clone(),
+            normalized_symbol: self.symbol.clone(),
+            instrument_id: self.instrument_id.clone(),
+            price: self.price.clone(),
+            quantity: self.quantity.clone(),
+            side: self.side,
+            is_maker: self.is_maker,
+            trade_id: (&*self.trade_id).into(),
+            trade_ts_ms: self.trade_ts,
+            ts_ms: self.ts,
+            ts_source: self.ts_source,
+            collected_ts_ms: self.ts_recv.map(UnixNanos::to_millis),
+            ts_recv_ns: self.ts_recv,
+            source: self.source,
+            data_source: "marketprism".into(),
+            publisher: "unified-collector".into(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// What is needed of a trade on the bus; MarketPrism's own messages carry less than ours.
+#[derive(Deserialize)]
+struct Incoming<'a> {
+    data_type: DataType,
+    exchange: Exchange,
+    market_type: MarketType,
+    symbol: Symbol,
+    instrument_id: Option<InstrumentId>,
+    price: DecimalText,
+    quantity: DecimalText,
+    side: Side,
+    #[serde(default)]
+    is_maker: bool,
+    #[serde(borrow)]
+    trade_id: std::borrow::Cow<'a, str>,
+    trade_ts_ms: UnixMillis,
+    ts_ms: UnixMillis,
+    ts_source: Option<TsSource>,
+    collected_ts_ms: Option<UnixMillis>,
+    ts_recv_ns: Option<UnixNanos>,
+    source: Option<Source>,
+}
+
+impl<'de> Deserialize<'de> for Trade {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let message = Incoming::deserialize(deserializer)?;
+        if message.data_type != DataType::Trade {
+            return Err(D::Error::custom(format_args!(
+                "data_type is `{}`, not `trade`",
+                message.data_type
+            )));
+        }
+        if !message.price.value.is_positive() || !message.quantity.value.is_positive() {
+            return Err(D::Error::custom("price and quantity must be above zero"));
+        }
+        if message.trade_id.is_empty() || message.trade_id.len() > 64 {
+            return Err(D::Error::custom("trade_id must have 1 to 64 bytes"));
+        }
+        let instrument_id = match message.instrument_id {
+            Some(id) => id,
+            None => InstrumentId::new(message.symbol.as_str()).map_err(D::Error::custom)?,
+        };
+        Ok(Self {
+            exchange: message.exchange,
+            market_type: message.market_type,
+            symbol: message.symbol,
+            instrument_id,
+            trade_id: message.trade_id.as_ref().into(),
+            price: message.price,
+            quantity: message.quantity,
+            side: message.side,
+            is_maker: message.is_maker,
+            trade_ts: message.trade_ts_ms,
+            ts: message.ts_ms,
+            ts_source: message.ts_source.unwrap_or(TsSource::Event),
+            ts_recv: message.ts_recv_ns.or(message.collected_ts_ms.map(UnixNanos::from)),
+            source: message.source.unwrap_or(Source::Ws),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trade() -> Trade {
+        Trade {
+            exchange: Exchange::BinanceSpot,
+            market_type: MarketType::Spot,
+            symbol: Symbol::new("BTC-USDT").expect("valid"),
+            instrument_id: InstrumentId::new("BTCUSDT").expect("valid"),
+            trade_id: "3735683259".into(),
+            price: DecimalText::new("61837.63000000").expect("valid"),
+            quantity: DecimalText::new("0.02000000").expect("valid"),
+            side: Side::Sell,
+            is_maker: true,
+            trade_ts: UnixMillis(1_723_161_255_342),
+            ts: UnixMillis(1_723_161_255_343),
+            ts_source: TsSource::Event,
+            ts_recv: Some(UnixNanos(1_723_161_254_087_896_568)),
+            source: Source::Ws,
+        }
+    }
+
+    #[test]
+    fn the_message_carries_the_venues_text_and_reads_back_as_itself() {
+        let text = serde_json::to_string(&trade()).expect("serialises");
+        assert!(
+            text.contains(r#""price":"61837.63000000","quantity":"0.02000000","side":"sell""#),
+            "{text}"
+        );
+        assert!(text.contains(r#""collected_ts_ms":1723161254087,"#), "{text}");
+        assert_eq!(serde_json::from_str::<Trade>(&text).expect("parses"), trade());
+    }
+
+    #[test]
+    fn a_message_of_the_original_is_understood() {
+        let text = r#"{"data_type":"trade","exchange":"binance_spot","market_type":"spot","symbol":"BTC-USDT",
+            "normalized_symbol":"BTC-USDT","price":"61234.50","quantity":"0.012","side":"buy","trade_id":"4123456789",
+            "trade_ts_ms":1760054400077,"ts_ms":1760054400123,"collected_ts_ms":1760054400120,
+            "data_source":"marketprism","publisher":"unified-collector"}"#;
+        let trade: Trade = serde_json::from_str(text).expect("parses");
+        assert_eq!(trade.ts_recv, Some(UnixNanos(1_760_054_400_120_000_000)));
+        assert_eq!(trade.instrument_id.as_str(), "BTC-USDT");
+    }
+
+    #[test]
+    fn the_message_id_is_about_the_content_and_not_its_spelling() {
+        let other = Trade {
+            price: DecimalText::new("61837.63").expect("valid"),
+            ts: UnixMillis(1),
+            ts_recv: None,
+            source: Source::Backfill,
+            ..trade()
+        };
+        assert_eq!(trade().message_id(), other.message_id());
+        assert!(
+            trade()
+                .message_id()
+                .0
+                .starts_with("trade:binance_spot:BTC-USDT:3735683259#")
+        );
+        let revised = Trade {
+            price: DecimalText::new("61837.64").expect("valid"),
+            ..trade()
+        };
+        assert_ne!(trade().message_id(), revised.message_id());
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        let text = serde_json::to_string(&trade()).expect("serialises");
+        for (from, to) in [
+            ("0.02000000", "0"),
+            ("0.02000000", "-1"),
+            ("0.02000000", "NaN"),
+            ("3735683259", ""),
+        ] {
+            assert!(serde_json::from_str::<Trade>(&text.replace(from, to)).is_err(), "{to}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The mprism binary: a market-data lake's workers and its control plane.
