@@ -1,0 +1,13 @@
+//! What every worker needs to live: locks, process identities, signals, logs, health and metrics endpoints.
+//!
+//! Nothing here knows what a worker does; workers, the supervisor and tests use the same parts.
+
+pub mod backoff;
+pub mod clock;
+pub mod files;
+pub mod http;
+pub mod lock;
+pub mod log;
+pub mod metrics;
+pub mod process;
+pub mod shutdown;
