@@ -1,0 +1,85 @@
+//! The embedded ClickHouse engine behind ClickHouse's HTTP interface.
+//!
+//! libchdb is loaded at run time into a process of its own; every ClickHouse client that speaks HTTP can use it. What a
+//! client may do is decided here, because the library itself runs any SQL with the rights of the process.
+
+mod access;
+mod body;
+mod chdb;
+mod compress;
+mod exception;
+mod execute;
+mod fence;
+mod http;
+mod request;
+mod statement;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use chdb::OpenError;
+
+/// Everything the engine needs to know.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// Where the HTTP interface listens.
+    pub listen: SocketAddr,
+    /// `libchdb.so`.
+    pub library: PathBuf,
+    /// The data folder: one process at a time.
+    pub data: PathBuf,
+    /// The writer's user name.
+    pub writer_user: String,
+    /// The writer's password.
+    pub writer_password: String,
+    /// Names besides those of the loopback that a `Host` or `Origin` header may carry.
+    pub allowed_hosts: Vec<String>,
+    /// Readers running at once.
+    pub readers_max: usize,
+    /// How long a reader waits for its turn.
+    pub reader_wait: Duration,
+    /// Writers running at once.
+    pub writers_max: usize,
+    /// Largest body of data accepted, unpacked, in bytes.
+    pub body_bytes_max: u64,
+}
+
+/// Why the engine ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The library or its data did not open.
+    #[error("the engine did not open")]
+    Open(#[from] OpenError),
+    /// The engine refused its first statement.
+    #[error("the engine does not work: {0}")]
+    Broken(String),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {listen}")]
+    Bind {
+        /// The address asked for.
+        listen: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Serves until `shutdown` is cancelled; statements that run then are finished.
+///
+/// # Errors
+/// Where the library or its data cannot be opened, or the address cannot be had.
+pub async fn run(options: EngineOptions, shutdown: CancellationToken) -> Result<(), EngineError> {
+    let listen = options.listen;
+    // The address first: two engines never fight over one data folder because of a taken port.
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .map_err(|source| EngineError::Bind { listen, source })?;
+    let engine = tokio::task::spawn_blocking(move || execute::Executor::open(options))
+        .await
+        .map_err(|e| EngineError::Broken(e.to_string()))??;
+    tracing::info!(%listen, "engine open");
+    http::serve(listener, std::sync::Arc::new(engine), shutdown).await;
+    Ok(())
+}
