@@ -1,0 +1,28 @@
+//! NATS JetStream as mprism uses it: streams, durables, publishing with acks.
+//!
+//! What exists on the bus is written down as plain data ([`StreamSpec`], [`DurableSpec`]); [`reconcile`] makes a server agree
+//! with it and never deletes. Running the server is the broker's work, what messages say is the model's.
+
+mod connection;
+mod durable;
+mod error;
+mod publish;
+mod purge;
+mod reconcile;
+mod spec;
+
+pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix};
+pub use durable::{Durable, open_durable};
+pub use error::BusError;
+pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
+pub use purge::{DurablePosition, Fill, PurgePolicy, plan_purge, purge};
+pub use reconcile::{Change, Observed, Plan, Report, observe, plan, reconcile};
+pub use spec::{
+    BusLayout, DATA_SUBJECTS, DEAD_LETTER, DeliverFrom, DurableSpec, LayoutOptions, MARKET_DATA, ORDERBOOK_SNAP,
+    StreamSpec, durable_name, layout,
+};
+
+/// The text of a subject, cheap to clone.
+pub use async_nats::Subject as SubjectText;
+/// A pulled message.
+pub use async_nats::jetstream::Message;

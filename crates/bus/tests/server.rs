@@ -1,0 +1,239 @@
+//! The bus against a real nats-server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use mprism_bus::{
+    Bus, BusOptions, LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable, purge,
+    reconcile,
+};
+use mprism_model::{Epoch, ProducerId};
+use mprism_testkit::{NatsServer, PATIENCE, free_address};
+
+async fn connect(server: &NatsServer) -> Bus {
+    let options = BusOptions {
+        url: server.url(),
+        credentials: None,
+        client_name: "test".into(),
+    };
+    let bus = Bus::connect(options).await.expect("an address");
+    bus.ready(PATIENCE).await.expect("connected");
+    bus
+}
+
+fn standard() -> LayoutOptions {
+    LayoutOptions::standard(&["trade", "gap"], 100)
+}
+
+fn identity(seq: u64) -> ProducerId {
+    ProducerId { epoch: Epoch(1), seq }
+}
+
+#[tokio::test]
+async fn the_layout_is_made_once_and_then_left_alone() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let server = NatsServer::start(folder.path(), free_address());
+    let bus = connect(&server).await;
+    let first = reconcile(&bus, &layout(&standard())).await.expect("made");
+    assert_eq!(
+        first.created,
+        [
+            "MARKET_DATA",
+            "ORDERBOOK_SNAP",
+            "DEAD_LETTER",
+            "simple_hot_storage_realtime_trade",
+            "simple_hot_storage_realtime_gap"
+        ]
+    );
+    let second = reconcile(&bus, &layout(&standard())).await.expect("looked at");
+    assert_eq!(second, mprism_bus::Report::default());
+    let larger = LayoutOptions {
+        market_data_bytes_max: 3 << 30,
+        batch_rows_max: 10_000,
+        ..standard()
+    };
+    let third = reconcile(&bus, &layout(&larger)).await.expect("edited");
+    assert_eq!(third.updated.len(), 3, "{third:?}");
+    assert_eq!(
+        reconcile(&bus, &layout(&larger))
+            .await
+            .expect("looked at")
+            .updated
+            .len(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn answers_carry_their_token_and_a_repeat_is_recognised_across_a_restart() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = NatsServer::start(folder.path(), free_address());
+    let bus = connect(&server).await;
+    let (publisher, mut answers) = Publisher::new(&bus).await.expect("open");
+    let subject = SubjectText::from("trade.binance_spot.spot.BTC-USDT");
+    let payload = Bytes::from_static(b"{}");
+    let send = async |token: u64, id: &str| {
+        let sent = publisher
+            .publish(token, &subject, id, identity(token), payload.clone())
+            .await;
+        sent.expect("sent");
+    };
+    send(7, "a").await;
+    let early = answers.next().await.expect("an answer");
+    assert_eq!((early.token, early.outcome), (7, Err(Trouble::NoStream)));
+
+    reconcile(&bus, &layout(&standard())).await.expect("made");
+    for (token, id) in [(8, "a"), (9, "b"), (10, "a")] {
+        send(token, id).await;
+    }
+    let mut stored = Vec::new();
+    for _ in 0..3 {
+        let answer = answers.next().await.expect("an answer");
+        stored.push((answer.token, answer.outcome.expect("stored").duplicate));
+    }
+    assert_eq!(stored, [(8, false), (9, false), (10, true)]);
+
+    let mut connection = bus.connection();
+    let before = connection.borrow_and_update().server_id.clone();
+    server.kill();
+    server.start_again();
+    let changed = connection.wait_for(|now| now.is_connected && now.server_id != before);
+    tokio::time::timeout(PATIENCE, changed)
+        .await
+        .expect("in time")
+        .expect("watched");
+    // The subscription of the answers outlives the server, and so does the memory of message ids.
+    send(11, "b").await;
+    let answer = answers.next().await.expect("an answer");
+    assert!(answer.outcome.expect("stored").duplicate);
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_and_a_purge_below_the_floor_makes_room() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let server = NatsServer::start(folder.path(), free_address());
+    let bus = connect(&server).await;
+    let small = LayoutOptions {
+        market_data_bytes_max: 100_000,
+        ..standard()
+    };
+    let layout = layout(&small);
+    reconcile(&bus, &layout).await.expect("made");
+    let (publisher, mut answers) = Publisher::new(&bus).await.expect("open");
+    let subject = SubjectText::from("trade.binance_spot.spot.BTC-USDT");
+    let payload = Bytes::from(vec![b'x'; 900]);
+    let mut kept = 0;
+    for token in 0.. {
+        let sent = publisher
+            .publish(token, &subject, &token.to_string(), identity(token), payload.clone())
+            .await;
+        sent.expect("sent");
+        match answers.next().await.expect("an answer").outcome {
+            Ok(_) => kept += 1,
+            Err(trouble) => {
+                assert_eq!(trouble, Trouble::Full);
+                break;
+            }
+        }
+    }
+    let policy = PurgePolicy {
+        age_max: Duration::from_secs(3600),
+        fill_percent_max: 70,
+        fill_percent_target: 50,
+    };
+    let trades = &layout.durables[0];
+    let now = mprism_runtime::clock::now_ms();
+    assert_eq!(
+        purge(&bus, trades, &policy, now).await.expect("asked"),
+        0,
+        "nothing is acked"
+    );
+    // The other durable has acked all it will ever get: that is no leave to purge this one's messages.
+    assert_eq!(purge(&bus, &layout.durables[1], &policy, now).await.expect("asked"), 0);
+
+    let durable = open_durable(&bus, trades).await.expect("there");
+    assert_eq!(durable.was_ahead, None);
+    let mut messages = durable
+        .consumer
+        .fetch()
+        .max_messages(kept)
+        .messages()
+        .await
+        .expect("pulled");
+    let mut acked = 0;
+    while let Some(message) = messages.next().await {
+        message.expect("a message").double_ack().await.expect("acked");
+        acked += 1;
+    }
+    assert_eq!(acked, kept);
+    let purged = purge(&bus, trades, &policy, now).await.expect("purged");
+    assert!(
+        purged > 0 && purged < kept as u64,
+        "{purged} of {kept}: down to the target, not to nothing"
+    );
+    publisher
+        .publish(0, &subject, "after", identity(0), payload)
+        .await
+        .expect("sent");
+    answers
+        .next()
+        .await
+        .expect("an answer")
+        .outcome
+        .expect("there is room again");
+    let all_old = PurgePolicy {
+        age_max: Duration::ZERO,
+        ..policy
+    };
+    purge(&bus, trades, &all_old, now + 60_000).await.expect("purged");
+    let left = bus
+        .context()
+        .get_stream("MARKET_DATA")
+        .await
+        .expect("there")
+        .cached_info()
+        .state
+        .messages;
+    assert_eq!(left, 1, "the unacked one stays whatever its age");
+}
+
+#[tokio::test]
+async fn a_durable_that_the_server_lost_begins_at_the_first_message() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let server = NatsServer::start(folder.path(), free_address());
+    let bus = connect(&server).await;
+    let layout = layout(&standard());
+    reconcile(&bus, &layout).await.expect("made");
+    let (publisher, mut answers) = Publisher::new(&bus).await.expect("open");
+    let subject = SubjectText::from("gap.binance_spot.spot.BTC-USDT");
+    for token in 0..3 {
+        let id = format!("m{token}");
+        publisher
+            .publish(token, &subject, &id, identity(token), Bytes::new())
+            .await
+            .expect("sent");
+        answers.next().await.expect("an answer").outcome.expect("stored");
+    }
+    let spec = &layout.durables[1];
+    let pull = async || {
+        let durable = open_durable(&bus, spec).await.expect("there");
+        let mut messages = durable
+            .consumer
+            .fetch()
+            .max_messages(3)
+            .messages()
+            .await
+            .expect("pulled");
+        let mut pulled = 0;
+        while let Some(message) = messages.next().await {
+            message.expect("a message").double_ack().await.expect("acked");
+            pulled += 1;
+        }
+        pulled
+    };
+    assert_eq!((pull().await, pull().await), (3, 0));
+    let stream = bus.context().get_stream("MARKET_DATA").await.expect("there");
+    stream.delete_consumer(&spec.name).await.expect("deleted");
+    assert_eq!(pull().await, 3, "a replay is harmless, a skip is not");
+}
