@@ -184,8 +184,8 @@ async fn watch_connection(client: Client, mut events: mpsc::Receiver<Event>, con
     while let Some(event) = events.recv().await {
         match event {
             Event::Connected => {
-                // The event comes before the client knows whom it met; an answered flush comes after. Where the flush
-                // fails, the connection is gone again and the next event says so.
+                // The event comes before the client knows whom it met; a flush comes after. Where it fails, the connection
+                // is gone again and the next event says so.
                 if !matches!(tokio::time::timeout(REQUEST_TIMEOUT, client.flush()).await, Ok(Ok(()))) {
                     continue;
                 }

@@ -9,5 +9,6 @@ pub mod http;
 pub mod lock;
 pub mod log;
 pub mod metrics;
+pub mod probe;
 pub mod process;
 pub mod shutdown;

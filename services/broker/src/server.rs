@@ -1,0 +1,109 @@
+//! nats-server's process.
+
+use std::fs;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use tokio::process::{Child, Command};
+
+use crate::{BrokerError, BrokerOptions};
+
+/// Lines of the log that are told when it ends by itself.
+const LOG_LINES: usize = 3;
+
+/// A running nats-server.
+pub(crate) struct Server {
+    child: Child,
+    log_file: std::path::PathBuf,
+}
+
+impl Server {
+    /// Starts nats-server. It outlives us if we are killed: it inherits the lock, so that whoever comes next knows it.
+    pub(crate) fn spawn(options: &BrokerOptions) -> Result<Self, BrokerError> {
+        let failed = |source| BrokerError::Spawn {
+            program: options.program.clone(),
+            source,
+        };
+        let lock = options.lock.inheritable_fd().map_err(failed)?;
+        let child = Command::new(&options.program)
+            .arg("--config")
+            .arg(&options.config_file)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(false)
+            .spawn()
+            .map_err(failed)?;
+        drop(lock);
+        Ok(Self {
+            child,
+            log_file: options.log_file.clone(),
+        })
+    }
+
+    /// Waits until it ends by itself. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> BrokerError {
+        let how = match self.child.wait().await {
+            Ok(status) => in_words(status),
+            Err(error) => error.to_string(),
+        };
+        BrokerError::Ended {
+            how,
+            log: self.last_errors(),
+        }
+    }
+
+    /// Ends it: SIGTERM, then SIGKILL after `within`.
+    pub(crate) async fn stop(&mut self, within: Duration) {
+        if let Err(error) = self.terminate() {
+            tracing::warn!(%error, "nats-server could not be asked to end");
+        }
+        match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(Ok(_status)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "nats-server could not be awaited"),
+            Err(_) => {
+                tracing::warn!(
+                    after_ms = within.as_millis() as u64,
+                    "nats-server did not end and is killed"
+                );
+                if let Err(error) = self.child.kill().await {
+                    tracing::error!(%error, "nats-server could not be killed");
+                }
+            }
+        }
+    }
+
+    fn terminate(&self) -> std::io::Result<()> {
+        // Our child and not yet reaped: its pid cannot be another's.
+        let Some(identity) = self.child.id().and_then(ProcessIdentity::of) else {
+            return Ok(());
+        };
+        match PidFd::open(&identity)? {
+            Some(handle) => handle.signal(Signal::TERM),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns what its log says last, errors first.
+    fn last_errors(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.log_file).unwrap_or_default();
+        let is_error = |line: &&str| line.contains("[FTL]") || line.contains("[ERR]");
+        let mut lines: Vec<&str> = text.lines().filter(is_error).collect();
+        if lines.is_empty() {
+            lines = text.lines().collect();
+        }
+        let skip = lines.len().saturating_sub(LOG_LINES);
+        lines[skip..].iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+fn in_words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended".into(),
+    }
+}

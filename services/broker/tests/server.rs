@@ -1,0 +1,160 @@
+//! The broker with a real nats-server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use mprism_broker::{BrokerError, BrokerOptions, Passwords, SyncPolicy};
+use mprism_bus::{Bus, BusOptions, Credentials, LayoutOptions, layout};
+use mprism_deps::Dependency;
+use mprism_runtime::lock::{self, LockFile, LockState};
+use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use mprism_testkit::{PATIENCE, dependency, free_address, until};
+use tokio_util::sync::CancellationToken;
+
+fn options(home: &Path) -> BrokerOptions {
+    BrokerOptions {
+        program: dependency(Dependency::NatsServer),
+        listen: free_address(),
+        monitor: free_address(),
+        store: home.join("store"),
+        config_file: home.join("nats.conf"),
+        log_file: home.join("nats-server.log"),
+        log_bytes_max: 1 << 20,
+        log_files_max: 2,
+        passwords: Passwords {
+            collector: "c-secret".into(),
+            hot: "h-secret".into(),
+            operator: "o-\"secret\\".into(),
+        },
+        sync: SyncPolicy::Every(Duration::from_secs(1)),
+        layout: layout(&LayoutOptions::standard(&["trade", "gap"], 100)),
+        lock: LockFile::acquire(&home.join("nats.lock")).expect("free"),
+    }
+}
+
+async fn client(url: &str, user: Option<(&str, &str)>) -> Bus {
+    let credentials = user.map(|(user, password)| Credentials {
+        user: user.into(),
+        password: password.into(),
+    });
+    let bus = Bus::connect(BusOptions {
+        url: url.into(),
+        credentials,
+        client_name: "test".into(),
+    });
+    bus.await.expect("an address")
+}
+
+#[tokio::test]
+async fn each_user_may_do_its_own_work_and_no_more() {
+    let home = tempfile::tempdir().expect("temporary folder");
+    let options = options(home.path());
+    let url = format!("nats://{}", options.listen);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(mprism_broker::run(options, shutdown.clone()));
+
+    let operator = client(&url, Some(("operator", "o-\"secret\\"))).await;
+    operator.ready(PATIENCE).await.expect("connected");
+    until("the streams", async || {
+        let found = operator.context().get_stream("DEAD_LETTER").await;
+        found.map(|_| ()).map_err(|e| e.to_string())
+    })
+    .await;
+
+    let stored = async |bus: &Bus, subject: &'static str| {
+        bus.ready(PATIENCE).await.expect("connected");
+        let within = Duration::from_secs(1);
+        mprism_bus::publish_confirmed(bus, subject, &[], Bytes::from_static(b"x"), within).await
+    };
+    let collector = client(&url, Some(("collector", "c-secret"))).await;
+    stored(&collector, "trade.binance_spot.spot.BTC-USDT")
+        .await
+        .expect("its work");
+    stored(&collector, "dead.x").await.expect_err("not its work");
+    let hot = client(&url, Some(("hot", "h-secret"))).await;
+    stored(&hot, "dead.trade").await.expect("its work");
+    stored(&hot, "trade.binance_spot.spot.BTC-USDT")
+        .await
+        .expect_err("not its work");
+    let anonymous = client(&url, None).await;
+    stored(&anonymous, "trade.binance_spot.spot.BTC-USDT")
+        .await
+        .expect_err("may only listen");
+    anonymous
+        .context()
+        .get_stream("MARKET_DATA")
+        .await
+        .expect_err("may only listen");
+    let mut listening = anonymous.client().subscribe("trade.>").await.expect("subscribed");
+    // The server may take the subscription after the first message: whoever publishes until it is heard does not race.
+    let heard = until("a message", async || {
+        stored(&collector, "trade.binance_spot.spot.ETH-USDT")
+            .await
+            .expect("its work");
+        let heard = tokio::time::timeout(Duration::from_millis(100), listening.next()).await;
+        heard.map_err(|_| "nothing heard".to_owned())
+    });
+    assert_eq!(
+        heard.await.expect("open").subject.as_str(),
+        "trade.binance_spot.spot.ETH-USDT"
+    );
+
+    let wrong = client(&url, Some(("operator", "guess"))).await;
+    wrong.ready(Duration::from_secs(1)).await.expect_err("wrong password");
+
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(home.path().join("nats.conf"))
+            .expect("written")
+            .permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600, "it holds passwords");
+    shutdown.cancel();
+    running.await.expect("no panic").expect("ended in order");
+    let lock = lock::probe(&home.path().join("nats.lock")).expect("readable");
+    assert!(!matches!(lock, LockState::Held(_)), "nats-server is gone: {lock:?}");
+}
+
+#[tokio::test]
+async fn a_killed_server_ends_the_broker_with_a_reason() {
+    let home = tempfile::tempdir().expect("temporary folder");
+    let options = options(home.path());
+    let url = format!("nats://{}", options.listen);
+    let running = tokio::spawn(mprism_broker::run(options, CancellationToken::new()));
+    let operator = client(&url, Some(("operator", "o-\"secret\\"))).await;
+    operator.ready(PATIENCE).await.expect("connected");
+
+    let server = nats_server_of(home.path()).expect("it runs");
+    let handle = PidFd::open(&server).expect("asked").expect("alive");
+    handle.signal(Signal::KILL).expect("ours");
+    let error = running.await.expect("no panic").expect_err("its server is gone");
+    assert!(matches!(error, BrokerError::Ended { .. }), "{error}");
+    assert!(error.to_string().contains("signal 9"), "{error}");
+}
+
+/// Finds the server that runs with the home's configuration.
+fn nats_server_of(home: &Path) -> Option<ProcessIdentity> {
+    let config = home.join("nats.conf").display().to_string();
+    let pids = std::fs::read_dir("/proc").expect("linux").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut ours = pids.filter(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&config)
+    });
+    ours.next().and_then(ProcessIdentity::of)
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_with_the_servers_own_words() {
+    let home = tempfile::tempdir().expect("temporary folder");
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let options = BrokerOptions {
+        listen: stranger.local_addr().expect("bound"),
+        ..options(home.path())
+    };
+    let error = mprism_broker::run(options, CancellationToken::new())
+        .await
+        .expect_err("taken");
+    assert!(error.to_string().contains("address already in use"), "{error}");
+}
