@@ -24,5 +24,7 @@ pub use spec::{
 
 /// The text of a subject, cheap to clone.
 pub use async_nats::Subject as SubjectText;
+/// A durable that messages are pulled from.
+pub type PullConsumer = async_nats::jetstream::consumer::Consumer<async_nats::jetstream::consumer::pull::Config>;
 /// A pulled message.
 pub use async_nats::jetstream::Message;

@@ -94,14 +94,17 @@ impl Gap {
 
     /// Returns a hash of what the gap says, without the local clock.
     pub fn content_hash(&self) -> u64 {
-        let text = format!(
-            "{}|{}|{}|{}|{}",
-            self.gap_id(),
+        content_hash(
+            &self.gap_id(),
             self.version,
-            self.to_id,
-            self.cause,
-            self.state
-        );
-        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+            &self.to_id,
+            self.cause.as_str(),
+            self.state.as_str(),
+        )
     }
+}
+
+/// The hash behind [`Gap::content_hash`], for a row read back from its table.
+pub fn content_hash(gap_id: &str, version: u32, to_id: &str, cause: &str, state: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(format!("{gap_id}|{version}|{to_id}|{cause}|{state}").as_bytes())
 }

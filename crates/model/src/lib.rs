@@ -14,7 +14,7 @@ mod trade;
 
 pub use decimal::{Decimal, DecimalError};
 pub use event::{Event, MessageError};
-pub use gap::{Gap, GapCause, GapState};
+pub use gap::{Gap, GapCause, GapState, content_hash as gap_content_hash};
 pub use identity::{Epoch, MessageId, ProducerId, ProducerIdError, SEQUENCE_HEADER};
 pub use market::{DataType, Exchange, InstrumentId, MarketType, Side, Source, Symbol, TsSource, UnknownName};
 pub use subject::{Subject, SubjectError};

@@ -1,0 +1,112 @@
+//! One insert: one block into one partition, with a known outcome or a known doubt.
+
+use bytes::Bytes;
+
+use crate::error::is_about_content;
+use crate::store::code_of;
+use crate::{InsertError, Store};
+
+/// Settings of every insert: acknowledged means written and fsynced, as one block, without any deduplication by the server.
+const SETTINGS: [(&str, &str); 7] = [
+    ("async_insert", "0"),
+    ("insert_deduplicate", "0"),
+    ("wait_end_of_query", "1"),
+    ("max_insert_threads", "1"),
+    ("input_format_parallel_parsing", "0"),
+    ("max_insert_block_size", "1048576"),
+    ("min_insert_block_size_bytes", "1073741824"),
+];
+
+/// Rows for one partition of one table.
+#[derive(Clone, Debug)]
+pub struct Insert<'a> {
+    /// `database.table`.
+    pub table: &'a str,
+    /// The columns, in the order of the rows' fields.
+    pub columns: &'a str,
+    /// The fence's generation.
+    pub generation: u64,
+    /// The rows in the RowBinary format.
+    pub rows: Bytes,
+    /// How many rows there are. At most 500,000: more may become two parts, which are not stored as one.
+    pub row_count: u64,
+}
+
+impl Store {
+    /// Inserts rows.
+    ///
+    /// # Errors
+    /// See [`InsertError`]; after [`InsertError::InDoubt`] nothing is known, and a fence has to be raised before anything is
+    /// read back.
+    pub async fn insert(&self, insert: Insert<'_>) -> Result<(), InsertError> {
+        let table = insert.table;
+        let in_doubt = |e: reqwest::Error| InsertError::InDoubt {
+            table: table.to_owned(),
+            source: e.into(),
+        };
+        let unique: u128 = rand::random();
+        let comment = format!("mp-{table}-{}-{unique:032x}", insert.generation);
+        let statement = format!("INSERT INTO {table} ({}) FORMAT RowBinary", insert.columns);
+        let sent = self
+            .http
+            .post(&self.options.url)
+            .query(&SETTINGS)
+            .query(&[("log_comment", comment.as_str()), ("query", statement.as_str())])
+            .header("X-ClickHouse-User", &self.options.user)
+            .header("X-ClickHouse-Key", &self.options.password)
+            .timeout(self.options.insert_timeout)
+            .body(insert.rows)
+            .send()
+            .await;
+        let answer = sent.map_err(in_doubt)?;
+        let status = answer.status();
+        let summary = answer
+            .headers()
+            .get("x-clickhouse-summary")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = answer.text().await.map_err(in_doubt)?;
+        let table = table.to_owned();
+        if status == reqwest::StatusCode::CONFLICT {
+            return Err(InsertError::Fenced { table });
+        }
+        if !status.is_success() {
+            let (code, message) = (code_of(&body), body.trim().to_owned());
+            return Err(if is_about_content(code) {
+                InsertError::Rejected { table, code, message }
+            } else {
+                InsertError::Failed { table, code, message }
+            });
+        }
+        // A server that does not say how much it wrote has nothing to compare.
+        let written = summary
+            .and_then(|summary| written_rows(&summary))
+            .unwrap_or(insert.row_count);
+        if written == insert.row_count {
+            return Ok(());
+        }
+        Err(InsertError::Partial {
+            table,
+            written,
+            sent: insert.row_count,
+        })
+    }
+}
+
+/// Reads `written_rows` of the summary header.
+fn written_rows(summary: &str) -> Option<u64> {
+    let summary: serde_json::Value = serde_json::from_str(summary).ok()?;
+    let written = summary.get("written_rows")?;
+    written.as_u64().or_else(|| written.as_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_tells_what_was_written() {
+        assert_eq!(written_rows(r#"{"read_rows":"0","written_rows":"17"}"#), Some(17));
+        assert_eq!(written_rows("{}"), None);
+    }
+}

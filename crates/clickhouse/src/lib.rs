@@ -1,0 +1,15 @@
+//! ClickHouse as mprism uses it: the schema, inserts whose outcome is known or known to be in doubt, time predicates.
+//!
+//! Reading uses the `clickhouse` crate with typed rows. Writing goes over plain HTTP here, because an insert has to carry its
+//! fence and its settings, and what the server says it wrote has to be compared with what was sent.
+
+mod error;
+mod insert;
+mod schema;
+mod store;
+pub mod time;
+
+pub use error::{InsertError, StoreError};
+pub use insert::Insert;
+pub use schema::{DATABASE, SchemaReport, TABLES, columns_of, ensure_schema};
+pub use store::{Store, StoreOptions};

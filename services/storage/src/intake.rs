@@ -1,0 +1,149 @@
+//! Pulling messages and cutting batches.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use mprism_bus::{Bus, DurableSpec, PullConsumer, open_durable};
+use mprism_runtime::backoff::Backoff;
+use mprism_runtime::clock;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::BatchOptions;
+use crate::row::{Row, Unstorable, read};
+use crate::stats::Stats;
+
+/// Messages of one pull, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) unstorable: Vec<Unstorable>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.rows.len() + self.unstorable.len()
+    }
+}
+
+/// Pulls for ever; ends when `shutdown` is cancelled or nobody takes batches any more.
+pub(crate) async fn pull(
+    bus: Arc<Bus>,
+    durable: DurableSpec,
+    options: BatchOptions,
+    batches: mpsc::Sender<Batch>,
+    stats: Arc<Stats>,
+    shutdown: CancellationToken,
+) {
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+    let mut logged = false;
+    while !shutdown.is_cancelled() && !batches.is_closed() {
+        let opened = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            opened = open_durable(&bus, &durable) => opened,
+        };
+        match opened {
+            Ok(opened) => {
+                if let Some((position, last)) = opened.was_ahead {
+                    tracing::warn!(
+                        durable = durable.name,
+                        position,
+                        last,
+                        "the durable stood ahead of its stream and begins anew"
+                    );
+                }
+                backoff.reset();
+                logged = false;
+                stats.consuming.fetch_add(1, Ordering::Relaxed);
+                let ended = consume(&opened.consumer, options, &batches, &stats, &shutdown).await;
+                stats.consuming.fetch_sub(1, Ordering::Relaxed);
+                if let Err(reason) = ended {
+                    stats.error_now();
+                    tracing::warn!(durable = durable.name, reason, "pulling stopped and begins again");
+                }
+            }
+            Err(error) => {
+                stats.error_now();
+                if !logged {
+                    logged = true;
+                    let error = mprism_runtime::log::chain(&error);
+                    tracing::warn!(durable = durable.name, error, "the durable cannot be opened yet");
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(backoff.next_wait()) => {}
+        }
+    }
+}
+
+async fn consume(
+    consumer: &PullConsumer,
+    options: BatchOptions,
+    batches: &mpsc::Sender<Batch>,
+    stats: &Stats,
+    shutdown: &CancellationToken,
+) -> Result<(), String> {
+    let pulled = consumer
+        .stream()
+        .max_messages_per_batch(options.rows_max)
+        .heartbeat(Duration::from_secs(2))
+        .expires(Duration::from_secs(20))
+        .messages()
+        .await;
+    let mut messages = pulled.map_err(|e| e.to_string())?;
+    let mut batch = Batch::default();
+    let mut deadline = Instant::now();
+    loop {
+        let due = tokio::select! {
+            biased;
+            // What is pulled and not yet handed over is not acked: it comes again.
+            () = shutdown.cancelled() => {
+                hand_over(batch, batches).await;
+                return Ok(());
+            }
+            () = tokio::time::sleep_until(deadline), if batch.len() > 0 => true,
+            message = messages.next() => {
+                let message = match message {
+                    Some(Ok(message)) => message,
+                    Some(Err(error)) => {
+                        hand_over(batch, batches).await;
+                        return Err(error.to_string());
+                    }
+                    None => {
+                        hand_over(batch, batches).await;
+                        return Err("the subscription ended".into());
+                    }
+                };
+                if batch.len() == 0 {
+                    deadline = Instant::now() + options.age_max;
+                }
+                stats.received.fetch_add(1, Ordering::Relaxed);
+                batch.bytes += message.payload.len();
+                match read(message) {
+                    Ok(row) => batch.rows.push(row),
+                    Err(unstorable) => batch.unstorable.push(*unstorable),
+                }
+                batch.len() >= options.rows_max || batch.bytes >= options.bytes_max
+            }
+        };
+        if due {
+            stats.last_message_ms.store(clock::now_ms(), Ordering::Relaxed);
+            if !hand_over(std::mem::take(&mut batch), batches).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Hands a batch over; a full channel slows the pulling. Returns whether anybody took it.
+async fn hand_over(batch: Batch, batches: &mpsc::Sender<Batch>) -> bool {
+    batch.len() == 0 || batches.send(batch).await.is_ok()
+}

@@ -1,0 +1,439 @@
+//! One table's writer: from batches to rows, each message once.
+//!
+//! 1. Take the writer lock, raise the table's fence, read the table's own marks.
+//! 2. Of each batch, read back what may be stored already (at or below a mark, or after an insert in doubt); drop that.
+//! 3. Insert the rest, one partition an insert; ack what the server confirmed as written.
+//! 4. An insert without an answer may have happened and may still run: raise the fence, then read the whole batch back.
+//! 5. A row the server rejects is found by halving, and goes to the dead letters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mprism_bus::{Bus, DurableSpec};
+use mprism_clickhouse::{Insert, InsertError, Store, StoreError};
+use mprism_model::{DataType, Epoch, Exchange, UnixMillis};
+use mprism_runtime::backoff::Backoff;
+use mprism_runtime::clock;
+use mprism_runtime::lock::LockFile;
+use mprism_runtime::log::chain;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::dead_letter::{DeadLetter, bury};
+use crate::intake::{Batch, pull};
+use crate::marks::Marks;
+use crate::row::{Delivery, Row};
+use crate::settle::{OwnIdentities, identity_suspects, natural_suspects, settle};
+use crate::stats::Stats;
+use crate::{BatchOptions, StorageError, StorageOptions, tables};
+
+/// How long a lane that was told to stop goes on trying to store what it holds.
+const DRAIN_WITHIN: Duration = Duration::from_secs(8);
+/// Rows in one insert: more may become two parts, which are not stored as one.
+const INSERT_ROWS_MAX: usize = 500_000;
+/// How long the confirmation of a batch's last ack may take; without it the batch comes again and is read back.
+const ACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// One table's writer.
+pub(crate) struct Lane {
+    data_type: DataType,
+    table: String,
+    durable: DurableSpec,
+    batch: BatchOptions,
+    bus: Arc<Bus>,
+    store: Store,
+    stats: Arc<Stats>,
+    own: OwnIdentities,
+    letters: mpsc::Sender<DeadLetter>,
+    generation: u64,
+    marks: Marks,
+    /// When to give up, once told to stop.
+    give_up: Option<Instant>,
+    /// Held for life: one writer a table.
+    _lock: LockFile,
+}
+
+/// The lane was told to stop and could not store what it holds. It is not acked, so it comes again.
+struct GaveUp;
+
+impl Lane {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another thing that a lane shares with the others"
+    )]
+    pub(crate) fn new(
+        data_type: DataType,
+        durable: DurableSpec,
+        options: &StorageOptions,
+        bus: Arc<Bus>,
+        store: Store,
+        stats: Arc<Stats>,
+        own_epoch: Epoch,
+        letters: mpsc::Sender<DeadLetter>,
+    ) -> Result<Self, StorageError> {
+        let lock = writer_lock(options, data_type.table())?;
+        Ok(Self {
+            data_type,
+            table: tables::full_name(data_type),
+            durable,
+            batch: options.batch,
+            bus,
+            store,
+            stats,
+            own: OwnIdentities::new(Epoch(own_epoch.0 + data_type as u64)),
+            letters,
+            generation: 0,
+            marks: Marks::default(),
+            give_up: None,
+            _lock: lock,
+        })
+    }
+
+    /// Stores until `shutdown` is cancelled, then what is pulled.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), StorageError> {
+        if self.become_writer(&shutdown).await.is_err() {
+            return Ok(());
+        }
+        // One batch is pulled while another is written.
+        let (sender, mut batches) = mpsc::channel(1);
+        let pulling = tokio::spawn(pull(
+            Arc::clone(&self.bus),
+            self.durable.clone(),
+            self.batch,
+            sender,
+            Arc::clone(&self.stats),
+            shutdown.clone(),
+        ));
+        while let Some(batch) = batches.recv().await {
+            if self.write(batch, &shutdown).await.is_err() {
+                tracing::warn!(
+                    table = self.table,
+                    "stopped with messages that are not stored; they will come again"
+                );
+                break;
+            }
+        }
+        drop(batches);
+        self.store.release(&self.table, self.generation).await;
+        pulling.await.map_err(|panic| StorageError::Lane {
+            table: self.data_type.table(),
+            reason: panic.to_string(),
+        })
+    }
+
+    /// Raises the fence and reads the marks, for as long as it takes.
+    async fn become_writer(&mut self, shutdown: &CancellationToken) -> Result<(), GaveUp> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut logged = false;
+        loop {
+            match self.try_become_writer().await {
+                Ok(()) => {
+                    tracing::info!(table = self.table, generation = self.generation, "writing");
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.stats.error_now();
+                    if !logged {
+                        logged = true;
+                        tracing::warn!(table = self.table, error = %chain(&error), "the table cannot be taken yet");
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(GaveUp),
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+            }
+        }
+    }
+
+    async fn try_become_writer(&mut self) -> Result<(), StoreError> {
+        self.generation = self.store.fence(&self.table).await?;
+        self.marks = tables::read_marks(&self.store, self.data_type).await?;
+        Ok(())
+    }
+
+    /// Stores a batch and acks it.
+    async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), GaveUp> {
+        let messages = (batch.rows.len() + batch.unstorable.len()) as u64;
+        self.stats.held.fetch_add(messages, Ordering::Relaxed);
+        let mut last = None;
+        for unstorable in batch.unstorable {
+            let letter = DeadLetter {
+                identity: unstorable.identity,
+                reason: unstorable.reason,
+                delivery: unstorable.delivery,
+            };
+            self.bury(letter, shutdown).await?;
+        }
+        self.store_rows(batch.rows, &mut last, shutdown).await?;
+        if let Some(delivery) = last {
+            self.ack_confirmed(&delivery).await;
+        }
+        self.stats.held.fetch_sub(messages, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn store_rows(
+        &mut self,
+        mut rows: Vec<Row>,
+        last: &mut Option<Delivery>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), GaveUp> {
+        let mut in_doubt = false;
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
+        while !rows.is_empty() {
+            let identities = identity_suspects(&rows, &self.marks, in_doubt);
+            let naturals = natural_suspects(&rows, &self.marks, in_doubt);
+            let present = tables::read_back(&self.store, self.data_type, &identities, &naturals).await;
+            let present = match present {
+                Ok(present) => present,
+                Err(error) => {
+                    self.stats.error_now();
+                    tracing::warn!(table = self.table, error = %chain(&error), "stored rows cannot be read back yet");
+                    self.pause(&mut backoff, Duration::ZERO, shutdown).await?;
+                    continue;
+                }
+            };
+            let settled = settle(rows, present, &mut self.own);
+            self.note(&settled);
+            for row in settled.known {
+                self.done(&row);
+                self.ack(&row.delivery, last).await;
+            }
+            rows = Vec::new();
+            let mut groups = by_partition(settled.new);
+            while let Some(mut group) = groups.pop() {
+                match self.insert(&group).await {
+                    Ok(()) => {
+                        let times = group.iter().map(Row::ts_recv);
+                        self.stats.readable(self.data_type.table(), times);
+                        for row in group {
+                            self.done(&row);
+                            self.ack(&row.delivery, last).await;
+                        }
+                        backoff.reset();
+                    }
+                    Err(error) if error.is_rejection() => {
+                        if group.len() > 1 {
+                            let half = group.split_off(group.len() / 2);
+                            groups.extend([half, group]);
+                            continue;
+                        }
+                        for row in group {
+                            let letter = DeadLetter {
+                                identity: row.identity,
+                                reason: chain(&error),
+                                delivery: row.delivery,
+                            };
+                            self.bury(letter, shutdown).await?;
+                        }
+                    }
+                    Err(error) => {
+                        rows.extend(group);
+                        rows.extend(groups.drain(..).flatten());
+                        self.recover(error, &mut backoff, shutdown).await?;
+                        in_doubt = true;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that no insert of ours runs any more, so that what is read back afterwards is the truth.
+    async fn recover(
+        &mut self,
+        error: InsertError,
+        backoff: &mut Backoff,
+        shutdown: &CancellationToken,
+    ) -> Result<(), GaveUp> {
+        self.stats.error_now();
+        self.stats.retries.fetch_add(1, Ordering::Relaxed);
+        self.stats.in_doubt.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(table = self.table, error = %chain(&error), "batch in doubt, reading back");
+        self.pause(backoff, error.pause(), shutdown).await?;
+        loop {
+            match self.store.fence(&self.table).await {
+                Ok(generation) => {
+                    self.generation = generation;
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.stats.error_now();
+                    tracing::debug!(table = self.table, error = %chain(&error), "no fence yet");
+                    self.pause(backoff, Duration::ZERO, shutdown).await?;
+                }
+            }
+        }
+    }
+
+    async fn insert(&self, rows: &[Row]) -> Result<(), InsertError> {
+        let ts_insert = UnixMillis(clock::now_ms());
+        let mut encoded = Vec::with_capacity(rows.len() * 160);
+        for row in rows {
+            tables::encode(row, ts_insert, &mut encoded);
+        }
+        self.store
+            .insert(Insert {
+                table: &self.table,
+                columns: tables::columns(self.data_type),
+                generation: self.generation,
+                rows: Bytes::from(encoded),
+                row_count: rows.len() as u64,
+            })
+            .await?;
+        self.stats.inserts.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes a message out of the way of the others, for as long as it takes: nothing is dropped without a trace.
+    async fn bury(&mut self, letter: DeadLetter, shutdown: &CancellationToken) -> Result<(), GaveUp> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut logged = false;
+        while let Err(error) = bury(&self.bus, &letter).await {
+            self.stats.error_now();
+            if !logged {
+                logged = true;
+                tracing::error!(error = %chain(&error), "a dead letter cannot be stored; intake waits");
+            }
+            self.pause(&mut backoff, Duration::ZERO, shutdown).await?;
+        }
+        self.stats.failed.fetch_add(1, Ordering::Relaxed);
+        self.stats.error_now();
+        let count = self.stats.dead_lettered.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            let subject = letter.delivery.subject.as_str();
+            tracing::error!(
+                subject,
+                reason = letter.reason,
+                count,
+                "messages that can never be stored"
+            );
+        }
+        let mut last = None;
+        self.ack(&letter.delivery, &mut last).await;
+        // The stream is the truth: a copy that finds no room in the queue is made by the operator's repair.
+        let _queue_full = self.letters.try_send(letter);
+        Ok(())
+    }
+
+    fn note(&self, settled: &crate::settle::Settled) {
+        let add = |counter: &std::sync::atomic::AtomicU64, n: u64| {
+            counter.fetch_add(n, Ordering::Relaxed);
+        };
+        add(&self.stats.redelivered, settled.redelivered);
+        add(&self.stats.natural_duplicates, settled.natural_duplicates);
+        add(&self.stats.conflicts, settled.conflicts);
+        add(&self.stats.identity_clashes, settled.identity_clashes);
+        if settled.conflicts > 0 {
+            tracing::warn!(
+                table = self.table,
+                rows = settled.conflicts,
+                "same natural id, other content: both are kept"
+            );
+        }
+        if settled.identity_clashes > 0 {
+            let rows = settled.identity_clashes;
+            tracing::error!(
+                table = self.table,
+                rows,
+                "same producer identity, other content: stored under our own"
+            );
+        }
+    }
+
+    /// Learns of a row that is in the table now.
+    fn done(&mut self, row: &Row) {
+        self.marks.raise_identity(row.identity);
+        self.marks.raise_natural(&row.market, &row.natural);
+        self.stats.processed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn ack(&self, delivery: &Delivery, last: &mut Option<Delivery>) {
+        let Some(reply) = delivery.reply.clone() else { return };
+        // A lost ack costs one read-back; only the batch's last is confirmed.
+        if self.bus.client().publish(reply, ACK).await.is_ok() {
+            *last = Some(delivery.clone());
+        }
+    }
+
+    async fn ack_confirmed(&self, delivery: &Delivery) {
+        let Some(reply) = delivery.reply.clone() else { return };
+        let confirmed = tokio::time::timeout(ACK_WITHIN, self.bus.client().request(reply, ACK)).await;
+        if !matches!(confirmed, Ok(Ok(_))) {
+            tracing::debug!(
+                table = self.table,
+                "acks are not confirmed; what was not taken comes again"
+            );
+        }
+    }
+
+    /// Waits before the next try; gives up where the lane was told to stop and its time is over.
+    async fn pause(
+        &mut self,
+        backoff: &mut Backoff,
+        at_least: Duration,
+        shutdown: &CancellationToken,
+    ) -> Result<(), GaveUp> {
+        if shutdown.is_cancelled() {
+            let give_up = *self.give_up.get_or_insert_with(|| Instant::now() + DRAIN_WITHIN);
+            if Instant::now() >= give_up {
+                return Err(GaveUp);
+            }
+        }
+        tokio::time::sleep(backoff.next_wait().max(at_least)).await;
+        Ok(())
+    }
+}
+
+const ACK: Bytes = Bytes::from_static(b"+ACK");
+
+pub(crate) fn writer_lock(options: &StorageOptions, table: &str) -> Result<LockFile, StorageError> {
+    let path = options.locks.join(format!("writer.{table}.lock"));
+    LockFile::acquire(&path).map_err(|source| StorageError::Writer {
+        table: table.to_owned(),
+        source,
+    })
+}
+
+/// An insert over several partitions is not atomic: one a partition, and none too large.
+fn by_partition(rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let mut groups: BTreeMap<(i64, Exchange), Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(row.partition).or_default().push(row);
+    }
+    let mut parts = Vec::with_capacity(groups.len());
+    for mut group in groups.into_values() {
+        while group.len() > INSERT_ROWS_MAX {
+            let rest = group.split_off(INSERT_ROWS_MAX);
+            parts.push(std::mem::replace(&mut group, rest));
+        }
+        parts.push(group);
+    }
+    // Taken from the end: the oldest day first.
+    parts.reverse();
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::tests::trade_row;
+
+    #[test]
+    fn rows_of_two_days_are_two_inserts_in_order() {
+        let mut late = trade_row(1, 2, 101, "1");
+        late.partition.0 += 1;
+        let groups = by_partition(vec![late, trade_row(1, 1, 100, "1"), trade_row(1, 3, 102, "1")]);
+        let seqs: Vec<Vec<u64>> = groups
+            .iter()
+            .rev()
+            .map(|g| g.iter().map(|r| r.identity.seq).collect())
+            .collect();
+        assert_eq!(seqs, [vec![1, 3], vec![2]]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The hot storage worker: consumes the bus and stores each message once.
+//!
+//! One lane a table, each with its own durable, its own writer lock and its own fence. What is in the argument for exactly
+//! once: the identity in the rows, the table's own marks, and inserts of which no earlier one can still run. Batch borders,
+//! delivery counts and stream sequences are not.
+
+mod dead_letter;
+mod endpoints;
+mod intake;
+mod lane;
+mod marks;
+mod row;
+mod settle;
+mod stats;
+mod tables;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mprism_bus::{Bus, BusError, BusOptions, DurableSpec};
+use mprism_clickhouse::{Store, StoreError, StoreOptions};
+use mprism_model::{DataType, Epoch};
+use mprism_runtime::http::ServeError;
+use mprism_runtime::lock::LockError;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use stats::Stats;
+
+/// Everything the hot worker needs to know.
+#[derive(Clone, Debug)]
+pub struct StorageOptions {
+    /// Where `/health`, `/stats` and `/metrics` answer.
+    pub listen: SocketAddr,
+    /// The bus.
+    pub bus: BusOptions,
+    /// The store.
+    pub store: StoreOptions,
+    /// The durables, one for each data type that is stored.
+    pub durables: Vec<(DataType, DurableSpec)>,
+    /// When a batch is written.
+    pub batch: BatchOptions,
+    /// Folder of the writer locks (`writer.<table>.lock`).
+    pub locks: PathBuf,
+}
+
+/// When a batch is written: whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchOptions {
+    /// Rows; at most 500,000.
+    pub rows_max: usize,
+    /// Payload bytes.
+    pub bytes_max: usize,
+    /// Age of its oldest message.
+    pub age_max: Duration,
+}
+
+/// Why the hot worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The bus cannot be used.
+    #[error("the bus cannot be used")]
+    Bus(#[from] BusError),
+    /// The store cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    /// Another writer has a table.
+    #[error("another writer has the table `{table}`")]
+    Writer {
+        /// The table.
+        table: String,
+        /// The lock.
+        source: LockError,
+    },
+    /// The endpoints cannot be served.
+    #[error("endpoints cannot be served")]
+    Serve(#[from] ServeError),
+    /// A lane ended without being asked to.
+    #[error("the lane of `{table}` ended: {reason}")]
+    Lane {
+        /// The table.
+        table: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Stores until `shutdown` is cancelled; what is pulled then is stored and acked first.
+///
+/// # Errors
+/// Where another writer has a table, an address is taken, or the process lacks what it cannot go without. Servers that are
+/// away are waited for and are no error.
+pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result<(), StorageError> {
+    // The address first: a second worker fails here before it touches anything.
+    let listener = mprism_runtime::http::bind(options.listen).await?;
+    let bus = Arc::new(Bus::connect(options.bus.clone()).await?);
+    let store = Store::new(options.store.clone())?;
+    let stats = Arc::new(Stats::new(options.durables.len()));
+    let own_epoch = Epoch::new(
+        u64::try_from(mprism_runtime::clock::now_ms()).unwrap_or(0),
+        rand::random(),
+    );
+    let mut tasks = JoinSet::new();
+    // Endpoints live until the lanes have drained.
+    let drained = CancellationToken::new();
+    let router = endpoints::router(Arc::clone(&stats), Arc::clone(&bus), store.clone());
+    let serving = tokio::spawn(mprism_runtime::http::serve_on(listener, router, drained.clone()));
+    let (letters, buried) = mpsc::channel(1_000);
+    let letters_lock = lane::writer_lock(&options, "dead_letters")?;
+    let copying = tokio::spawn(dead_letter::copy_all(store.clone(), buried));
+    for (data_type, durable) in options.durables.clone() {
+        let lane = lane::Lane::new(
+            data_type,
+            durable,
+            &options,
+            Arc::clone(&bus),
+            store.clone(),
+            Arc::clone(&stats),
+            own_epoch,
+            letters.clone(),
+        )?;
+        tasks.spawn(lane.run(shutdown.clone()));
+    }
+    drop(letters);
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.unwrap_or_else(|panic| {
+            Err(StorageError::Lane {
+                table: "unknown",
+                reason: panic.to_string(),
+            })
+        });
+        if let Err(error) = ended {
+            // The first to fail stops the others; they still store what they hold.
+            shutdown.cancel();
+            result = result.and(Err(error));
+        }
+    }
+    if let Err(panic) = copying.await {
+        tracing::error!(error = %panic, "copying dead letters ended; they are in their stream");
+    }
+    drop(letters_lock);
+    drained.cancel();
+    match serving.await {
+        Ok(Ok(())) | Err(_) => result,
+        Ok(Err(error)) => result.and(Err(error.into())),
+    }
+}

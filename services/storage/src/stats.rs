@@ -1,0 +1,148 @@
+//! What the worker counts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use mprism_model::UnixNanos;
+use mprism_runtime::clock;
+
+/// Upper bounds of the latency buckets, in milliseconds; each is about a fifth above the one before.
+const LATENCY_BOUNDS: usize = 64;
+
+/// Counters of the whole worker; every lane adds to them.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    started: Instant,
+    /// Durables to be consumed.
+    pub(crate) lanes: usize,
+    /// Durables consumed now.
+    pub(crate) consuming: AtomicU64,
+    pub(crate) running: AtomicBool,
+    pub(crate) received: AtomicU64,
+    pub(crate) processed: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) dead_lettered: AtomicU64,
+    pub(crate) redelivered: AtomicU64,
+    pub(crate) natural_duplicates: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) identity_clashes: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) in_doubt: AtomicU64,
+    pub(crate) inserts: AtomicU64,
+    pub(crate) inserted_rows: AtomicU64,
+    pub(crate) last_message_ms: AtomicI64,
+    pub(crate) last_stored_ms: AtomicI64,
+    pub(crate) last_error_ms: AtomicI64,
+    /// Messages pulled and not yet acked.
+    pub(crate) held: AtomicU64,
+    latency: Mutex<[u64; LATENCY_BOUNDS]>,
+    by_table: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Stats {
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            lanes,
+            consuming: AtomicU64::new(0),
+            running: AtomicBool::new(true),
+            received: AtomicU64::new(0),
+            processed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            dead_lettered: AtomicU64::new(0),
+            redelivered: AtomicU64::new(0),
+            natural_duplicates: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
+            identity_clashes: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            in_doubt: AtomicU64::new(0),
+            inserts: AtomicU64::new(0),
+            inserted_rows: AtomicU64::new(0),
+            last_message_ms: AtomicI64::new(0),
+            last_stored_ms: AtomicI64::new(0),
+            last_error_ms: AtomicI64::new(0),
+            held: AtomicU64::new(0),
+            latency: Mutex::new([0; LATENCY_BOUNDS]),
+            by_table: Mutex::default(),
+        }
+    }
+
+    /// Returns how long the worker runs, in seconds.
+    pub(crate) fn uptime_s(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Notes an error's time.
+    pub(crate) fn error_now(&self) {
+        self.last_error_ms.store(clock::now_ms(), Ordering::Relaxed);
+    }
+
+    /// Notes that rows can be read now.
+    pub(crate) fn readable<'a>(&self, table: &'static str, times: impl Iterator<Item = Option<UnixNanos>> + 'a) {
+        let now = clock::now_ns();
+        let mut rows = 0;
+        let mut latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        for time in times {
+            rows += 1;
+            if let Some(time) = time {
+                latency[bucket((now - time.0).max(0) / 1_000_000)] += 1;
+            }
+        }
+        drop(latency);
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        *by_table.entry(table).or_default() += rows;
+        self.inserted_rows.fetch_add(rows, Ordering::Relaxed);
+        self.last_stored_ms.store(now / 1_000_000, Ordering::Relaxed);
+    }
+
+    /// Returns the rows inserted into each table.
+    pub(crate) fn rows_by_table(&self) -> BTreeMap<&'static str, u64> {
+        self.by_table.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns a quantile of the time from the venue's socket to readable, in milliseconds; `None` before the first row.
+    pub(crate) fn latency_ms(&self, quantile: f64) -> Option<f64> {
+        let latency = *self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: u64 = latency.iter().sum();
+        let wanted = (total as f64 * quantile).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (index, count) in latency.iter().enumerate() {
+            seen += count;
+            if total > 0 && seen >= wanted {
+                return Some(bound(index));
+            }
+        }
+        None
+    }
+}
+
+fn bound(index: usize) -> f64 {
+    (1.2_f64.powi(index as i32) * 10.0).round() / 10.0
+}
+
+fn bucket(ms: i64) -> usize {
+    (0..LATENCY_BOUNDS - 1)
+        .find(|index| ms as f64 <= bound(*index))
+        .unwrap_or(LATENCY_BOUNDS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_a_fifth() {
+        let stats = Stats::new(1);
+        assert_eq!(stats.latency_ms(0.5), None);
+        let now = clock::now_ns();
+        let times = (0..100).map(|n| Some(UnixNanos(now - n * 1_000_000)));
+        stats.readable("trades", times);
+        let p50 = stats.latency_ms(0.5).expect("rows");
+        assert!((45.0..70.0).contains(&p50), "{p50}");
+        let p99 = stats.latency_ms(0.99).expect("rows");
+        assert!((95.0..130.0).contains(&p99), "{p99}");
+        assert_eq!(stats.rows_by_table()["trades"], 100);
+    }
+}
