@@ -74,17 +74,14 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 }
 
 /// Returns the verb that a command line which could not be parsed was about, `mprism` if none.
-pub fn guess_verb(arguments: &[OsString]) -> &'static str {
-    let known: Vec<String> = tree()
-        .get_subcommands()
-        .map(|verb| verb.get_name().to_owned())
-        .collect();
+pub fn guess_verb(arguments: &[OsString]) -> String {
+    let tree = tree();
+    let known: Vec<&str> = tree.get_subcommands().map(clap::Command::get_name).collect();
     let named = arguments
         .iter()
         .skip(1)
-        .find_map(|argument| known.iter().find(|verb| argument == verb.as_str()));
-    // The names live as long as the program anyway; leaking one of them once is the price of a plain type.
-    named.map_or("mprism", |verb| Box::leak(verb.clone().into_boxed_str()))
+        .find_map(|argument| known.iter().find(|verb| argument == **verb));
+    named.map_or("mprism", |verb| verb).to_owned()
 }
 
 #[cfg(test)]

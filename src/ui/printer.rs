@@ -20,7 +20,7 @@ pub struct Printer {
     verbose: bool,
     answer: Style,
     talk: Style,
-    command: &'static str,
+    command: String,
     started: Instant,
 }
 
@@ -29,7 +29,7 @@ impl Printer {
     pub fn new(
         globals: &Globals,
         environment: &BTreeMap<String, String>,
-        command: &'static str,
+        command: impl Into<String>,
         started: Instant,
     ) -> Self {
         let named = |name: &str| environment.get(name).map(String::as_str).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Printer {
             verbose: globals.verbose > 0,
             answer: style(io::stdout().is_terminal()),
             talk: style(io::stderr().is_terminal()),
-            command,
+            command: command.into(),
             started,
         }
     }
@@ -79,13 +79,14 @@ impl Printer {
     pub fn report<R: Report>(&self, report: &R) -> Result<Exit, CliError> {
         let exit = report.exit();
         let failure = report.failure();
+        if !self.json {
+            self.answer(page(&report.page(), self.answer).as_bytes())?;
+        }
+        if let Some(failure) = &failure {
+            self.tell(&self.explain(failure));
+        }
         if self.json {
             self.document(report, exit, failure)?;
-        } else {
-            self.answer(page(&report.page(), self.answer).as_bytes())?;
-            if let Some(failure) = &failure {
-                self.tell(&self.explain(failure));
-            }
         }
         Ok(exit)
     }
@@ -188,7 +189,7 @@ impl Printer {
     fn document<R: Serialize>(&self, report: &R, exit: Exit, error: Option<Failure>) -> Result<(), CliError> {
         let envelope = Envelope {
             mprism: env!("CARGO_PKG_VERSION"),
-            command: self.command,
+            command: &self.command,
             ok: exit == Exit::Success,
             exit_code: exit.code(),
             elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
