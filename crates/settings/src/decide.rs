@@ -1,0 +1,286 @@
+//! From what the layers said to decided values, and what must hold between them.
+
+use std::time::Duration;
+
+use crate::error::{Origin, Problem, SettingsError};
+use crate::home::HomeFolders;
+use crate::layers::Gathered;
+use crate::settings::{
+    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, ExchangeSettings,
+    HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, PublishSettings, Settings, SimRate,
+    SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
+};
+use crate::url::ServerUrl;
+use crate::values::Values;
+
+/// Decides every value, or tells everything that is wrong.
+pub(crate) fn decide(home: HomeFolders, gathered: Gathered) -> Result<Settings, SettingsError> {
+    let mut decider = Decider {
+        values: gathered.values,
+        problems: gathered.problems,
+        port_offset: gathered.port_offset,
+        ports: Vec::new(),
+    };
+    let settings = decider.settings(home);
+    decider.offset_fits(gathered.port_offset_origin);
+    if decider.problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(SettingsError::Invalid {
+            problems: decider.problems,
+        })
+    }
+}
+
+struct Decider {
+    values: Values,
+    problems: Vec<Problem>,
+    port_offset: u16,
+    ports: Vec<(u16, &'static str)>,
+}
+
+impl Decider {
+    fn settings(&mut self, home: HomeFolders) -> Settings {
+        Settings {
+            home,
+            port_offset: self.port_offset,
+            nats: self.nats(),
+            clickhouse: self.clickhouse(),
+            collector: self.collector(),
+            hot: self.hot(),
+            sim: self.sim(),
+            supervisor: self.supervisor(),
+            logging: LoggingSettings {
+                level: self.values.text("logging.level").to_owned(),
+                file_bytes_max: self.values.integer("logging.file_bytes_max"),
+                files_max: self.values.small("logging.files_max"),
+            },
+        }
+    }
+
+    /// Notes what is wrong between settings, at the one that was said in the highest layer.
+    fn problem(&mut self, paths: &[&str], message: String) {
+        let origins = paths.iter().map(|path| self.values.origin(path));
+        let Some(origin) = origins.max_by_key(Origin::layer) else {
+            return;
+        };
+        self.problems.push(Problem { origin, message });
+    }
+
+    /// Moves a port by the offset; every port of a home is another one.
+    fn port(&mut self, path: &'static str) -> u16 {
+        let base: u16 = self.values.small(path);
+        let offset = self.port_offset;
+        // Ports that are moved too far are told once, all together.
+        let port = base.saturating_add(offset);
+        let taken = self
+            .ports
+            .iter()
+            .find(|(other, _)| *other == base)
+            .map(|(_, path)| *path);
+        if let Some(other) = taken {
+            self.problem(
+                &[path, other],
+                format!("{path}: port {base} is already that of {other}"),
+            );
+        }
+        self.ports.push((base, path));
+        port
+    }
+
+    /// An offset that moves any port too far is one problem, not one for each port.
+    fn offset_fits(&mut self, origin: Origin) {
+        let Some((base, path)) = self.ports.iter().max().copied() else {
+            return;
+        };
+        let highest = u16::MAX - base;
+        if self.port_offset > highest {
+            let message = format!(
+                "{path}: port {base} with the offset {} is beyond 65535; the offset can be up to {}",
+                self.port_offset,
+                highest - highest % 100
+            );
+            self.problems.push(Problem { origin, message });
+        }
+    }
+
+    fn server(&mut self, mode: &'static str, url: &'static str, scheme: &str, port: u16) -> (Mode, ServerUrl) {
+        let ours = ServerUrl::loopback(scheme, port);
+        match (self.values.text(mode), self.values.url(url).cloned()) {
+            ("external", Some(url)) => (Mode::External, url),
+            ("external", None) => {
+                self.problem(&[mode], format!("{mode}: external needs {url}"));
+                (Mode::External, ours)
+            }
+            (_, Some(_)) => {
+                self.problem(&[mode, url], format!("{url}: has a meaning only with {mode}: external"));
+                (Mode::Managed, ours)
+            }
+            (_, None) => (Mode::Managed, ours),
+        }
+    }
+
+    fn nats(&mut self) -> NatsSettings {
+        let port = self.port("nats.port");
+        let monitor_port = self.port("nats.monitor_port");
+        let (mode, url) = self.server("nats.mode", "nats.url", "nats", port);
+        let durability = match self.values.text("nats.durability") {
+            "strict" => Durability::Strict,
+            "fast" => Durability::Fast,
+            _ => Durability::Balanced,
+        };
+        NatsSettings {
+            mode,
+            url,
+            port,
+            monitor_port,
+            durability,
+            sync_interval: self.sync_interval(durability),
+            market_data_bytes_max: self.values.integer("nats.market_data_bytes_max"),
+            orderbook_bytes_max: self.values.integer("nats.orderbook_bytes_max"),
+            dead_letter_bytes_max: self.values.integer("nats.dead_letter_bytes_max"),
+        }
+    }
+
+    fn sync_interval(&mut self, durability: Durability) -> SyncInterval {
+        let path = "nats.sync_interval";
+        let said = self.values.span_or_word(path);
+        match (durability, said) {
+            (Durability::Balanced, None) => SyncInterval::Every(Duration::from_secs(1)),
+            (Durability::Fast, None) => SyncInterval::Every(Duration::from_secs(120)),
+            (Durability::Strict, None) => SyncInterval::Always,
+            (Durability::Strict, Some(_)) => {
+                self.problem(
+                    &[path, "nats.durability"],
+                    format!("{path}: expected auto, because durability strict writes every message for good"),
+                );
+                SyncInterval::Always
+            }
+            (Durability::Balanced, Some(span)) if span > Duration::from_secs(1) => {
+                self.problem(
+                    &[path, "nats.durability"],
+                    format!("{path}: expected at most 1s with durability balanced; fast allows more"),
+                );
+                SyncInterval::Every(span)
+            }
+            (_, Some(span)) => SyncInterval::Every(span),
+        }
+    }
+
+    fn clickhouse(&mut self) -> ClickhouseSettings {
+        let port = self.port("clickhouse.port");
+        let (mode, url) = self.server("clickhouse.mode", "clickhouse.url", "http", port);
+        ClickhouseSettings {
+            mode,
+            url,
+            port,
+            readers_max: self.values.small("clickhouse.readers_max"),
+            reader_wait: self.values.span("clickhouse.reader_wait"),
+            writers_max: self.values.small("clickhouse.writers_max"),
+        }
+    }
+
+    fn collector(&mut self) -> CollectorSettings {
+        let spool = SpoolSettings {
+            bytes_max: self.values.integer("collector.spool.bytes_max"),
+            free_bytes_min: self.values.integer("collector.spool.free_bytes_min"),
+            fsync_interval: self.values.span("collector.spool.fsync_interval"),
+            segment_bytes: self.values.integer("collector.spool.segment_bytes"),
+        };
+        if spool.bytes_max < 2 * spool.segment_bytes {
+            let path = "collector.spool.bytes_max";
+            let segment = "collector.spool.segment_bytes";
+            self.problem(
+                &[path, segment],
+                format!("{path}: expected at least two segments (collector.spool.segment_bytes)"),
+            );
+        }
+        CollectorSettings {
+            port: self.port("collector.port"),
+            metrics_port: self.port("collector.metrics_port"),
+            binance_spot: ExchangeSettings {
+                enabled: self.values.flag("collector.exchanges.binance_spot.enabled"),
+                symbols: self.values.list("collector.exchanges.binance_spot.symbols").to_vec(),
+                websocket_url: self.endpoint("collector.exchanges.binance_spot.websocket_url", "wss"),
+                rest_url: self.endpoint("collector.exchanges.binance_spot.rest_url", "https"),
+            },
+            spool,
+            publish: PublishSettings {
+                in_flight_max: self.values.small("collector.publish.in_flight_max"),
+                bytes_in_flight_max: self.values.integer("collector.publish.bytes_in_flight_max"),
+                timeout: self.values.span("collector.publish.timeout"),
+            },
+            liveness: LivenessSettings {
+                first_message: self.values.span("collector.liveness.first_message"),
+                silence: self.values.span("collector.liveness.silence"),
+            },
+        }
+    }
+
+    /// An exchange's base address; the slash at its end is ours to write.
+    fn endpoint(&mut self, path: &'static str, scheme: &str) -> ServerUrl {
+        match self.values.url(path) {
+            Some(url) => url.without_slash(),
+            None => {
+                self.problem(&[path], format!("{path}: expected a URL, not nothing"));
+                ServerUrl::loopback(scheme, 1)
+            }
+        }
+    }
+
+    fn hot(&mut self) -> HotSettings {
+        HotSettings {
+            port: self.port("hot.port"),
+            batch: BatchSettings {
+                rows_max: self.values.small("hot.batch.rows_max"),
+                bytes_max: self.values.integer("hot.batch.bytes_max"),
+                age_max: self.values.span("hot.batch.age_max"),
+            },
+            clickhouse: ClickhouseTimeouts {
+                connect: self.values.span("hot.clickhouse.connect_timeout"),
+                insert: self.values.span("hot.clickhouse.insert_timeout"),
+                query: self.values.span("hot.clickhouse.query_timeout"),
+            },
+        }
+    }
+
+    fn sim(&mut self) -> SimSettings {
+        let rate = self.values.integer_or_word("sim.rate");
+        SimSettings {
+            port: self.port("sim.port"),
+            // The schema's range is far below.
+            rate: rate.map_or(SimRate::Max, |n| {
+                SimRate::PerSecond(u32::try_from(n).unwrap_or(u32::MAX))
+            }),
+            seed: self.values.integer("sim.seed"),
+        }
+    }
+
+    fn supervisor(&mut self) -> SupervisorSettings {
+        let stop = |name: &str| self.values.span(&format!("supervisor.stop_timeout.{name}"));
+        let settings = SupervisorSettings {
+            ready_timeout: self.values.span("supervisor.ready_timeout"),
+            probe_interval: self.values.span("supervisor.probe_interval"),
+            stable_after: self.values.span("supervisor.stable_after"),
+            backoff_min: self.values.span("supervisor.backoff_min"),
+            backoff_max: self.values.span("supervisor.backoff_max"),
+            failures_max: self.values.small("supervisor.failures_max"),
+            stop_timeout: StopTimeouts {
+                collector: stop("collector"),
+                hot: stop("hot"),
+                clickhouse: stop("clickhouse"),
+                nats: stop("nats"),
+                sim: stop("sim"),
+            },
+        };
+        if settings.backoff_max < settings.backoff_min {
+            let path = "supervisor.backoff_max";
+            let least = "supervisor.backoff_min";
+            self.problem(
+                &[path, least],
+                format!("{path}: expected at least supervisor.backoff_min"),
+            );
+        }
+        settings
+    }
+}

@@ -1,0 +1,330 @@
+//! Every setting there is: its path, what it may be, and the environment variables that say it.
+
+use std::time::Duration;
+
+use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
+use crate::url::ServerUrl;
+use crate::values::Value;
+use crate::yaml::{Content, Node};
+
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+/// What a setting may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Flag,
+    Integer(u64, u64),
+    /// A size in bytes.
+    Bytes(u64, u64),
+    /// In milliseconds.
+    Span(u64, u64),
+    Choice(&'static [&'static str]),
+    /// The word, or what the other kind allows.
+    Or(&'static str, &'static Kind),
+    /// Nothing, or a URL of one of the schemes.
+    Url(&'static [&'static str]),
+    /// Instrument ids as an exchange writes them.
+    Symbols,
+    /// A log level or filter directives.
+    LogFilter,
+}
+
+pub(crate) struct Field {
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+}
+
+const fn field(path: &'static str, kind: Kind) -> Field {
+    Field { path, kind }
+}
+
+const PORT: Kind = Kind::Integer(1, 65_535);
+const MODE: Kind = Kind::Choice(&["managed", "external"]);
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const STOP: Kind = Kind::Span(100, 10 * MINUTE);
+const TIMEOUT: Kind = Kind::Span(10, 10 * MINUTE);
+
+/// In the order of `config/default.yaml`; a test compares the two.
+pub(crate) const FIELDS: &[Field] = &[
+    field("nats.mode", MODE),
+    field("nats.url", Kind::Url(&["nats", "tls"])),
+    field("nats.port", PORT),
+    field("nats.monitor_port", PORT),
+    field("nats.durability", Kind::Choice(&["balanced", "strict", "fast"])),
+    field("nats.sync_interval", Kind::Or("auto", &Kind::Span(10, 10 * MINUTE))),
+    field("nats.market_data_bytes_max", Kind::Bytes(MIB, 16 * TIB)),
+    field("nats.orderbook_bytes_max", Kind::Bytes(MIB, 16 * TIB)),
+    field("nats.dead_letter_bytes_max", Kind::Bytes(MIB, 16 * TIB)),
+    field("clickhouse.mode", MODE),
+    field("clickhouse.url", Kind::Url(&["http", "https"])),
+    field("clickhouse.port", PORT),
+    field("clickhouse.readers_max", Kind::Integer(1, 256)),
+    field("clickhouse.reader_wait", Kind::Span(0, 10 * MINUTE)),
+    field("clickhouse.writers_max", Kind::Integer(1, 64)),
+    field("collector.port", PORT),
+    field("collector.metrics_port", PORT),
+    field("collector.exchanges.binance_spot.enabled", Kind::Flag),
+    field("collector.exchanges.binance_spot.symbols", Kind::Symbols),
+    field(
+        "collector.exchanges.binance_spot.websocket_url",
+        Kind::Url(&["ws", "wss"]),
+    ),
+    field(
+        "collector.exchanges.binance_spot.rest_url",
+        Kind::Url(&["http", "https"]),
+    ),
+    field("collector.spool.bytes_max", Kind::Bytes(64 * MIB, 16 * TIB)),
+    field("collector.spool.free_bytes_min", Kind::Bytes(0, 16 * TIB)),
+    field("collector.spool.fsync_interval", Kind::Span(1, 10 * SECOND)),
+    field("collector.spool.segment_bytes", Kind::Bytes(MIB, 1 << 30)),
+    field("collector.publish.in_flight_max", Kind::Integer(1, 100_000)),
+    field("collector.publish.bytes_in_flight_max", Kind::Bytes(64 << 10, 1 << 30)),
+    field("collector.publish.timeout", TIMEOUT),
+    field("collector.liveness.first_message", Kind::Span(SECOND, 60 * MINUTE)),
+    field("collector.liveness.silence", Kind::Span(SECOND, 60 * MINUTE)),
+    field("hot.port", PORT),
+    // One insert of more rows may become two parts, which is not atomic.
+    field("hot.batch.rows_max", Kind::Integer(1, 500_000)),
+    field("hot.batch.bytes_max", Kind::Bytes(64 << 10, 1 << 30)),
+    field("hot.batch.age_max", Kind::Span(1, MINUTE)),
+    field("hot.clickhouse.connect_timeout", TIMEOUT),
+    field("hot.clickhouse.insert_timeout", TIMEOUT),
+    field("hot.clickhouse.query_timeout", TIMEOUT),
+    field("sim.port", PORT),
+    field("sim.rate", Kind::Or("max", &Kind::Integer(1, 10_000_000))),
+    field("sim.seed", Kind::Integer(0, u64::MAX)),
+    field("supervisor.ready_timeout", Kind::Span(SECOND, 60 * MINUTE)),
+    field("supervisor.probe_interval", Kind::Span(50, MINUTE)),
+    field("supervisor.stable_after", Kind::Span(100, 60 * MINUTE)),
+    field("supervisor.backoff_min", Kind::Span(10, 60 * MINUTE)),
+    field("supervisor.backoff_max", Kind::Span(10, 60 * MINUTE)),
+    field("supervisor.failures_max", Kind::Integer(1, 1_000)),
+    field("supervisor.stop_timeout.collector", STOP),
+    field("supervisor.stop_timeout.hot", STOP),
+    field("supervisor.stop_timeout.clickhouse", STOP),
+    field("supervisor.stop_timeout.nats", STOP),
+    field("supervisor.stop_timeout.sim", STOP),
+    field("logging.level", Kind::LogFilter),
+    field("logging.file_bytes_max", Kind::Bytes(64 << 10, 16 * TIB)),
+    field("logging.files_max", Kind::Integer(0, 1_000)),
+];
+
+/// Environment variables that say one setting each. Of two for one setting the earlier wins.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    ("MPRISM_LOG", "logging.level"),
+    ("MARKETPRISM_LOG_LEVEL", "logging.level"),
+    ("LOG_LEVEL", "logging.level"),
+    ("MARKETPRISM_CLICKHOUSE_PORT", "clickhouse.port"),
+    ("CLICKHOUSE_HTTP_PORT", "clickhouse.port"),
+    ("HOT_STORAGE_HTTP_PORT", "hot.port"),
+    ("MARKETPRISM_STORAGE_SERVICE_PORT", "hot.port"),
+    ("HEALTH_CHECK_PORT", "collector.port"),
+    ("METRICS_PORT", "collector.metrics_port"),
+];
+
+/// Variables that name a NATS server: the first wins, and makes it an external one unless it is ours.
+pub(crate) const NATS_URL: [&str; 2] = ["MARKETPRISM_NATS_URL", "NATS_URL"];
+/// Variables that name a ClickHouse host, in the same way.
+pub(crate) const CLICKHOUSE_HOST: [&str; 2] = ["MARKETPRISM_CLICKHOUSE_HOST", "CLICKHOUSE_HOST"];
+/// Variables that name the hot database, whose name is fixed: another name is an error.
+pub(crate) const CLICKHOUSE_DATABASE: [&str; 2] = ["MARKETPRISM_CLICKHOUSE_DATABASE", "CLICKHOUSE_DATABASE"];
+/// The variable of `--port-offset`.
+pub(crate) const PORT_OFFSET: &str = "MPRISM_PORT_OFFSET";
+
+/// Returns the name of every environment variable that has an effect on settings.
+pub fn variables() -> Vec<&'static str> {
+    let single = VARIABLES.iter().map(|(name, _)| *name);
+    let rest = [PORT_OFFSET]
+        .into_iter()
+        .chain(NATS_URL)
+        .chain(CLICKHOUSE_HOST)
+        .chain(CLICKHOUSE_DATABASE);
+    single.chain(rest).collect()
+}
+
+/// Returns the field at a path.
+pub(crate) fn find(path: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.path == path)
+}
+
+/// Returns the names right below a section (`""` is the root), in their order.
+pub(crate) fn children(section: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for field in FIELDS {
+        let rest = match section {
+            "" => Some(field.path),
+            _ => field.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')),
+        };
+        let name = rest.map(|rest| rest.split('.').next().unwrap_or(rest));
+        if let Some(name) = name.filter(|name| !names.contains(name)) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+impl Kind {
+    /// Reads a value, or says what is allowed.
+    pub(crate) fn read(&self, node: &Node) -> Result<Value, String> {
+        match (self, &node.content) {
+            (Self::Symbols, Content::List(items)) => symbols(items),
+            (Self::Url(_), Content::Null) => Ok(Value::Nothing),
+            (_, Content::Scalar(text)) => self.read_text(text),
+            _ => Err(self.allowed()),
+        }
+    }
+
+    /// Reads a value that stands in one piece of text, as in an environment variable.
+    pub(crate) fn read_text(&self, text: &str) -> Result<Value, String> {
+        let within = |value: u64, min: u64, max: u64| (min..=max).contains(&value).then_some(value);
+        let read = match *self {
+            Self::Flag => match text {
+                "true" => Some(Value::Flag(true)),
+                "false" => Some(Value::Flag(false)),
+                _ => None,
+            },
+            Self::Integer(min, max) => {
+                let digits = text.bytes().all(|b| b.is_ascii_digit());
+                let number = digits.then(|| text.parse().ok()).flatten();
+                number.and_then(|n| within(n, min, max)).map(Value::Integer)
+            }
+            Self::Bytes(min, max) => parse_bytes(text).and_then(|n| within(n, min, max)).map(Value::Integer),
+            Self::Span(min, max) => {
+                let fits = |d: &Duration| (Duration::from_millis(min)..=Duration::from_millis(max)).contains(d);
+                parse_duration(text).filter(fits).map(Value::Span)
+            }
+            Self::Choice(words) => words
+                .iter()
+                .find(|word| **word == text)
+                .map(|word| Value::Text((*word).to_owned())),
+            Self::Or(word, _) if text == word => Some(Value::Text(word.to_owned())),
+            Self::Or(_, other) => return other.read_text(text).map_err(|_| self.allowed()),
+            // What is wrong is said without the text: it may hold a credential.
+            Self::Url(schemes) => return ServerUrl::parse(text, schemes).map(Value::Url),
+            Self::LogFilter => log_filter(text).map(Value::Text),
+            Self::Symbols => None,
+        };
+        read.ok_or_else(|| self.allowed())
+    }
+
+    /// Says what is allowed, as it stands after "expected".
+    pub(crate) fn allowed(&self) -> String {
+        match self {
+            Self::Flag => "true or false".to_owned(),
+            Self::Integer(0, u64::MAX) => "an integer from 0".to_owned(),
+            Self::Integer(min, max) => format!("an integer from {min} to {max}"),
+            Self::Bytes(min, max) => {
+                format!(
+                    "a size from {} to {}, like 16MiB",
+                    format_bytes(*min),
+                    format_bytes(*max)
+                )
+            }
+            Self::Span(min, max) => {
+                let text = |ms: &u64| format_duration(Duration::from_millis(*ms));
+                format!("a duration from {} to {}, like 100ms or 2m", text(min), text(max))
+            }
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Or(word, other) => format!("{word} or {}", other.allowed()),
+            Self::Url(schemes) => format!("a URL with the scheme {}", schemes.join(" or ")),
+            Self::Symbols => "a list of instrument ids like [BTCUSDT, ETHUSDT], each once".to_owned(),
+            Self::LogFilter => "error, warn, info, debug, trace, or directives like info,mprism_hot=debug".to_owned(),
+        }
+    }
+
+    /// Returns whether what was said may be repeated in an error.
+    pub(crate) fn is_printable(&self) -> bool {
+        !matches!(self, Self::Url(_))
+    }
+}
+
+fn symbols(items: &[Node]) -> Result<Value, String> {
+    let allowed = || Kind::Symbols.allowed();
+    let mut names: Vec<String> = Vec::new();
+    for item in items {
+        let Content::Scalar(name) = &item.content else {
+            return Err(allowed());
+        };
+        // What an exchange may name an instrument; upper case, because other names are acknowledged and stay silent.
+        let fits = (2..=64).contains(&name.chars().count())
+            && name
+                .chars()
+                .all(|c| (c.is_alphanumeric() && !c.is_lowercase()) || matches!(c, '-' | '_'));
+        if !fits || names.contains(name) {
+            return Err(format!("{}, not \"{}\"", allowed(), printable(name)));
+        }
+        names.push(name.clone());
+    }
+    if names.is_empty() {
+        Err(allowed())
+    } else {
+        Ok(Value::List(names))
+    }
+}
+
+/// Accepts a level, MarketPrism's level names, and directives of the right form; the log set-up reads them whole.
+fn log_filter(text: &str) -> Option<String> {
+    let level = |word: &str| match word.to_ascii_lowercase().as_str() {
+        "warning" => Some("warn".to_owned()),
+        "critical" => Some("error".to_owned()),
+        word @ ("error" | "warn" | "info" | "debug" | "trace" | "off") => Some(word.to_owned()),
+        _ => None,
+    };
+    let directive = |part: &str| match part.split_once('=') {
+        None => level(part),
+        Some((target, word)) => {
+            let target_fits =
+                !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c));
+            level(word)
+                .filter(|_| target_fits)
+                .map(|word| format!("{target}={word}"))
+        }
+    };
+    let parts: Option<Vec<String>> = text.split(',').map(|part| directive(part.trim())).collect();
+    parts.map(|parts| parts.join(","))
+}
+
+/// Shortens what a file says to what can stand in an error.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// Returns the name nearest to a misspelt one, if one is near.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let far = (name.chars().count() / 3).max(1);
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&name.to_lowercase(), candidate);
+    let best = known.iter().min_by_key(|candidate| distance(candidate))?;
+    (distance(best) <= far).then_some(*best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Sources, gather};
+
+    #[test]
+    fn the_reference_says_every_setting_and_nothing_else() {
+        let home = tempfile::tempdir().expect("temporary folder");
+        let sources = Sources {
+            home: home.path().into(),
+            ..Sources::default()
+        };
+        let gathered = gather(&sources).expect("readable");
+        assert_eq!(gathered.problems, []);
+        for field in FIELDS {
+            assert!(gathered.values.has(field.path), "{} has no default", field.path);
+        }
+        for (name, path) in VARIABLES {
+            assert!(find(path).is_some(), "{name} says {path}, which is no setting");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_its_neighbour() {
+        assert_eq!(nearest("sync_intervall", &children("nats")), Some("sync_interval"));
+        assert_eq!(nearest("Port", &children("nats")), Some("port"));
+        assert_eq!(nearest("zzz", &children("nats")), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! The decided values, and what must hold between them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::error::SettingsError;
+use crate::home::HomeFolders;
+use crate::layers::{Sources, gather};
+use crate::url::ServerUrl;
+
+/// The hot database's name; users' queries and dashboards name it, so it is fixed.
+pub const HOT_DATABASE: &str = "marketprism_hot";
+
+/// The user name of the engine's writer; its password is the credential `clickhouse-writer` of the home.
+pub const WRITER_USER: &str = "mprism";
+
+/// Everything decided. Ports are already moved by the offset.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The home's folders.
+    pub home: HomeFolders,
+    /// By how much every port is moved.
+    pub port_offset: u16,
+    /// The message broker.
+    pub nats: NatsSettings,
+    /// The store.
+    pub clickhouse: ClickhouseSettings,
+    /// The collector.
+    pub collector: CollectorSettings,
+    /// The hot storage worker.
+    pub hot: HotSettings,
+    /// The exchange simulator.
+    pub sim: SimSettings,
+    /// The supervisor.
+    pub supervisor: SupervisorSettings,
+    /// Logs of every process.
+    pub logging: LoggingSettings,
+}
+
+/// Who runs a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// mprism does.
+    Managed,
+    /// Somebody else does; mprism never starts or stops it.
+    External,
+}
+
+/// What a power cut may cost the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Written for good at intervals; the spool covers the last of them.
+    Balanced,
+    /// Written for good before each acknowledgement.
+    Strict,
+    /// Written for good at long intervals.
+    Fast,
+}
+
+/// How often the broker writes for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncInterval {
+    /// At every message.
+    Always,
+    /// At intervals.
+    Every(Duration),
+}
+
+/// The message broker.
+#[derive(Clone, Debug)]
+pub struct NatsSettings {
+    /// Who runs it.
+    pub mode: Mode,
+    /// Where clients reach it, in either mode.
+    pub url: ServerUrl,
+    /// Client port of the managed server.
+    pub port: u16,
+    /// Monitoring port of the managed server.
+    pub monitor_port: u16,
+    /// What a power cut may cost.
+    pub durability: Durability,
+    /// How often it writes for good.
+    pub sync_interval: SyncInterval,
+    /// Largest size of `MARKET_DATA` in bytes.
+    pub market_data_bytes_max: u64,
+    /// Largest size of `ORDERBOOK_SNAP` in bytes.
+    pub orderbook_bytes_max: u64,
+    /// Largest size of `DEAD_LETTER` in bytes.
+    pub dead_letter_bytes_max: u64,
+}
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct ClickhouseSettings {
+    /// Who runs it.
+    pub mode: Mode,
+    /// Where its HTTP interface is reached, in either mode.
+    pub url: ServerUrl,
+    /// HTTP port of the managed engine.
+    pub port: u16,
+    /// Readers at once.
+    pub readers_max: usize,
+    /// How long one more reader waits.
+    pub reader_wait: Duration,
+    /// Writers at once.
+    pub writers_max: usize,
+}
+
+/// The collector.
+#[derive(Clone, Debug)]
+pub struct CollectorSettings {
+    /// Port of `/health` and `/status`.
+    pub port: u16,
+    /// Port of `/metrics`.
+    pub metrics_port: u16,
+    /// Binance spot.
+    pub binance_spot: ExchangeSettings,
+    /// The spool.
+    pub spool: SpoolSettings,
+    /// Publishing.
+    pub publish: PublishSettings,
+    /// When silence means trouble.
+    pub liveness: LivenessSettings,
+}
+
+/// One exchange.
+#[derive(Clone, Debug)]
+pub struct ExchangeSettings {
+    /// Whether it is collected.
+    pub enabled: bool,
+    /// Instrument ids as the exchange writes them; at least one, each once.
+    pub symbols: Vec<String>,
+    /// Base of the websocket endpoints, without a slash at the end.
+    pub websocket_url: ServerUrl,
+    /// Base of the REST endpoints, without a slash at the end.
+    pub rest_url: ServerUrl,
+}
+
+/// The collector's spool.
+#[derive(Clone, Debug)]
+pub struct SpoolSettings {
+    /// Largest size in bytes.
+    pub bytes_max: u64,
+    /// Room in bytes that the disk must keep.
+    pub free_bytes_min: u64,
+    /// Between group commits.
+    pub fsync_interval: Duration,
+    /// Size of a segment in bytes.
+    pub segment_bytes: u64,
+}
+
+/// Publishing from the spool.
+#[derive(Clone, Debug)]
+pub struct PublishSettings {
+    /// Messages that wait for an acknowledgement.
+    pub in_flight_max: usize,
+    /// Their bytes.
+    pub bytes_in_flight_max: u64,
+    /// After which a message is sent again.
+    pub timeout: Duration,
+}
+
+/// When silence means trouble.
+#[derive(Clone, Debug)]
+pub struct LivenessSettings {
+    /// From an acknowledged subscription to its first message.
+    pub first_message: Duration,
+    /// Between any two messages of a connection.
+    pub silence: Duration,
+}
+
+/// The hot storage worker.
+#[derive(Clone, Debug)]
+pub struct HotSettings {
+    /// Port of `/health`, `/stats` and `/metrics`.
+    pub port: u16,
+    /// When an insert is made.
+    pub batch: BatchSettings,
+    /// Waiting for the store.
+    pub clickhouse: ClickhouseTimeouts,
+}
+
+/// When an insert is made: at the first of these.
+#[derive(Clone, Debug)]
+pub struct BatchSettings {
+    /// Rows.
+    pub rows_max: usize,
+    /// Bytes.
+    pub bytes_max: u64,
+    /// Age of the oldest row.
+    pub age_max: Duration,
+}
+
+/// How long the hot worker waits for the store.
+#[derive(Clone, Debug)]
+pub struct ClickhouseTimeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the answer to an insert.
+    pub insert: Duration,
+    /// For the answer to a query.
+    pub query: Duration,
+}
+
+/// Events a second of the simulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimRate {
+    /// As many as are absorbed.
+    Max,
+    /// So many.
+    PerSecond(u32),
+}
+
+/// The exchange simulator.
+#[derive(Clone, Debug)]
+pub struct SimSettings {
+    /// Its one port.
+    pub port: u16,
+    /// Events a second over all instruments.
+    pub rate: SimRate,
+    /// The synthetic market's seed.
+    pub seed: u64,
+}
+
+/// The supervisor.
+#[derive(Clone, Debug)]
+pub struct SupervisorSettings {
+    /// From start to the first good probe.
+    pub ready_timeout: Duration,
+    /// Between probes.
+    pub probe_interval: Duration,
+    /// Readiness after which an exit restarts at once.
+    pub stable_after: Duration,
+    /// The first wait between restarts.
+    pub backoff_min: Duration,
+    /// The longest wait between restarts.
+    pub backoff_max: Duration,
+    /// Starts in a row that never became ready.
+    pub failures_max: u32,
+    /// Time to drain.
+    pub stop_timeout: StopTimeouts,
+}
+
+/// Time that each service has to finish what it holds.
+#[derive(Clone, Debug)]
+pub struct StopTimeouts {
+    /// The collector.
+    pub collector: Duration,
+    /// The hot storage worker.
+    pub hot: Duration,
+    /// The engine.
+    pub clickhouse: Duration,
+    /// The broker.
+    pub nats: Duration,
+    /// The simulator.
+    pub sim: Duration,
+}
+
+/// Logs of every process.
+#[derive(Clone, Debug)]
+pub struct LoggingSettings {
+    /// Least level, or filter directives.
+    pub level: String,
+    /// A larger file is rotated, in bytes.
+    pub file_bytes_max: u64,
+    /// Rotated files kept.
+    pub files_max: u32,
+}
+
+/// Returns the loopback address of a port: where every listener of ours is bound.
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+impl Settings {
+    /// Reads every layer and decides every value.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] with everything that is wrong at once, [`SettingsError::Read`] where a file cannot be read.
+    pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
+        let gathered = gather(sources)?;
+        crate::decide::decide(HomeFolders::new(&sources.home), gathered)
+    }
+}

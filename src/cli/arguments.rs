@@ -1,0 +1,349 @@
+//! The arguments of each verb.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use mprism_deps::{Dependency, Provider};
+
+/// A service or a group of them, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum ServiceName {
+    /// The message broker.
+    Nats,
+    /// The store.
+    Clickhouse,
+    /// The hot storage worker.
+    Hot,
+    /// The collector.
+    Collector,
+    /// The exchange simulator.
+    Sim,
+    /// `nats`.
+    Broker,
+    /// `clickhouse` and `hot`.
+    Storage,
+    /// Everything.
+    All,
+}
+
+/// `mprism deps`.
+#[derive(Debug, Args)]
+pub struct DepsArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub verb: DepsVerb,
+}
+
+/// What can be done with dependencies.
+#[derive(Debug, Subcommand)]
+pub enum DepsVerb {
+    /// List what is pinned and where it was found
+    List,
+    /// Fetch what is missing or damaged and link it into the home
+    Install {
+        /// Which ones; all by default
+        #[arg(value_name = "NAME", value_parser = dependency)]
+        names: Vec<Dependency>,
+        /// Where to fetch from
+        #[arg(long, value_name = "PROVIDER", value_parser = provider, default_value = "auto")]
+        provider: Provider,
+        /// Use only what is already on this machine
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Compare every byte with the pinned checksums
+    Verify,
+}
+
+/// `mprism env`.
+#[derive(Debug, Args)]
+pub struct EnvArgs {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: EnvFormat,
+}
+
+/// Form of `mprism env`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EnvFormat {
+    /// `NAME=value` lines
+    #[default]
+    Dotenv,
+    /// The JSON document
+    Json,
+}
+
+/// `mprism query`.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The statement; `-` reads it from standard input
+    pub sql: String,
+    /// ClickHouse's name of the answer's format [default: PrettyCompact on a terminal, else TabSeparatedWithNames]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
+    pub format: Option<String>,
+    /// Allow the statement to write, with the home's credential
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// `mprism logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Whose; all by default
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Show the last N lines [default: 100, or all with --since]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// Only what is newer: a duration like 10m, or an RFC 3339 time
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Only this level and worse
+    #[arg(long, value_enum, default_value_t)]
+    pub level: LogLevel,
+}
+
+/// Levels of log lines, the worst first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogLevel {
+    /// Data was lost or a human is needed
+    Error,
+    /// Something went wrong and recovered
+    Warn,
+    /// What an operator wants to know
+    Info,
+    /// More
+    Debug,
+    /// Everything
+    #[default]
+    Trace,
+}
+
+/// The simulator in place of the exchanges.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Simulator")]
+pub struct SimArgs {
+    /// Collect from the exchange simulator instead of the exchanges
+    #[arg(long)]
+    pub sim: bool,
+    /// Serve recorded frames from this folder
+    #[arg(long, value_name = "DIR", requires = "sim")]
+    pub sim_corpus: Option<PathBuf>,
+    /// Events a second over all instruments, or max
+    #[arg(long, value_name = "N|max", requires = "sim")]
+    pub sim_rate: Option<String>,
+    /// Seed of the synthetic market
+    #[arg(long, value_name = "N", requires = "sim")]
+    pub sim_seed: Option<u64>,
+    /// YAML list of faults to play
+    #[arg(long, value_name = "FILE", requires = "sim")]
+    pub sim_faults: Option<PathBuf>,
+    /// Keep the recorded times instead of shifting them to now
+    #[arg(long, requires = "sim_corpus")]
+    pub sim_keep_time: bool,
+}
+
+/// `mprism init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// For these services only
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+    /// Where to fetch dependencies from
+    #[arg(long, value_name = "PROVIDER", value_parser = provider, default_value = "auto")]
+    pub provider: Provider,
+    /// Use only what is already on this machine
+    #[arg(long)]
+    pub offline: bool,
+    /// End foreign holders of our ports, after showing them
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `mprism up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The simulator.
+    #[command(flatten)]
+    pub sim: SimArgs,
+    /// Stop after this time, counted from healthy
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_for: Option<Duration>,
+    /// Where to fetch dependencies from
+    #[arg(long, value_name = "PROVIDER", value_parser = provider, default_value = "auto")]
+    pub provider: Provider,
+    /// Use only what is already on this machine
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `mprism start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Which ones; all by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+    /// The simulator.
+    #[command(flatten)]
+    pub sim: SimArgs,
+    /// Wait at most so many seconds for everything to be ready
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+    /// Run the supervisor in this terminal
+    #[arg(long)]
+    pub foreground: bool,
+    /// End with a health check and its exit code
+    #[arg(long)]
+    pub verify: bool,
+    /// End foreign holders of our ports, after showing them
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `mprism stop`.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Which ones; all by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+    /// Seconds that each service has to finish what it holds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+}
+
+/// `mprism restart`.
+#[derive(Debug, Args)]
+pub struct RestartArgs {
+    /// Which ones; all by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+}
+
+/// `mprism status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which ones; all by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+}
+
+/// `mprism health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Which ones; all by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+}
+
+/// `mprism integrity`.
+#[derive(Debug, Args)]
+pub struct IntegrityArgs {
+    /// What to prove; everything by default
+    #[arg(value_name = "SCOPE", value_enum)]
+    pub scope: Option<IntegrityScope>,
+    /// Only the last so much time
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with_all = ["from", "to"])]
+    pub since: Option<Duration>,
+    /// From this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "to")]
+    pub from: Option<String>,
+    /// To this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "from")]
+    pub to: Option<String>,
+    /// Warnings end with exit code 3
+    #[arg(long)]
+    pub strict: bool,
+    /// Write the JSON document to this file too
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// What `mprism integrity` proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IntegrityScope {
+    /// Everything stored
+    Storage,
+    /// The hot store
+    Hot,
+}
+
+/// `mprism replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Recorded frames: files or folders
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Where the messages go
+    #[arg(long, value_enum, default_value_t)]
+    pub to: ReplayTarget,
+    /// The exchange, where the path does not say it
+    #[arg(long, value_name = "E")]
+    pub exchange: Option<String>,
+    /// The market, where the path does not say it
+    #[arg(long, value_name = "M")]
+    pub market: Option<String>,
+    /// Say with each message which file, line and item it comes from
+    #[arg(long)]
+    pub trace: bool,
+}
+
+/// Where replayed messages go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReplayTarget {
+    /// One message a line on standard output
+    #[default]
+    Stdout,
+}
+
+/// `mprism smoke`.
+#[derive(Debug, Args)]
+pub struct SmokeArgs {
+    /// How long market data flows
+    #[arg(long, value_name = "D", value_parser = duration, default_value = "30s")]
+    pub duration: Duration,
+    /// Print row counts at this interval
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub sample: Option<Duration>,
+}
+
+/// `mprism bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure
+    #[arg(value_name = "NAME", value_parser = ["start", "status"])]
+    pub name: String,
+}
+
+/// `mprism worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Which one
+    #[arg(value_name = "NAME", value_enum)]
+    pub name: ServiceName,
+}
+
+fn dependency(text: &str) -> Result<Dependency, String> {
+    let names = Dependency::ALL.map(Dependency::as_str);
+    let found = Dependency::ALL
+        .into_iter()
+        .find(|dependency| dependency.as_str() == text);
+    found.ok_or_else(|| format!("expected one of {}", names.join(", ")))
+}
+
+fn provider(text: &str) -> Result<Provider, String> {
+    match text {
+        "auto" => Ok(Provider::Auto),
+        "path" => Ok(Provider::Path),
+        "pip" => Ok(Provider::Pip),
+        "npm" => Ok(Provider::Npm),
+        _ => Err("expected one of auto, path, pip, npm".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    mprism_settings::parse_duration(text).ok_or_else(|| "expected a duration like 30s, 5m or 2h".to_owned())
+}

@@ -1,0 +1,104 @@
+//! What can be typed: clap types and nothing else.
+
+mod arguments;
+mod globals;
+
+use std::ffi::OsString;
+
+use clap::{FromArgMatches, Parser, Subcommand};
+
+pub use arguments::{
+    BenchArgs, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel,
+    LogsArgs, QueryArgs, ReplayArgs, ReplayTarget, RestartArgs, ServiceName, SimArgs, SmokeArgs, StartArgs, StatusArgs,
+    StopArgs, UpArgs, WorkerArgs,
+};
+pub use globals::{ColorChoice, Globals};
+
+/// A trading desk's own crypto market-data lake in one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mprism",
+    version,
+    about,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// The flags that every command takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs. A new one is a line here and a line in `commands::dispatch`.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Pinned dependencies: versions, checksums, where found.
+    Deps(DepsArgs),
+    /// Endpoints and credential paths for other programs.
+    Env(EnvArgs),
+    /// Run SQL against the store.
+    Query(QueryArgs),
+    /// Show logs of all services in one stream, ordered by time.
+    Logs(LogsArgs),
+}
+
+impl Verb {
+    /// Returns the name as typed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Deps(_) => "deps",
+            Self::Env(_) => "env",
+            Self::Query(_) => "query",
+            Self::Logs(_) => "logs",
+        }
+    }
+}
+
+/// Returns the tree of everything that can be typed.
+pub fn tree() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// clap's own: help and versions too are errors here.
+pub fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    // clap colours its own errors: it has to know before it has parsed the flag.
+    let tree = tree().color(Globals::guess(arguments).color.into());
+    let matches = tree.try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Returns the verb that a command line which could not be parsed was about, `mprism` if none.
+pub fn guess_verb(arguments: &[OsString]) -> String {
+    let tree = tree();
+    let known: Vec<&str> = tree.get_subcommands().map(clap::Command::get_name).collect();
+    let named = arguments
+        .iter()
+        .skip(1)
+        .find_map(|argument| known.iter().find(|verb| argument == **verb));
+    named.map_or("mprism", |verb| verb).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn a_broken_line_still_tells_its_verb_and_form() {
+        let line: Vec<OsString> = ["mprism", "--json", "deps", "nonsense"].map(Into::into).to_vec();
+        assert!(parse(&line).is_err());
+        assert_eq!(guess_verb(&line), "deps");
+        assert!(Globals::guess(&line).json);
+        assert_eq!(guess_verb(&line[..2]), "mprism");
+    }
+}

@@ -1,0 +1,150 @@
+//! Does what a plan says.
+
+use std::io;
+use std::path::Path;
+
+use mprism_deps::{FetchOptions, Progress, ensure, link};
+use mprism_runtime::files::{ensure_folder, write_atomic};
+use mprism_settings::DEFAULT_YAML;
+
+use crate::commands::prepare::Step;
+use crate::error::CliError;
+
+const HEADER: &str = "# Settings of this home. Everything is commented out and stands for its default; change what you need.\n\
+                      # Other *.yaml files beside this one are read too, in the order of their names.\n\n";
+
+/// Does the steps in their order.
+///
+/// # Errors
+/// At the first step that cannot be done; what was done before stays.
+pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progress)) -> Result<(), CliError> {
+    for step in steps {
+        match step {
+            Step::Folder { path, mode } => ensure_folder(path, *mode).map_err(|e| refused("make folder", path, e))?,
+            Step::Secret { path } => {
+                write_atomic(path, secret().as_bytes(), 0o600).map_err(|e| refused("write", path, e))?;
+            }
+            Step::Config { path } => {
+                let text = format!("{HEADER}{}", commented(DEFAULT_YAML));
+                write_atomic(path, text.as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
+            }
+            Step::Dependency { name, link: target } => {
+                let installed = ensure(*name, options, progress)?;
+                link(&installed, target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(action: &str, path: &Path, error: io::Error) -> CliError {
+    let place = path.display();
+    let (code, hint) = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ("disk_full", format!("free some space: `df -h {place}`"))
+        }
+        _ => (
+            "home_not_writable",
+            "use another home: `mprism --home DIR …`, or change its owner".to_owned(),
+        ),
+    };
+    CliError::failed(code, error)
+        .context(format!("cannot {action} {place}"))
+        .hint(hint)
+}
+
+/// 32 random bytes as 64 hexadecimal digits, without a line break.
+fn secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Comments out what is not a comment already.
+fn commented(yaml: &str) -> String {
+    let line = |line: &str| match line.trim_start() {
+        "" => "\n".to_owned(),
+        text if text.starts_with('#') => format!("{line}\n"),
+        _ => format!("#{line}\n"),
+    };
+    yaml.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use mprism_settings::{HomeFolders, Settings, Sources};
+
+    use super::*;
+    use crate::commands::prepare::{SECRETS, plan};
+
+    fn options() -> FetchOptions {
+        FetchOptions {
+            cache: "/nonexistent".into(),
+            provider: mprism_deps::Provider::Auto,
+            offline: true,
+            search_path: std::ffi::OsString::new(),
+        }
+    }
+
+    fn make(home: &HomeFolders) {
+        execute(&plan(home, &[]), &options(), &|_| ()).expect("made");
+    }
+
+    #[test]
+    fn a_home_is_made_once_and_repaired_where_it_is_broken() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let home = HomeFolders::new(folder.path().join("home"));
+        make(&home);
+        assert_eq!(plan(&home, &[]), []);
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(&home.run()), mode(&home.secrets()), mode(&home.secret("nats-hot"))),
+            (0o700, 0o700, 0o600)
+        );
+        let settings = Settings::load(&Sources {
+            home: home.root().into(),
+            ..Sources::default()
+        });
+        assert_eq!(settings.expect("the written file is valid").nats.port, 4222);
+
+        let read = |name: &str| fs::read_to_string(home.secret(name)).expect("there");
+        let before: Vec<String> = SECRETS.iter().map(|(_, name)| read(name)).collect();
+        assert!(before.iter().all(|secret| secret.len() == 64) && before[0] != before[1]);
+        fs::write(home.secret("nats-hot"), "short").expect("broken");
+        fs::set_permissions(home.secret("nats-operator"), fs::Permissions::from_mode(0o644)).expect("opened");
+        fs::set_permissions(home.run(), fs::Permissions::from_mode(0o755)).expect("opened");
+        assert_eq!(plan(&home, &[]).len(), 3);
+        make(&home);
+        let after: Vec<String> = SECRETS.iter().map(|(_, name)| read(name)).collect();
+        assert_eq!((&after[0], &after[3]), (&before[0], &before[3]));
+        assert_ne!(after[2], before[2], "what others could read is no secret any more");
+        assert_eq!((after[1].len(), mode(&home.run())), (64, 0o700));
+    }
+
+    #[test]
+    fn settings_that_somebody_wrote_are_kept() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let home = HomeFolders::new(folder.path());
+        fs::create_dir(home.config()).expect("made");
+        fs::write(home.config().join("mprism.yaml"), "hot: {port: 9}\n").expect("written");
+        make(&home);
+        assert_eq!(
+            fs::read_to_string(home.config().join("mprism.yaml")).expect("there"),
+            "hot: {port: 9}\n"
+        );
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_made_is_one_clear_error() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("written");
+        let home = HomeFolders::new(file.join("home"));
+        let error = execute(&plan(&home, &[]), &options(), &|_| ()).expect_err("a file is in the way");
+        assert_eq!((error.code, error.kind.code()), ("home_not_writable", 1));
+        let full = refused("write", &file, io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!((full.code, full.kind.code()), ("disk_full", 1));
+    }
+}

@@ -1,0 +1,246 @@
+//! `mprism query`: one statement to the store's HTTP interface, the answer streamed as it comes.
+
+use std::io::Read;
+use std::time::Duration;
+
+use mprism_runtime::files::read_secret;
+use mprism_settings::{HOT_DATABASE, Mode, Settings, WRITER_USER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::cli::QueryArgs;
+use crate::commands::Context;
+use crate::error::{CliError, Exit};
+use crate::report::{Page, Report};
+
+/// A larger answer does not become one document, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+/// What is read of an error's text, in bytes.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+
+/// Sends the statement and prints the answer.
+pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let sql = statement(&args.sql)?;
+    if args.write && context.globals.dry_run {
+        let to = settings.clickhouse.url.to_string();
+        return context.printer.report(&WouldSend { dry_run: true, to, sql });
+    }
+    let request = Request {
+        format: format(args, context),
+        headers: headers(args, &settings)?,
+        settings: &settings,
+        write: args.write,
+        sql,
+    };
+    context.block_on_interruptible(async {
+        let response = request.send().await?;
+        if context.printer.is_json() {
+            context.printer.report(&document(response).await?)
+        } else {
+            stream(response, context).await
+        }
+    })
+}
+
+fn statement(text: &str) -> Result<String, CliError> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    let mut sql = String::new();
+    let read = std::io::stdin().read_to_string(&mut sql);
+    read.map_err(|e| CliError::failed("input", e).context("cannot read the statement from standard input"))?;
+    Ok(sql)
+}
+
+fn format(args: &QueryArgs, context: &Context) -> String {
+    let chosen = match &args.format {
+        Some(format) => format,
+        None if context.printer.is_json() => "JSON",
+        None if context.printer.answers_a_terminal() => "PrettyCompact",
+        None => "TabSeparatedWithNames",
+    };
+    chosen.to_owned()
+}
+
+/// Readers are anonymous; who writes shows the home's credential, and says that it is an operator and no worker.
+fn headers(args: &QueryArgs, settings: &Settings) -> Result<HeaderMap, CliError> {
+    let mut headers = HeaderMap::new();
+    if !args.write || settings.clickhouse.mode == Mode::External {
+        return Ok(headers);
+    }
+    let path = settings.home.secret("clickhouse-writer");
+    let secret = read_secret(&path).map_err(|e| {
+        let error = CliError::failed("credential", e)
+            .context(format!("cannot read the writer's credential {}", path.display()));
+        error.hint("make what is missing: `mprism init`")
+    })?;
+    let mut key = HeaderValue::from_str(secret.trim())
+        .map_err(|e| CliError::failed("credential", e).context(format!("{} is not a credential", path.display())))?;
+    key.set_sensitive(true);
+    headers.insert(
+        HeaderName::from_static("x-clickhouse-user"),
+        HeaderValue::from_static(WRITER_USER),
+    );
+    headers.insert(HeaderName::from_static("x-clickhouse-key"), key);
+    headers.insert(
+        HeaderName::from_static("x-mprism-write"),
+        HeaderValue::from_static("operator"),
+    );
+    Ok(headers)
+}
+
+struct Request<'a> {
+    settings: &'a Settings,
+    format: String,
+    headers: HeaderMap,
+    write: bool,
+    sql: String,
+}
+
+impl Request<'_> {
+    async fn send(self) -> Result<reqwest::Response, CliError> {
+        let clickhouse = &self.settings.clickhouse;
+        // A proxy of the environment is for the outside; the store is ours.
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(5))
+            .build();
+        let client = client.map_err(|e| CliError::failed("http_client", e).context("cannot make an HTTP client"))?;
+        let mut query = vec![("default_format", self.format.as_str()), ("database", HOT_DATABASE)];
+        if !self.write {
+            query.push(("readonly", "1"));
+        }
+        let request = client
+            .post(clickhouse.url.expose())
+            .query(&query)
+            .headers(self.headers)
+            .body(self.sql);
+        let response = request.send().await.map_err(|e| {
+            let unreachable = CliError::failed("clickhouse_unreachable", e.without_url());
+            let hint = match clickhouse.mode {
+                Mode::Managed => "start it: `mprism start clickhouse`",
+                Mode::External => "look at clickhouse.url in the settings",
+            };
+            unreachable
+                .context(format!("no answer from clickhouse at {}", clickhouse.url))
+                .hint(hint)
+        })?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refused(response).await)
+        }
+    }
+}
+
+/// Says what the server says, and its code.
+async fn refused(mut response: reqwest::Response) -> CliError {
+    let status = response.status();
+    let header = response.headers().get("x-clickhouse-exception-code");
+    let code = header.and_then(|code| code.to_str().ok()).map(str::to_owned);
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > ERROR_BYTES_MAX {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&body).trim().to_owned();
+    let cause = if text.is_empty() {
+        format!("HTTP status {status}")
+    } else {
+        text
+    };
+    let message = match &code {
+        Some(code) => format!("clickhouse refused the statement with code {code}"),
+        None => format!("clickhouse refused the request with HTTP status {}", status.as_u16()),
+    };
+    let error = CliError::failed("query_failed", anyhow::Error::msg(cause)).context(message);
+    match code.as_deref() {
+        Some("164") => error.hint("let it write: `mprism query --write …`"),
+        Some("202") => error.hint("all readers are busy: try again, or raise clickhouse.readers_max"),
+        _ => error,
+    }
+}
+
+async fn stream(mut response: reqwest::Response, context: &Context) -> Result<Exit, CliError> {
+    let mut output = context.printer.output();
+    let mut last = Vec::new();
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(Exit::Success),
+            Err(error) => return Err(broken(error, &last)),
+        };
+        let written = output.write(&chunk);
+        if !written.map_err(|e| CliError::failed("output", e).context("cannot write to standard output"))? {
+            return Ok(Exit::Success);
+        }
+        last = chunk.to_vec();
+    }
+}
+
+async fn document(mut response: reqwest::Response) -> Result<Document, CliError> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(error) => return Err(broken(error, &body)),
+        }
+        if body.len() > DOCUMENT_BYTES_MAX {
+            let error = anyhow::anyhow!("the answer is larger than {DOCUMENT_BYTES_MAX} bytes");
+            return Err(
+                CliError::failed("answer_too_large", error).hint("stream it: `mprism query --format JSONEachRow …`")
+            );
+        }
+    }
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Document::default());
+    }
+    let answer = serde_json::from_slice(&body).map_err(|e| {
+        let error = CliError::failed("answer_not_json", e).context("the answer is not a JSON document");
+        error.hint("leave FORMAT out of the statement, or --json out of the command")
+    })?;
+    Ok(Document { answer })
+}
+
+/// A statement that fails while it is answered ends its text with the exception and breaks the transfer.
+fn broken(error: reqwest::Error, last: &[u8]) -> CliError {
+    let text = String::from_utf8_lossy(last);
+    let message = "the answer broke off: it is not whole";
+    match text.rfind("Code: ").filter(|_| text.contains("DB::Exception")) {
+        Some(start) => {
+            CliError::failed("query_failed", anyhow::Error::msg(text[start..].trim().to_owned())).context(message)
+        }
+        None => CliError::failed("query_failed", error.without_url()).context(message),
+    }
+}
+
+/// ClickHouse's own document, beside the keys of the envelope.
+#[derive(Default, Serialize)]
+struct Document {
+    #[serde(flatten)]
+    answer: Map<String, Value>,
+}
+
+impl Report for Document {
+    fn page(&self) -> Page {
+        Page::new()
+    }
+}
+
+#[derive(Serialize)]
+struct WouldSend {
+    dry_run: bool,
+    to: String,
+    sql: String,
+}
+
+impl Report for WouldSend {
+    fn page(&self) -> Page {
+        Page::new().line(format!("would send to {} as the writer: {}", self.to, self.sql))
+    }
+}

@@ -1,0 +1,10 @@
+//! The only room that writes to the terminal: answers to standard output, the conversation to standard error.
+
+mod output;
+mod printer;
+mod progress;
+mod render;
+
+pub use output::Output;
+pub use printer::Printer;
+pub use progress::Progress;
