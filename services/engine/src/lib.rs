@@ -5,11 +5,13 @@
 
 mod access;
 mod body;
+mod cancel;
 mod chdb;
 mod compress;
 mod exception;
 mod execute;
 mod fence;
+mod form;
 mod http;
 mod request;
 mod statement;

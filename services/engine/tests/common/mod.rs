@@ -1,5 +1,5 @@
 //! An engine in a process of its own, and a client that says exactly what a test wants said.
-#![allow(dead_code, reason = "each test program uses its own part of this")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 
 mod http;
 
