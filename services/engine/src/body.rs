@@ -1,5 +1,7 @@
 //! A request's body: unpacked as it arrives, and bounded.
 
+use std::time::Duration;
+
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -8,6 +10,9 @@ use crate::exception::Exception;
 
 /// Largest body that is held whole: a statement, and small data behind it.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
+
+/// Longest pause within a body: a client that stopped does not keep others out for ever.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Reads a body portion by portion.
 pub(crate) struct BodyReader {
@@ -42,7 +47,10 @@ impl BodyReader {
             {
                 return self.admit(block).map(Some);
             }
-            let Some(frame) = self.body.frame().await else {
+            let Ok(frame) = tokio::time::timeout(IDLE_MAX, self.body.frame()).await else {
+                return Err(Exception::new(209, "The body does not come", "SOCKET_TIMEOUT"));
+            };
+            let Some(frame) = frame else {
                 self.done = true;
                 return self.unpacker.as_ref().map_or(Ok(()), Unpacker::finish).map(|()| None);
             };

@@ -3,6 +3,7 @@
 //! All `unsafe` of the engine is here. The library runs in a process of its own, so that a crash in it takes nothing else.
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ pub enum OpenError {
 
 /// The loaded library and the data folder it works on.
 pub(crate) struct Engine {
-    _library: libloading::Library,
+    /// Never unloaded: the library's own threads run to the end of the process.
+    _library: ManuallyDrop<libloading::Library>,
     close: Close,
     connect: Connect,
     query: QueryN,
@@ -99,7 +101,7 @@ impl Engine {
                 bytes_written,
                 path,
                 data: data.to_path_buf(),
-                _library: lib,
+                _library: ManuallyDrop::new(lib),
             }))
         }
     }

@@ -119,7 +119,15 @@ impl Executor {
     }
 
     /// Opens a connection that has the role's rights and the request's settings. Blocks.
-    fn session(&self, request: &Request, role: Role, read_only: bool) -> Result<Connection, Exception> {
+    ///
+    /// A `mark` takes the place of the client's own `log_comment`, so that nobody can wear another's.
+    fn session(
+        &self,
+        request: &Request,
+        role: Role,
+        read_only: bool,
+        mark: Option<&str>,
+    ) -> Result<Connection, Exception> {
         let mut connection = self.connect(request)?;
         if let Some(database) = &request.database {
             connection.run(
@@ -134,6 +142,9 @@ impl Executor {
         }
         for (name, value) in request.settings_for(role)? {
             connection.run(&format!("SET {name} = {}", literal(value)), "Null")?;
+        }
+        if let Some(mark) = mark {
+            connection.run(&format!("SET log_comment = {}", literal(mark)), "Null")?;
         }
         if role == Role::Reader || read_only {
             connection.run("SET readonly = 1", "Null")?;
@@ -151,12 +162,21 @@ impl Executor {
         role: Role,
         statement: &Statement,
         out: OwnedFd,
+        mark: &str,
     ) -> Result<(), Exception> {
-        let mut connection = self.session(request, role, true)?;
+        let mut connection = self.session(request, role, true, Some(mark))?;
         let format = self.format(request);
         let target = format!("INTO OUTFILE '/proc/self/fd/{}' TRUNCATE", out.as_raw_fd());
         let text = statement::with_output(&statement.text, &target, &format);
         connection.run(&text, "Null").map(|_| ())
+    }
+
+    /// Tells the statement that wears `mark` to end, and does not wait for it: that would last until its connection is
+    /// closed. Blocks.
+    pub(crate) fn kill(&self, mark: &str) -> Result<(), Exception> {
+        let mut connection = self.connect(&Request::default())?;
+        let marked = format!("KILL QUERY WHERE Settings['log_comment'] = {} ASYNC", literal(mark));
+        connection.run(&marked, "Null").map(|_| ())
     }
 
     /// Runs a statement with a small answer, or none. Blocks.
@@ -166,7 +186,7 @@ impl Executor {
         role: Role,
         statement: &Statement,
     ) -> Result<(Vec<u8>, Summary), Exception> {
-        let mut connection = self.session(request, role, false)?;
+        let mut connection = self.session(request, role, false, None)?;
         let _running = match &statement.kind {
             Kind::InsertSelect(table) => Some(
                 self.fences
@@ -182,7 +202,7 @@ impl Executor {
         let Kind::InsertData(table) = &statement.kind else {
             return Err(Exception::new(49, "Not an insert with data", "LOGICAL_ERROR"));
         };
-        let mut connection = self.session(request, Role::Writer, false)?;
+        let mut connection = self.session(request, Role::Writer, false, None)?;
         // Here and not earlier: an insert that is read late meets the fence of a later writer.
         let _running = self
             .fences

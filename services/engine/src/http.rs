@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,10 +26,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Role;
 use crate::body::BodyReader;
+use crate::cancel;
 use crate::chdb::Summary;
 use crate::compress::pack;
 use crate::exception::Exception;
 use crate::execute::{Executor, Statement, append, memory_file};
+use crate::form;
 use crate::request::Request;
 use crate::statement::{self, Kind};
 
@@ -39,6 +42,8 @@ type Answer = Response<Body>;
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 /// Portion of an answer that is read, packed and sent at once.
 const PORTION: usize = 1 << 20;
+/// Longest time in which a client takes nothing of its answer.
+const STALLED_MAX: Duration = Duration::from_secs(60);
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
 /// Serves until `shutdown` is cancelled, then finishes what runs.
@@ -190,9 +195,18 @@ async fn query(
     } else {
         role
     };
-    let _slot = slot(&executor, role).await?;
-
-    let mut body = BodyReader::new(request.into_body(), asked.decompress, executor.options.body_bytes_max);
+    let bytes_max = match role {
+        Role::Reader => STATEMENT_BYTES_MAX as u64,
+        Role::Writer => executor.options.body_bytes_max,
+    };
+    let content_type = header(&request, "content-type").unwrap_or_default();
+    let mut body = BodyReader::new(request.into_body(), asked.decompress, bytes_max);
+    if let Some(boundary) = form::boundary(&content_type) {
+        let text = body.whole().await?;
+        for (name, value) in form::fields(&String::from_utf8_lossy(&text), boundary)? {
+            asked.put(&name, value)?;
+        }
+    }
     let (text, data) = match asked.query.take() {
         Some(text) => {
             let (head, rest) = statement::split_data(&text);
@@ -228,13 +242,15 @@ async fn query(
         return Err(Exception::new(396, "The statement is too long", "QUERY_IS_TOO_LARGE"));
     }
     let asked = Arc::new(asked);
+    // After the statement came: who sends slowly keeps nobody out.
+    let slot = slot(&executor, role).await?;
     let statement = blocking({
         let (executor, asked, text) = (Arc::clone(&executor), Arc::clone(&asked), text.trim().to_owned());
         move || executor.judge(&asked, rights, &text)
     })
     .await?;
     match statement.kind {
-        Kind::Select => select(executor, asked, rights, statement, _slot).await,
+        Kind::Select => select(executor, asked, rights, statement, slot).await,
         Kind::InsertData(_) => {
             let file = spool(body, data).await?;
             let summary = blocking(move || executor.insert(&asked, &statement, &file)).await?;
@@ -290,9 +306,11 @@ async fn select(
     let mut pipe = Receiver::from_owned_fd(reading).map_err(failed)?;
     let format = statement::own_format(&statement.text).unwrap_or_else(|| executor.format(&asked));
     let packed = asked.compress;
+    let (wanted, ending, mark) = cancel::wanted(&executor);
     let running = tokio::task::spawn_blocking(move || {
-        let _slot = slot;
-        executor.select(&asked, role, &statement, writing)
+        // Freed when the statement has ended, not when its client has gone.
+        let (_slot, _ending) = (slot, ending);
+        executor.select(&asked, role, &statement, writing, &mark)
     });
     let mut buffer = vec![0; PORTION];
     let first = fill(&mut pipe, &mut buffer).await.map_err(failed)?;
@@ -313,8 +331,12 @@ async fn select(
         ));
     }
     // Two portions under way: a slow client slows the engine, and memory stays constant.
-    let (sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, io::Error>>(2);
+    let (sender, receiver) = mpsc::channel::<Bytes>(2);
+    let whole = Arc::new(AtomicBool::new(false));
+    let came_whole = Arc::clone(&whole);
     tokio::spawn(async move {
+        // Dropped last, and early where the client is gone or stands still: the statement is cancelled then.
+        let _wanted = wanted;
         let wrap = |bytes: &[u8]| {
             if packed {
                 pack(bytes)
@@ -324,25 +346,40 @@ async fn select(
         };
         let mut length = first;
         while length > 0 {
-            if sender.send(Ok(Frame::data(wrap(&buffer[..length])))).await.is_err() {
-                return; // the client is gone; closing the pipe ends the statement's output
+            match sender.send_timeout(wrap(&buffer[..length]), STALLED_MAX).await {
+                Ok(()) => {}
+                Err(_gone_or_stalled) => return,
             }
-            length = match fill(&mut pipe, &mut buffer).await {
-                Ok(length) => length,
-                Err(error) => {
-                    let _gone = sender.send(Err(error)).await;
-                    return;
-                }
+            length = tokio::select! {
+                () = sender.closed() => return,
+                filled = fill(&mut pipe, &mut buffer) => match filled {
+                    Ok(length) => length,
+                    Err(error) => {
+                        tracing::warn!(%error, "answer not read from the engine");
+                        return;
+                    }
+                },
             };
         }
-        if let Err(exception) = finish().await {
+        match finish().await {
+            Ok(()) => whole.store(true, Ordering::Release),
             // As the server does: the text ends the answer, and the broken transfer says that it is not whole.
-            let _gone = sender.send(Ok(Frame::data(wrap(exception.body().as_bytes())))).await;
-            let _gone = sender.send(Err(io::Error::other("statement failed"))).await;
+            Err(exception) => {
+                let text = wrap(exception.body().as_bytes());
+                let _gone = sender.send_timeout(text, STALLED_MAX).await;
+            }
         }
     });
-    let stream = stream::unfold(receiver, |mut receiver| async move {
-        Some((receiver.recv().await?, receiver))
+    let stream = stream::unfold(Some(receiver), move |receiver| {
+        let came_whole = Arc::clone(&came_whole);
+        async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(bytes) => Some((Ok(Frame::data(bytes)), Some(receiver))),
+                None if came_whole.load(Ordering::Acquire) => None,
+                None => Some((Err(io::Error::other("the answer is not whole")), None)),
+            }
+        }
     });
     Ok(decorate(
         Response::new(StreamBody::new(stream).boxed_unsync()),

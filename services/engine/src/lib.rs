@@ -5,11 +5,13 @@
 
 mod access;
 mod body;
+mod cancel;
 mod chdb;
 mod compress;
 mod exception;
 mod execute;
 mod fence;
+mod form;
 mod http;
 mod request;
 mod statement;
@@ -76,10 +78,22 @@ pub async fn run(options: EngineOptions, shutdown: CancellationToken) -> Result<
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .map_err(|source| EngineError::Bind { listen, source })?;
+    serve(listener, options, shutdown).await
+}
+
+/// As [`run`], on a listener that is bound already; `options.listen` is not looked at.
+///
+/// # Errors
+/// Where the library or its data cannot be opened.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    options: EngineOptions,
+    shutdown: CancellationToken,
+) -> Result<(), EngineError> {
     let engine = tokio::task::spawn_blocking(move || execute::Executor::open(options))
         .await
         .map_err(|e| EngineError::Broken(e.to_string()))??;
-    tracing::info!(%listen, "engine open");
+    tracing::info!(listen = ?listener.local_addr().ok(), "engine open");
     http::serve(listener, std::sync::Arc::new(engine), shutdown).await;
     Ok(())
 }

@@ -46,32 +46,40 @@ impl Request {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            match name.as_str() {
-                "query" => request.query = Some(value),
-                "database" => request.database = Some(value),
-                "default_format" => request.default_format = Some(value),
-                "query_id" => request.query_id = Some(value),
-                "user" => request.user = Some(value),
-                "password" => request.password = Some(value),
-                "compress" => request.compress = is_true(&value),
-                "decompress" => request.decompress = is_true(&value),
-                // Answers to statements without streamed output are always whole, and readers are always read-only.
-                "wait_end_of_query" | "client_protocol_version" | "buffer_size" | "readonly" | "quota_key" | "role" => {
-                }
-                "session_id" | "session_timeout" | "session_check" => {
-                    return Err(Exception::new(
-                        48,
-                        "Sessions are not supported by this engine",
-                        "NOT_IMPLEMENTED",
-                    ));
-                }
-                _ => match name.strip_prefix("param_") {
-                    Some(parameter) => request.parameters.push((identifier(parameter)?, value)),
-                    None => request.settings.push((identifier(&name)?, value)),
-                },
-            }
+            request.put(&name, value)?;
         }
         Ok(request)
+    }
+
+    /// Takes one parameter, from the URL or a form.
+    ///
+    /// # Errors
+    /// Where it is a name that cannot be, or asks for a session.
+    pub(crate) fn put(&mut self, name: &str, value: String) -> Result<(), Exception> {
+        match name {
+            "query" => self.query = Some(value),
+            "database" => self.database = Some(value),
+            "default_format" => self.default_format = Some(value),
+            "query_id" => self.query_id = Some(value),
+            "user" => self.user = Some(value),
+            "password" => self.password = Some(value),
+            "compress" => self.compress = is_true(&value),
+            "decompress" => self.decompress = is_true(&value),
+            // Answers to statements without streamed output are always whole, and readers are always read-only.
+            "wait_end_of_query" | "client_protocol_version" | "buffer_size" | "readonly" | "quota_key" | "role" => {}
+            "session_id" | "session_timeout" | "session_check" => {
+                return Err(Exception::new(
+                    48,
+                    "Sessions are not supported by this engine",
+                    "NOT_IMPLEMENTED",
+                ));
+            }
+            _ => match name.strip_prefix("param_") {
+                Some(parameter) => self.parameters.push((identifier(parameter)?, value)),
+                None => self.settings.push((identifier(name)?, value)),
+            },
+        }
+        Ok(())
     }
 
     /// Returns the value of a setting.
