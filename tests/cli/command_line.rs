@@ -334,4 +334,12 @@ fn a_home_is_linked_to_the_cache_and_repaired() {
     assert_eq!(fs::read_link(&link).expect("a link again"), target);
     let plan = home.mprism(&["deps", "install", "nats-server", "--dry-run"]);
     assert_eq!((plan.code, plan.stdout.as_str()), (0, "nothing to do\n"));
+    let elsewhere =
+        home.with("XDG_CACHE_HOME", "/nonexistent")
+            .mprism(&["deps", "install", "nats-server", "--offline"]);
+    assert_eq!(
+        elsewhere.code, 1,
+        "a link into another cache is not what was asked for: {}",
+        elsewhere.stdout
+    );
 }
