@@ -93,6 +93,54 @@ mod tests {
         tree().debug_assert();
     }
 
+    /// Every set of arguments, registered or not: clap checks a set only within a tree.
+    #[derive(Debug, Parser)]
+    enum Every {
+        Init(InitArgs),
+        Up(UpArgs),
+        Start(StartArgs),
+        Stop(StopArgs),
+        Restart(RestartArgs),
+        Status(StatusArgs),
+        Health(HealthArgs),
+        Integrity(IntegrityArgs),
+        Replay(ReplayArgs),
+        Smoke(SmokeArgs),
+        Bench(BenchArgs),
+        Worker(WorkerArgs),
+    }
+
+    #[test]
+    fn every_set_of_arguments_is_sound() {
+        <Every as clap::CommandFactory>::command().debug_assert();
+        let parse = |line: &str| Every::try_parse_from(line.split(' '));
+        let up = parse("mprism up --sim --for 30s --sim-rate max --sim-seed 7").expect("valid");
+        let Every::Up(up) = up else { panic!("up") };
+        assert_eq!(
+            (up.sim.sim, up.run_for),
+            (true, Some(std::time::Duration::from_secs(30)))
+        );
+        for line in [
+            "mprism init nats --offline --provider pip",
+            "mprism start hot storage --sim --sim-corpus x --sim-keep-time --wait 5 --verify",
+            "mprism integrity hot --since 1h --strict",
+            "mprism replay a b --to stdout --trace",
+            "mprism bench start",
+            "mprism worker clickhouse",
+        ] {
+            parse(line).expect(line);
+        }
+        for line in [
+            "mprism up --sim-seed 7",
+            "mprism up --for 30",
+            "mprism bench x",
+            "mprism integrity --from a",
+            "mprism replay",
+        ] {
+            parse(line).expect_err(line);
+        }
+    }
+
     #[test]
     fn a_broken_line_still_tells_its_verb_and_form() {
         let line: Vec<OsString> = ["mprism", "--json", "deps", "nonsense"].map(Into::into).to_vec();

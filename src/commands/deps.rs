@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DepsArgs, context: &Context) -> Result<Exit, CliError> 
 }
 
 fn install(wanted: &[Dependency], options: &FetchOptions, context: &Context) -> Result<Exit, CliError> {
-    let plan = prepare::plan_dependencies(&context.home, wanted);
+    let plan = prepare::plan_dependencies(&context.home, wanted, &options.cache);
     if context.globals.dry_run {
         return context.printer.report(&Planned::new(&plan));
     }

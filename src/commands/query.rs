@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use mprism_runtime::files::read_secret;
-use mprism_settings::{HOT_DATABASE, Mode, Settings, WRITER_USER};
+use mprism_settings::{Mode, Settings, WRITER_USER};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -108,7 +108,8 @@ impl Request<'_> {
             .connect_timeout(Duration::from_secs(5))
             .build();
         let client = client.map_err(|e| CliError::failed("http_client", e).context("cannot make an HTTP client"))?;
-        let mut query = vec![("default_format", self.format.as_str()), ("database", HOT_DATABASE)];
+        // No database is named: a statement says it, here as with every other client, and one may be missing or made.
+        let mut query = vec![("default_format", self.format.as_str())];
         if !self.write {
             query.push(("readonly", "1"));
         }

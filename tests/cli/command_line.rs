@@ -296,3 +296,50 @@ fn a_reader_that_leaves_is_not_an_error() {
     let done = home.mprism_into_closed_pipe(&["env"]);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""));
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let home = Home::new();
+    let full = fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a device that is always full");
+    let output = home.command(&["env"]).stdout(full).output().expect("started");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.starts_with("error: cannot write to standard output"), "{said}");
+}
+
+#[test]
+fn a_home_is_linked_to_the_cache_and_repaired() {
+    let home = Home::new();
+    // The user's real cache: what is fetched once is fetched for every test.
+    let real = std::env::var("HOME").expect("a user's folder");
+    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{real}/.cache"));
+    let path = std::env::var("PATH").expect("a path");
+    let home = home
+        .with("XDG_CACHE_HOME", &cache)
+        .with("PATH", &path)
+        .with("HOME", &real);
+    let link = home.path().join("bin/nats-server");
+    let install = || home.mprism(&["deps", "install", "nats-server", "--json"]);
+    let first = install();
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    assert_eq!(first.document()["dependencies"][0]["linked"], true);
+    assert_eq!(first.document()["dependencies"].as_array().map(Vec::len), Some(1));
+    let target = fs::read_link(&link).expect("a link");
+    fs::remove_file(&link).expect("removed");
+    fs::write(&link, "somebody's own").expect("written");
+    assert_eq!(install().code, 0);
+    assert_eq!(fs::read_link(&link).expect("a link again"), target);
+    let plan = home.mprism(&["deps", "install", "nats-server", "--dry-run"]);
+    assert_eq!((plan.code, plan.stdout.as_str()), (0, "nothing to do\n"));
+    let elsewhere =
+        home.with("XDG_CACHE_HOME", "/nonexistent")
+            .mprism(&["deps", "install", "nats-server", "--offline"]);
+    assert_eq!(
+        elsewhere.code, 1,
+        "a link into another cache is not what was asked for: {}",
+        elsewhere.stdout
+    );
+}

@@ -47,7 +47,7 @@ fn an_answer_is_printed_as_it_comes() {
         (0, "n\n42\n", "")
     );
     let asked = asked.join().expect("served");
-    let head = "POST /?default_format=TabSeparatedWithNames&database=marketprism_hot&readonly=1 HTTP/1.1";
+    let head = "POST /?default_format=TabSeparatedWithNames&readonly=1 HTTP/1.1";
     assert!(asked.starts_with(head), "{asked}");
     assert!(!asked.to_lowercase().contains("x-clickhouse-key"), "{asked}");
 }

@@ -177,6 +177,7 @@ impl Decider {
             readers_max: self.values.small("clickhouse.readers_max"),
             reader_wait: self.values.span("clickhouse.reader_wait"),
             writers_max: self.values.small("clickhouse.writers_max"),
+            body_bytes_max: self.values.integer("clickhouse.body_bytes_max"),
         }
     }
 

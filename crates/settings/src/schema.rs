@@ -63,6 +63,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("clickhouse.readers_max", Kind::Integer(1, 256)),
     field("clickhouse.reader_wait", Kind::Span(0, 10 * MINUTE)),
     field("clickhouse.writers_max", Kind::Integer(1, 64)),
+    field("clickhouse.body_bytes_max", Kind::Bytes(MIB, 16 << 30)),
     field("collector.port", PORT),
     field("collector.metrics_port", PORT),
     field("collector.exchanges.binance_spot.enabled", Kind::Flag),

@@ -104,6 +104,8 @@ pub struct ClickhouseSettings {
     pub reader_wait: Duration,
     /// Writers at once.
     pub writers_max: usize,
+    /// Largest body of data accepted, unpacked, in bytes.
+    pub body_bytes_max: u64,
 }
 
 /// The collector.

@@ -23,7 +23,10 @@ impl ServerUrl {
         if !known {
             return Err(format!("a URL with the scheme {}", schemes.join(" or ")));
         }
-        let printable = text.chars().all(|c| !c.is_whitespace() && !c.is_control());
+        // A query string has no meaning in a base address, and could hide a credential from `Display`.
+        let printable = text
+            .chars()
+            .all(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '?' | '#'));
         let port_fits = url
             .port_text()
             .is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
@@ -137,6 +140,7 @@ mod tests {
             "http://a:0",
             "http://a:99999",
             "http://a b",
+            "http://a/?password=b",
         ] {
             assert!(host(text).is_err(), "{text}");
         }

@@ -75,6 +75,7 @@ fn render(options: &BrokerOptions) -> String {
     ));
     line(format_args!("logfile_size_limit: {}", options.log_bytes_max));
     line(format_args!("logfile_max_num: {}", options.log_files_max + 1));
+    line(format_args!("logtime_utc: true"));
     line(format_args!("max_payload: 8388608"));
     line(format_args!("max_pending: 268435456"));
     line(format_args!("write_deadline: \"10s\""));

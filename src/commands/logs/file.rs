@@ -94,7 +94,7 @@ pub(crate) fn files_of(folder: &Path) -> io::Result<BTreeMap<String, Vec<PathBuf
         }
     }
     let oldest_first = |mut files: Vec<(u32, PathBuf)>| {
-        files.sort_by(|a, b| b.0.cmp(&a.0));
+        files.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         files.into_iter().map(|(_, path)| path).collect()
     };
     Ok(numbered

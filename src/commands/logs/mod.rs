@@ -144,7 +144,7 @@ fn read(
         let Some(index) = waiting.min().map(|(_, index)| index) else {
             return Ok(open);
         };
-        let entry = std::mem::replace(&mut heads[index], None);
+        let entry = heads[index].take();
         heads[index] = next(&mut chains[index], &mut open)?;
         if let Some(entry) = entry.filter(|entry| wanted.entry(entry))
             && !each(entry)?

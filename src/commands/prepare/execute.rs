@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use mprism_deps::{FetchOptions, Progress, ensure, link};
+use mprism_deps::{Dependency, FetchOptions, Progress, ensure, link, verify_quick};
 use mprism_runtime::files::{ensure_folder, write_atomic};
 use mprism_settings::DEFAULT_YAML;
 
 use crate::commands::prepare::Step;
 use crate::error::CliError;
+use crate::report::bytes;
 
 const HEADER: &str = "# Settings of this home. Everything is commented out and stands for its default; change what you need.\n\
                       # Other *.yaml files beside this one are read too, in the order of their names.\n\n";
@@ -29,12 +30,48 @@ pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progres
                 write_atomic(path, text.as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
             }
             Step::Dependency { name, link: target } => {
+                check_room(*name, options)?;
                 let installed = ensure(*name, options, progress)?;
                 link(&installed, target)?;
             }
         }
     }
     Ok(())
+}
+
+/// Refuses to fetch what the disk cannot hold, before anything is downloaded: package clients hide a full disk well.
+fn check_room(name: Dependency, options: &FetchOptions) -> Result<(), CliError> {
+    let pin = name.pin()?;
+    if options.offline || verify_quick(name, &pin.cached(&options.cache)).is_ok() {
+        return Ok(());
+    }
+    let needed = room_for(pin.size);
+    let place = options.cache.ancestors().find(|path| path.exists());
+    let free = place
+        .and_then(|path| rustix::fs::statvfs(path).ok())
+        .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    // Where the room cannot be told, fetching finds out.
+    match free {
+        Some(free) if free < needed => {
+            let text = format!(
+                "{name} needs {} in {}, {} are free",
+                bytes(needed),
+                options.cache.display(),
+                bytes(free)
+            );
+            let error = CliError::failed("disk_full", anyhow::Error::msg(text));
+            Err(error.hint(format!(
+                "free some space: `df -h {}`",
+                place.unwrap_or(&options.cache).display()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The archive and what is unpacked from it lie side by side for a moment; an archive is never half as large.
+fn room_for(unpacked: u64) -> u64 {
+    unpacked.saturating_add(unpacked / 2)
 }
 
 fn refused(action: &str, path: &Path, error: io::Error) -> CliError {
@@ -89,7 +126,7 @@ mod tests {
     }
 
     fn make(home: &HomeFolders) {
-        execute(&plan(home, &[]), &options(), &|_| ()).expect("made");
+        execute(&plan(home, &[], &options().cache), &options(), &|_| ()).expect("made");
     }
 
     #[test]
@@ -97,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let home = HomeFolders::new(folder.path().join("home"));
         make(&home);
-        assert_eq!(plan(&home, &[]), []);
+        assert_eq!(plan(&home, &[], Path::new("/nonexistent")), []);
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!(
             (mode(&home.run()), mode(&home.secrets()), mode(&home.secret("nats-hot"))),
@@ -115,7 +152,7 @@ mod tests {
         fs::write(home.secret("nats-hot"), "short").expect("broken");
         fs::set_permissions(home.secret("nats-operator"), fs::Permissions::from_mode(0o644)).expect("opened");
         fs::set_permissions(home.run(), fs::Permissions::from_mode(0o755)).expect("opened");
-        assert_eq!(plan(&home, &[]).len(), 3);
+        assert_eq!(plan(&home, &[], Path::new("/nonexistent")).len(), 3);
         make(&home);
         let after: Vec<String> = SECRETS.iter().map(|(_, name)| read(name)).collect();
         assert_eq!((&after[0], &after[3]), (&before[0], &before[3]));
@@ -142,8 +179,17 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").expect("written");
         let home = HomeFolders::new(file.join("home"));
-        let error = execute(&plan(&home, &[]), &options(), &|_| ()).expect_err("a file is in the way");
+        let error = execute(&plan(&home, &[], Path::new("/nonexistent")), &options(), &|_| ())
+            .expect_err("a file is in the way");
         assert_eq!((error.code, error.kind.code()), ("home_not_writable", 1));
+        let nowhere = FetchOptions {
+            // A file system that never has room.
+            cache: "/proc/cache".into(),
+            offline: false,
+            ..options()
+        };
+        let no_room = check_room(Dependency::NatsServer, &nowhere).expect_err("no room");
+        assert_eq!((no_room.code, no_room.kind.code()), ("disk_full", 1));
         let full = refused("write", &file, io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!((full.code, full.kind.code()), ("disk_full", 1));
     }

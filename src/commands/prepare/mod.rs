@@ -34,7 +34,7 @@ pub fn prepare(
     options: &FetchOptions,
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<Step>, CliError> {
-    let steps = plan(home, dependencies);
+    let steps = plan(home, dependencies, &options.cache);
     execute(&steps, options, progress)?;
     Ok(steps)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mprism_deps::{Dependency, verify_quick};
 use mprism_runtime::files::read_secret;
@@ -54,7 +54,9 @@ impl fmt::Display for Step {
 }
 
 /// Returns everything that is missing or broken in a home that needs these dependencies, in the order to do it.
-pub fn plan(home: &HomeFolders, dependencies: &[Dependency]) -> Vec<Step> {
+///
+/// `cache` is the folder that dependencies are linked from.
+pub fn plan(home: &HomeFolders, dependencies: &[Dependency], cache: &Path) -> Vec<Step> {
     let mut steps = missing_folders(home);
     let secrets = SECRETS
         .iter()
@@ -65,19 +67,19 @@ pub fn plan(home: &HomeFolders, dependencies: &[Dependency]) -> Vec<Step> {
     if !config.exists() {
         steps.push(Step::Config { path: config });
     }
-    steps.extend(missing_dependencies(home, dependencies));
+    steps.extend(missing_dependencies(home, dependencies, cache));
     steps
 }
 
 /// Returns what is missing of these dependencies, with the folders of their links.
-pub fn plan_dependencies(home: &HomeFolders, dependencies: &[Dependency]) -> Vec<Step> {
+pub fn plan_dependencies(home: &HomeFolders, dependencies: &[Dependency], cache: &Path) -> Vec<Step> {
     let links: Vec<PathBuf> = dependencies.iter().map(|name| link_of(home, *name)).collect();
     let is_needed = |path: &PathBuf| path == home.root() || links.iter().any(|link| link.parent() == Some(path));
     let folders = missing_folders(home).into_iter();
     let mut steps: Vec<Step> = folders
         .filter(|step| matches!(step, Step::Folder { path, .. } if is_needed(path)))
         .collect();
-    steps.extend(missing_dependencies(home, dependencies));
+    steps.extend(missing_dependencies(home, dependencies, cache));
     steps
 }
 
@@ -97,14 +99,18 @@ fn missing_folders(home: &HomeFolders) -> Vec<Step> {
     missing.map(|(path, mode)| Step::Folder { path, mode }).collect()
 }
 
-fn missing_dependencies(home: &HomeFolders, dependencies: &[Dependency]) -> Vec<Step> {
-    let links = dependencies.iter().map(|name| (*name, link_of(home, *name)));
+fn missing_dependencies(home: &HomeFolders, dependencies: &[Dependency], cache: &Path) -> Vec<Step> {
     // A file that is not what was verified, by size, time and inode, is hashed here and fetched again if it differs.
-    let missing = links.filter(|(name, link)| !link.is_symlink() || verify_quick(*name, link).is_err());
+    let is_right = |name: Dependency, link: &Path| {
+        let cached = name.pin().ok().map(|pin| pin.cached(cache));
+        cached.is_some() && fs::read_link(link).ok() == cached && verify_quick(name, link).is_ok()
+    };
+    let links = dependencies.iter().map(|name| (*name, link_of(home, *name)));
+    let missing = links.filter(|(name, link)| !is_right(*name, link));
     missing.map(|(name, link)| Step::Dependency { name, link }).collect()
 }
 
 /// Returns whether a file holds a credential of ours that nobody else can read.
-fn is_secret(path: &std::path::Path) -> bool {
+fn is_secret(path: &Path) -> bool {
     read_secret(path).is_ok_and(|text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
 }
