@@ -1,0 +1,8 @@
+//! Binance spot: <https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams>.
+
+mod connection;
+mod messages;
+mod parse;
+
+pub(crate) use connection::{Instrument, run};
+pub use parse::{ParseError, Parsed, parse_frame};

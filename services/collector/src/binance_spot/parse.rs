@@ -1,0 +1,272 @@
+//! From frames to events. Pure: when a frame was received is an argument.
+
+use mprism_model::{
+    DecimalError, DecimalText, Exchange, InstrumentId, MarketType, Side, Source, Symbol, Trade, TsSource, UnixMillis,
+    UnixNanos, UnknownName,
+};
+
+use super::messages::{Envelope, EventType, TradeEvent};
+
+/// Times from here on are microseconds: as milliseconds they would lie in the year 5138.
+const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
+
+/// What a frame is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A trade and its numeric id.
+    Trade(Box<Trade>, u64),
+    /// The venue accepted the request with this id.
+    Accepted(u64),
+    /// The venue refused a request.
+    Refused {
+        /// The request, where it says which.
+        id: Option<u64>,
+        /// Its error code.
+        code: i64,
+        /// Its text.
+        message: String,
+    },
+    /// The venue is about to close this connection.
+    Shutdown,
+    /// Something valid that is not collected here.
+    Skipped(String),
+}
+
+/// Why a frame is not understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Not the JSON that is expected.
+    #[error("not a valid {what}")]
+    Json {
+        /// What was expected.
+        what: &'static str,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A price or quantity is not a decimal that can be stored exactly.
+    #[error("{field} `{}` is not usable", shortened(text))]
+    Decimal {
+        /// Which.
+        field: &'static str,
+        /// What was sent.
+        text: String,
+        /// Why not.
+        source: DecimalError,
+    },
+    /// A price or quantity is zero or negative.
+    #[error("{field} is not above zero")]
+    NotPositive {
+        /// Which.
+        field: &'static str,
+    },
+    /// A symbol cannot be used.
+    #[error("symbol not usable")]
+    Symbol(#[from] UnknownName),
+    /// A time lies outside of what can be stored.
+    #[error("time {0} is not plausible")]
+    Time(i64),
+    /// Neither a payload nor an answer.
+    #[error("neither a payload nor an answer")]
+    Unknown,
+}
+
+impl ParseError {
+    /// Returns a short stable name, for metrics and for logging each cause once.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Json { .. } => "json",
+            Self::Decimal { .. } => "decimal",
+            Self::NotPositive { .. } => "not_positive",
+            Self::Symbol(_) => "symbol",
+            Self::Time(_) => "time",
+            Self::Unknown => "unknown_frame",
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+/// Reads one frame, raw or from a combined stream.
+///
+/// # Errors
+/// Where it is not understood; whatever it said is not stored then, and has to be counted.
+pub fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Parsed, ParseError> {
+    let json = |what| move |source| ParseError::Json { what, source };
+    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(json("frame"))?;
+    if let (Some(_), Some(data)) = (&envelope.stream, envelope.data) {
+        let event: EventType<'_> = serde_json::from_str(data.get()).map_err(json("event"))?;
+        return parse_event(&event.e, data.get(), ts_recv, source);
+    }
+    if let Some(kind) = &envelope.e {
+        return parse_event(kind, text, ts_recv, source);
+    }
+    let id = envelope.id.and_then(|id| id.get().parse().ok());
+    if let Some(error) = envelope.error {
+        return Ok(Parsed::Refused {
+            id,
+            code: error.code,
+            message: shortened(&error.msg),
+        });
+    }
+    match (envelope.code, id) {
+        (Some(code), id) => Ok(Parsed::Refused {
+            id,
+            code,
+            message: envelope.msg.as_deref().map(shortened).unwrap_or_default(),
+        }),
+        (None, Some(id)) => Ok(Parsed::Accepted(id)),
+        (None, None) => Err(ParseError::Unknown),
+    }
+}
+
+fn parse_event(kind: &str, text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Parsed, ParseError> {
+    match kind {
+        "trade" => {
+            let raw: TradeEvent<'_> =
+                serde_json::from_str(text).map_err(|source| ParseError::Json { what: "trade", source })?;
+            let id = raw.trade_id;
+            parse_trade(&raw, ts_recv, source).map(|trade| Parsed::Trade(Box::new(trade), id))
+        }
+        "serverShutdown" => Ok(Parsed::Shutdown),
+        other => Ok(Parsed::Skipped(shortened(other))),
+    }
+}
+
+fn parse_trade(raw: &TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Trade, ParseError> {
+    let instrument_id = InstrumentId::new(&raw.symbol)?;
+    Ok(Trade {
+        exchange: Exchange::BinanceSpot,
+        market_type: MarketType::Spot,
+        symbol: Symbol::from_binance(&instrument_id)?,
+        instrument_id,
+        trade_id: raw.trade_id.to_string().into(),
+        price: positive("price", &raw.price)?,
+        quantity: positive("quantity", &raw.quantity)?,
+        side: if raw.is_buyer_maker { Side::Sell } else { Side::Buy },
+        is_maker: raw.is_buyer_maker,
+        trade_ts: time(raw.trade_time)?,
+        ts: time(raw.event_time)?,
+        ts_source: TsSource::Event,
+        ts_recv,
+        source,
+    })
+}
+
+fn positive(field: &'static str, text: &str) -> Result<DecimalText, ParseError> {
+    let value = DecimalText::new(text).map_err(|source| ParseError::Decimal {
+        field,
+        text: text.to_owned(),
+        source,
+    })?;
+    if value.value().is_positive() {
+        return Ok(value);
+    }
+    Err(ParseError::NotPositive { field })
+}
+
+fn time(value: i64) -> Result<UnixMillis, ParseError> {
+    let ms = if value >= MICROSECONDS_FROM {
+        value / 1_000
+    } else {
+        value
+    };
+    // Before the venue existed, or after what the table's type holds (2299-12-31).
+    if (1_400_000_000_000..10_413_791_999_000).contains(&ms) {
+        return Ok(UnixMillis(ms));
+    }
+    Err(ParseError::Time(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RAW: &str = r#"{"e":"trade","E":1795176000123,"s":"BTCUSDT","t":5601234567,"p":"64000.10000000","q":"0.01500000","T":1795176000121,"m":true,"M":true}"#;
+
+    fn parse(text: &str) -> Result<Parsed, ParseError> {
+        parse_frame(text, Some(UnixNanos(5)), Source::Ws)
+    }
+
+    #[test]
+    fn a_trade_keeps_the_venues_texts() {
+        let combined = format!(r#"{{"stream":"btcusdt@trade","data":{RAW}}}"#);
+        for text in [RAW, &combined] {
+            let Ok(Parsed::Trade(trade, id)) = parse(text) else {
+                panic!("a trade: {text}");
+            };
+            assert_eq!(id, 5_601_234_567);
+            assert_eq!(
+                (trade.price.text(), trade.quantity.text()),
+                ("64000.10000000", "0.01500000")
+            );
+            assert_eq!((trade.side, trade.symbol.as_str()), (Side::Sell, "BTC-USDT"));
+            assert_eq!((trade.ts.0, trade.trade_ts.0), (1_795_176_000_123, 1_795_176_000_121));
+        }
+        let micros = RAW
+            .replace("1795176000123", "1795176000123456")
+            .replace("1795176000121", "1795176000121999");
+        let Ok(Parsed::Trade(trade, _)) = parse(&micros) else {
+            panic!("a trade");
+        };
+        assert_eq!((trade.ts.0, trade.trade_ts.0), (1_795_176_000_123, 1_795_176_000_121));
+    }
+
+    #[test]
+    fn answers_and_notices_are_told_apart() {
+        assert_eq!(parse(r#"{"result":null,"id":7}"#).expect("valid"), Parsed::Accepted(7));
+        let refused = parse(r#"{"code":2,"msg":"Invalid request: too many parameters","id":7}"#).expect("valid");
+        assert!(matches!(
+            refused,
+            Parsed::Refused {
+                id: Some(7),
+                code: 2,
+                ..
+            }
+        ));
+        let nested = parse(r#"{"error":{"code":2,"msg":"x"},"id":1}"#).expect("valid");
+        assert!(matches!(
+            nested,
+            Parsed::Refused {
+                id: Some(1),
+                code: 2,
+                ..
+            }
+        ));
+        let wrapped = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1795176000000}}"#;
+        assert_eq!(parse(wrapped).expect("valid"), Parsed::Shutdown);
+        assert!(matches!(parse(r#"{"e":"bookTicker"}"#), Ok(Parsed::Skipped(_))));
+    }
+
+    #[test]
+    fn nothing_malformed_becomes_a_trade() {
+        for (from, to, cause) in [
+            ("\"64000.10000000\"", "\"NaN\"", "decimal"),
+            (
+                "\"64000.10000000\"",
+                "\"1234567890123456789012345678901234567890\"",
+                "decimal",
+            ),
+            ("\"64000.10000000\"", "\"1e400\"", "decimal"),
+            ("\"64000.10000000\"", "64000.1", "json"),
+            ("\"0.01500000\"", "\"0.00000000\"", "not_positive"),
+            ("\"0.01500000\"", "\"-1\"", "not_positive"),
+            ("5601234567", "\"5601234567\"", "json"),
+            ("5601234567", "-1", "json"),
+            ("\"BTCUSDT\"", "\"BTC.USDT\"", "symbol"),
+            ("1795176000123", "0", "time"),
+            ("\"m\":true", "\"m\":1", "json"),
+            ("\"t\":5601234567", "\"t\":1,\"t\":2", "json"),
+        ] {
+            let text = RAW.replacen(from, to, 1);
+            let error = parse(&text).expect_err(&text);
+            assert_eq!(error.cause(), cause, "{text}");
+        }
+        for text in ["", "{", "[]", "null", "{}", "{\"stream\":\"x\",\"data\":{}}"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse(&deep).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! Appending to the spool, on threads of its own: a slow disk stops nobody but who waits for room in the queue.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mprism_bus::SubjectText;
+use mprism_model::{Epoch, ProducerId};
+use mprism_runtime::files;
+use tokio::sync::mpsc;
+
+use super::{Record, Segment, SpoolError, Tail};
+
+/// Batches that may wait to be written.
+const QUEUE: usize = 64;
+
+/// An event that is to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) subject: SubjectText,
+    pub(crate) message_id: Box<str>,
+    pub(crate) payload: Bytes,
+}
+
+/// How to write.
+#[derive(Clone, Debug)]
+pub(crate) struct WriterOptions {
+    pub(crate) folder: PathBuf,
+    pub(crate) epoch: Epoch,
+    pub(crate) segment_bytes: u64,
+    pub(crate) fsync_interval: Duration,
+}
+
+/// The writing side of the spool.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    batches: mpsc::Sender<Vec<Outgoing>>,
+    threads: Vec<JoinHandle<()>>,
+    state: Arc<State>,
+}
+
+/// What others may know about the writing.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Bytes written in this life.
+    pub(crate) bytes: AtomicU64,
+    /// Records written in this life.
+    pub(crate) records: AtomicU64,
+    /// Set for ever once a write failed: what is not in the spool must not be published.
+    pub(crate) failed: AtomicBool,
+}
+
+impl Writer {
+    /// Starts writing a new epoch, durably begun before its first record.
+    pub(crate) fn start(options: WriterOptions, tail: Arc<Tail>) -> Result<Self, SpoolError> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let state = Arc::new(State::default());
+        let dirty = Arc::new(Dirty::default());
+        let current = Current::open(&options, 1)?;
+        let appending = {
+            let (state, dirty) = (Arc::clone(&state), Arc::clone(&dirty));
+            let interval = options.fsync_interval;
+            let name = std::thread::Builder::new().name("spool".into());
+            let spawned = name.spawn(move || {
+                append_all(&options, current, receiver, &tail, &state, &dirty);
+                dirty.close();
+            });
+            (
+                spawned.map_err(SpoolError::io("start a thread for", std::path::Path::new("the spool")))?,
+                interval,
+            )
+        };
+        let syncing = {
+            let (state, interval) = (Arc::clone(&state), appending.1);
+            let name = std::thread::Builder::new().name("spool-sync".into());
+            let spawned = name.spawn(move || dirty.sync_all(interval, &state));
+            spawned.map_err(SpoolError::io("start a thread for", std::path::Path::new("the spool")))?
+        };
+        Ok(Self {
+            batches: sender,
+            threads: vec![appending.0, syncing],
+            state,
+        })
+    }
+
+    /// Returns the way in: a full queue makes its sender wait.
+    pub(crate) fn batches(&self) -> mpsc::Sender<Vec<Outgoing>> {
+        self.batches.clone()
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Waits until everything handed over is written and durable. Every other way in must be dropped before.
+    pub(crate) async fn finish(self) {
+        drop(self.batches);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in self.threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the spool panicked");
+                }
+            }
+        });
+        let _panic_is_logged = joined.await;
+    }
+}
+
+/// The segment that is being written.
+struct Current {
+    file: File,
+    bytes: u64,
+}
+
+impl Current {
+    fn open(options: &WriterOptions, seq: u64) -> Result<Self, SpoolError> {
+        let first = ProducerId {
+            epoch: options.epoch,
+            seq,
+        };
+        let segment = Segment::new(&options.folder, first);
+        let opened = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&segment.path);
+        let file = opened.map_err(SpoolError::io("create", &segment.path))?;
+        files::sync_folder(&options.folder).map_err(SpoolError::io("sync", &options.folder))?;
+        Ok(Self { file, bytes: 0 })
+    }
+}
+
+fn append_all(
+    options: &WriterOptions,
+    mut current: Current,
+    mut batches: mpsc::Receiver<Vec<Outgoing>>,
+    tail: &Tail,
+    state: &State,
+    dirty: &Dirty,
+) {
+    let mut seq = 0;
+    let mut encoded = Vec::new();
+    dirty.follow(&current.file);
+    while let Some(batch) = batches.blocking_recv() {
+        encoded.clear();
+        let first = seq + 1;
+        let mut records = Vec::with_capacity(batch.len());
+        for outgoing in batch {
+            seq += 1;
+            let record = Record {
+                id: ProducerId {
+                    epoch: options.epoch,
+                    seq,
+                },
+                subject: outgoing.subject,
+                message_id: outgoing.message_id,
+                payload: outgoing.payload,
+            };
+            record.encode(&mut encoded);
+            records.push(record);
+        }
+        let written = (|| {
+            if current.bytes >= options.segment_bytes {
+                dirty.sync_now();
+                current = Current::open(options, first)?;
+                dirty.follow(&current.file);
+            }
+            let whole = current.file.write_all(&encoded);
+            whole.map_err(SpoolError::io("write", &options.folder))
+        })();
+        if let Err(error) = written {
+            state.failed.store(true, Ordering::Relaxed);
+            let error = mprism_runtime::log::chain(&error);
+            tracing::error!(error, "the spool cannot be written; nothing is accepted any more");
+            return;
+        }
+        current.bytes += encoded.len() as u64;
+        state.bytes.fetch_add(encoded.len() as u64, Ordering::Relaxed);
+        state.records.fetch_add(records.len() as u64, Ordering::Relaxed);
+        dirty.touch();
+        tail.extend(records);
+    }
+}
+
+/// What is written and not yet durable.
+#[derive(Default)]
+struct Dirty {
+    state: Mutex<DirtyState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct DirtyState {
+    file: Option<File>,
+    is_dirty: bool,
+    is_closed: bool,
+}
+
+impl Dirty {
+    fn follow(&self, file: &File) {
+        let copy = file.try_clone().ok();
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).file = copy;
+    }
+
+    fn touch(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_dirty = true;
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.changed.notify_one();
+    }
+
+    fn sync_now(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_dirty = false;
+        if let Some(file) = &state.file
+            && let Err(error) = file.sync_data()
+        {
+            tracing::error!(%error, "the spool cannot be made durable");
+        }
+    }
+
+    /// Group commit: what was written in one interval becomes durable at once. Ends after the last of it.
+    fn sync_all(&self, interval: Duration, state: &State) {
+        loop {
+            let mut dirty = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            while !dirty.is_dirty && !dirty.is_closed {
+                dirty = self.changed.wait(dirty).unwrap_or_else(PoisonError::into_inner);
+            }
+            let (was_dirty, is_closed) = (dirty.is_dirty, dirty.is_closed);
+            dirty.is_dirty = false;
+            let file = dirty.file.as_ref().and_then(|file| file.try_clone().ok());
+            drop(dirty);
+            if was_dirty
+                && let Some(file) = file
+                && let Err(error) = file.sync_data()
+            {
+                state.failed.store(true, Ordering::Relaxed);
+                tracing::error!(%error, "the spool cannot be made durable; nothing is accepted any more");
+            }
+            if is_closed {
+                return;
+            }
+            std::thread::sleep(interval);
+        }
+    }
+}
