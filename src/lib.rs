@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod control;
 pub mod error;
 pub mod report;
 pub mod ui;

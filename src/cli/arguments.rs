@@ -323,7 +323,41 @@ pub struct BenchArgs {
 pub struct WorkerArgs {
     /// Which one
     #[arg(value_name = "NAME", value_enum)]
-    pub name: ServiceName,
+    pub name: WorkerName,
+    /// The simulator.
+    #[command(flatten)]
+    pub sim: SimArgs,
+}
+
+/// A process of mprism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WorkerName {
+    /// The message broker.
+    Nats,
+    /// The store.
+    Clickhouse,
+    /// The hot storage worker.
+    Hot,
+    /// The collector.
+    Collector,
+    /// The exchange simulator.
+    Sim,
+    /// The supervisor of all of them.
+    Supervisor,
+}
+
+impl WorkerName {
+    /// Returns the name as typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Clickhouse => "clickhouse",
+            Self::Hot => "hot",
+            Self::Collector => "collector",
+            Self::Sim => "sim",
+            Self::Supervisor => "supervisor",
+        }
+    }
 }
 
 fn dependency(text: &str) -> Result<Dependency, String> {

@@ -10,7 +10,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 pub use arguments::{
     BenchArgs, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel,
     LogsArgs, QueryArgs, ReplayArgs, ReplayTarget, RestartArgs, ServiceName, SimArgs, SmokeArgs, StartArgs, StatusArgs,
-    StopArgs, UpArgs, WorkerArgs,
+    StopArgs, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -43,6 +43,9 @@ pub enum Verb {
     Query(QueryArgs),
     /// Show logs of all services in one stream, ordered by time.
     Logs(LogsArgs),
+    /// One worker in the foreground, for containers and systemd.
+    #[command(hide = true)]
+    Worker(WorkerArgs),
 }
 
 impl Verb {
@@ -53,6 +56,7 @@ impl Verb {
             Self::Env(_) => "env",
             Self::Query(_) => "query",
             Self::Logs(_) => "logs",
+            Self::Worker(_) => "worker",
         }
     }
 }

@@ -6,8 +6,11 @@ mod env;
 mod logs;
 pub mod prepare;
 mod query;
+mod worker;
 
-use crate::cli::Verb;
+use mprism_settings::Override;
+
+use crate::cli::{SimArgs, Verb};
 use crate::error::{CliError, Exit};
 
 pub use context::{Context, install_crypto_provider};
@@ -23,5 +26,21 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),
+        Verb::Worker(args) => worker::run(&args, context),
     }
+}
+
+/// Returns what the simulator's flags say over the settings.
+fn sim_overrides(args: &SimArgs) -> Vec<Override> {
+    let rate = args.sim_rate.as_ref().map(|rate| Override {
+        path: "sim.rate",
+        value: rate.clone(),
+        flag: "--sim-rate",
+    });
+    let seed = args.sim_seed.map(|seed| Override {
+        path: "sim.seed",
+        value: seed.to_string(),
+        flag: "--sim-seed",
+    });
+    rate.into_iter().chain(seed).collect()
 }

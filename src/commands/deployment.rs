@@ -1,0 +1,168 @@
+//! From settings to what the control plane runs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mprism_deps::Dependency;
+use mprism_settings::{Mode, Settings, loopback};
+
+use crate::cli::{ServiceName, SimArgs, WorkerName};
+use crate::commands::Context;
+use crate::commands::worker::lock_path;
+use crate::control::{Deployment, HomePaths, ProbeSpec, RestartPolicy, Service, UnitSpec};
+use crate::error::CliError;
+
+/// Returns the paths that the control plane uses.
+pub(crate) fn paths(settings: &Settings) -> HomePaths {
+    HomePaths::new(settings.home.root())
+}
+
+/// Decides what a home runs.
+///
+/// # Errors
+/// Where our own program cannot be found.
+pub(crate) fn deployment(context: &Context, settings: &Settings, sim: &SimArgs) -> Result<Deployment, CliError> {
+    let program = std::env::current_exe()
+        .map_err(|e| CliError::failed("no_program", e).context("cannot find the running program"))?;
+    let mut units = Vec::new();
+    if sim.sim {
+        units.push(unit(settings, Service::Sim, sim_flags(sim)?));
+    }
+    units.push(unit(settings, Service::Nats, Vec::new()));
+    units.push(unit(settings, Service::Clickhouse, Vec::new()));
+    units.push(unit(settings, Service::Hot, Vec::new()));
+    units.push(unit(settings, Service::Collector, sim_flags(sim)?));
+    let supervisor = &settings.supervisor;
+    Ok(Deployment {
+        program,
+        global_flags: global_flags(context, settings)?,
+        restart: RestartPolicy {
+            stable_after: supervisor.stable_after,
+            backoff_min: supervisor.backoff_min,
+            backoff_max: supervisor.backoff_max,
+            failures_max: supervisor.failures_max,
+        },
+        probe_interval: supervisor.probe_interval,
+        units,
+    })
+}
+
+fn global_flags(context: &Context, settings: &Settings) -> Result<Vec<String>, CliError> {
+    let mut flags = vec!["--home".to_owned(), settings.home.root().display().to_string()];
+    if let Some(config) = &context.globals.config {
+        let path = std::path::absolute(config)
+            .map_err(|e| CliError::usage("no_config", e).context("the configuration file is not a path"))?;
+        flags.extend(["--config".to_owned(), path.display().to_string()]);
+    }
+    flags.extend(["--port-offset".to_owned(), settings.port_offset.to_string()]);
+    Ok(flags)
+}
+
+/// Returns the simulator's flags again, for the workers that need them.
+fn sim_flags(sim: &SimArgs) -> Result<Vec<String>, CliError> {
+    if !sim.sim {
+        return Ok(Vec::new());
+    }
+    let absolute = |path: &std::path::Path| {
+        let path = std::path::absolute(path).map_err(|e| CliError::usage("no_path", e))?;
+        Ok::<_, CliError>(path.display().to_string())
+    };
+    let mut flags = vec!["--sim".to_owned()];
+    if let Some(corpus) = &sim.sim_corpus {
+        flags.extend(["--sim-corpus".to_owned(), absolute(corpus)?]);
+    }
+    if let Some(rate) = &sim.sim_rate {
+        flags.extend(["--sim-rate".to_owned(), rate.clone()]);
+    }
+    if let Some(seed) = sim.sim_seed {
+        flags.extend(["--sim-seed".to_owned(), seed.to_string()]);
+    }
+    if let Some(faults) = &sim.sim_faults {
+        flags.extend(["--sim-faults".to_owned(), absolute(faults)?]);
+    }
+    if sim.sim_keep_time {
+        flags.push("--sim-keep-time".to_owned());
+    }
+    Ok(flags)
+}
+
+fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
+    let stop = &settings.supervisor.stop_timeout;
+    let (worker, drain_within): (WorkerName, Duration) = match service {
+        Service::Sim => (WorkerName::Sim, stop.sim),
+        Service::Nats => (WorkerName::Nats, stop.nats),
+        Service::Clickhouse => (WorkerName::Clickhouse, stop.clickhouse),
+        Service::Hot => (WorkerName::Hot, stop.hot),
+        Service::Collector => (WorkerName::Collector, stop.collector),
+    };
+    let listens = listens(settings, service);
+    let probe = match service {
+        Service::Nats => ProbeSpec::Nats(loopback(settings.nats.monitor_port)),
+        Service::Clickhouse => ProbeSpec::Clickhouse(listens[0]),
+        Service::Sim | Service::Hot | Service::Collector => ProbeSpec::Worker(listens[0]),
+    };
+    let pinned = |dependency: Dependency| dependency.pin().ok().map(|pin| pin.reports);
+    UnitSpec {
+        service,
+        managed: match service {
+            Service::Nats => settings.nats.mode == Mode::Managed,
+            Service::Clickhouse => settings.clickhouse.mode == Mode::Managed,
+            Service::Sim | Service::Hot | Service::Collector => true,
+        },
+        flags,
+        lock: lock_path(settings, worker),
+        listens,
+        probe,
+        version: match service {
+            Service::Nats => pinned(Dependency::NatsServer),
+            Service::Clickhouse => pinned(Dependency::Libchdb),
+            Service::Sim | Service::Hot | Service::Collector => Some(env!("CARGO_PKG_VERSION").to_owned()),
+        },
+        drain_within,
+    }
+}
+
+fn listens(settings: &Settings, service: Service) -> Vec<SocketAddr> {
+    let ports = match service {
+        Service::Sim => vec![settings.sim.port],
+        Service::Nats => vec![settings.nats.port, settings.nats.monitor_port],
+        Service::Clickhouse => vec![settings.clickhouse.port],
+        Service::Hot => vec![settings.hot.port],
+        Service::Collector => vec![settings.collector.port, settings.collector.metrics_port],
+    };
+    ports.into_iter().map(loopback).collect()
+}
+
+/// Returns the services that names stand for, each once and in start order; no name at all is all of `everything`.
+pub(crate) fn selected(names: &[ServiceName], everything: &[Service]) -> Vec<Service> {
+    if names.is_empty() {
+        return everything.to_vec();
+    }
+    let mut wanted = Vec::new();
+    for name in names {
+        match name {
+            ServiceName::All => wanted.extend(everything.iter().copied()),
+            ServiceName::Nats | ServiceName::Broker => wanted.push(Service::Nats),
+            ServiceName::Clickhouse => wanted.push(Service::Clickhouse),
+            ServiceName::Hot => wanted.push(Service::Hot),
+            ServiceName::Collector => wanted.push(Service::Collector),
+            ServiceName::Sim => wanted.push(Service::Sim),
+            ServiceName::Storage => wanted.extend([Service::Clickhouse, Service::Hot]),
+        }
+    }
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+/// Returns the dependencies that services need.
+pub(crate) fn dependencies_of(services: &[Service], settings: &Settings) -> Vec<Dependency> {
+    let mut needed = Vec::new();
+    if services.contains(&Service::Nats) && settings.nats.mode == Mode::Managed {
+        needed.push(Dependency::NatsServer);
+    }
+    if services.contains(&Service::Clickhouse) && settings.clickhouse.mode == Mode::Managed {
+        needed.push(Dependency::Libchdb);
+    }
+    needed
+}

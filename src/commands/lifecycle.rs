@@ -1,0 +1,363 @@
+//! `start`, `stop`, `restart`, `down`, `status`: asking the control plane and showing what it did.
+
+use std::time::Duration;
+
+use mprism_settings::Settings;
+use serde::Serialize;
+
+use crate::cli::{RestartArgs, SimArgs, StartArgs, StatusArgs, StopArgs};
+use crate::commands::Context;
+use crate::commands::deployment::{dependencies_of, deployment, paths, selected};
+use crate::commands::prepare;
+use crate::control::{
+    self, Action, ControlError, Deployment, Event, Observer, Outcome, Plan, Service, Start, Step, Stop, UnitState,
+    UnitStatus,
+};
+use crate::error::{CliError, Exit, Failure};
+use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
+use crate::ui::Printer;
+
+impl From<ControlError> for CliError {
+    fn from(error: ControlError) -> Self {
+        let (code, hints) = (error.code(), error.hints());
+        let mut cli = if error.is_refusal() { Self::refused(code, error) } else { Self::failed(code, error) };
+        cli.hints = hints;
+        cli
+    }
+}
+
+/// Tells on the terminal what happens.
+pub(crate) struct Teller {
+    printer: Printer,
+}
+
+impl Teller {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self {
+            printer: context.printer.clone(),
+        }
+    }
+}
+
+impl Observer for Teller {
+    fn event(&mut self, event: &Event) {
+        let after = |ms: u64| duration_text(Duration::from_millis(ms));
+        match event {
+            Event::WaitingForOperation { pid } => {
+                let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+                self.printer.note(&format!("waiting for another mprism command{who}"));
+            }
+            Event::SupervisorDied { alive } => {
+                let names: Vec<&str> = alive.iter().map(|service| service.name()).collect();
+                let names = names.join(", ");
+                self.printer.warn(&format!("the supervisor had died; {names} live on and are adopted"));
+            }
+            Event::LeftoverEnded { service, pid, exe } => {
+                let exe = exe.display();
+                self.printer.note(&format!("{service}: ended our own leftover pid {pid} {exe}"));
+            }
+            Event::HolderEnded { port, pid, exe, .. } => {
+                self.printer.warn(&format!("port {port}: ended pid {pid} {}, as --force asked", exe.display()));
+            }
+            Event::Starting { service, pid } => self.printer.detail(&format!("{service}: started, pid {pid}")),
+            Event::Ready { service, ms } => self.printer.note(&format!("{service}: ready after {}", after(*ms))),
+            Event::Ended { service, how, log, restart_ms } => {
+                let next = restart_ms.map_or("given up".to_owned(), |ms| format!("starting again in {}", after(ms)));
+                self.printer.warn(&format!("{service}: {how}; {next}"));
+                for line in log {
+                    self.printer.detail(line);
+                }
+            }
+            Event::Stopping { service } => self.printer.detail(&format!("{service}: asked to stop")),
+            Event::Killed { service, .. } => self.printer.warn(&format!("{service}: did not stop in time and was killed")),
+            Event::Stopped { service, ms } => self.printer.note(&format!("{service}: stopped after {}", after(*ms))),
+            Event::SupervisorStarted { .. } | Event::Adopted { .. } | Event::Waiting { .. } => {}
+        }
+    }
+}
+
+/// `mprism start`.
+pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    let deployment = deployment(context, &settings, &args.sim)?;
+    let services = selected(&args.services, &deployment.services());
+    let wait = args.wait.map_or(settings.supervisor.ready_timeout, Duration::from_secs);
+    let start = Start {
+        deployment,
+        services,
+        wait,
+        force: args.force,
+    };
+    if context.globals.dry_run {
+        let paths = paths(&settings);
+        let plan = context.block_on(async { Ok(control::observe_plan(&paths, &start).await?) })?;
+        if !plan.refused.is_empty() {
+            return Err(ControlError::Ports { ports: plan.refused }.into());
+        }
+        return context.printer.report(&PlannedStart::new(&plan));
+    }
+    make_ready(&start.services, &settings, context)?;
+    let outcomes = context.block_on(start_services(&settings, start, context))?;
+    let report = LifecycleReport::new(outcomes, "start");
+    if args.verify && report.exit() == Exit::Success {
+        return super::health::run(&[], context);
+    }
+    context.printer.report(&report)
+}
+
+/// Makes what services need before they can start: folders, credentials, dependencies. Nothing where all is there.
+pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Context) -> Result<(), CliError> {
+    let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
+    let needed = dependencies_of(services, settings);
+    let progress = context.printer.progress();
+    prepare::prepare(&settings.home, &needed, &options, &|now| super::show_progress(&progress, now))?;
+    Ok(())
+}
+
+pub(crate) async fn start_services(
+    settings: &Settings,
+    start: Start,
+    context: &Context,
+) -> Result<Vec<Outcome>, CliError> {
+    Ok(control::start(&paths(settings), start, &mut Teller::new(context)).await?)
+}
+
+/// `mprism stop`, and `mprism down`, which stops the simulator too.
+pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    // The simulator may be running: everything that may run is stopped.
+    let deployment = everything(context, &settings)?;
+    let services = selected(&args.services, &deployment.services());
+    let stop = Stop {
+        deployment,
+        services,
+        drain: args.timeout.map(Duration::from_secs),
+    };
+    if context.globals.dry_run {
+        return context.printer.report(&PlannedStop {
+            dry_run: true,
+            stop: stop.services,
+        });
+    }
+    let outcomes = context.block_on(stop_services(&settings, stop, context))?;
+    context.printer.report(&LifecycleReport::new(outcomes, "stop"))
+}
+
+pub(crate) async fn stop_services(settings: &Settings, stop: Stop, context: &Context) -> Result<Vec<Outcome>, CliError> {
+    Ok(control::stop(&paths(settings), stop, &mut Teller::new(context)).await?)
+}
+
+/// Returns the deployment with every service that may run.
+pub(crate) fn everything(context: &Context, settings: &Settings) -> Result<Deployment, CliError> {
+    let sim = SimArgs {
+        sim: true,
+        ..SimArgs::default()
+    };
+    deployment(context, settings, &sim)
+}
+
+/// `mprism restart`: with the options of the last start.
+pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let last = control::last_deployment(&paths(&settings));
+    let deployment = match last {
+        Some(last) => last,
+        None => deployment(context, &settings, &SimArgs::default())?,
+    };
+    let services = selected(&args.services, &deployment.services());
+    if context.globals.dry_run {
+        return context.printer.report(&PlannedStop {
+            dry_run: true,
+            stop: services,
+        });
+    }
+    make_ready(&services, &settings, context)?;
+    let outcomes = context.block_on(async {
+        let stop = Stop {
+            deployment: deployment.clone(),
+            services: services.clone(),
+            drain: None,
+        };
+        let stopped = stop_services(&settings, stop, context).await?;
+        if stopped.iter().any(|outcome| outcome.action == Action::Failed) {
+            return Ok(stopped);
+        }
+        let start = Start {
+            deployment,
+            services,
+            wait: settings.supervisor.ready_timeout,
+            force: false,
+        };
+        start_services(&settings, start, context).await
+    })?;
+    context.printer.report(&LifecycleReport::new(outcomes, "restart"))
+}
+
+/// `mprism status`.
+pub(crate) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let deployment = deployment(context, &settings, &SimArgs::default())?;
+    let mut services = context.block_on(async { Ok(control::status(&paths(&settings), &deployment).await?) })?;
+    if !args.services.is_empty() {
+        let everything: Vec<Service> = services.iter().map(|unit| unit.name).collect();
+        let wanted = selected(&args.services, &everything);
+        services.retain(|unit| wanted.contains(&unit.name));
+    }
+    context.printer.report(&StatusReport { services })
+}
+
+/// What became of each service.
+#[derive(Serialize)]
+pub(crate) struct LifecycleReport {
+    services: Vec<Outcome>,
+    #[serde(skip)]
+    verb: &'static str,
+}
+
+impl LifecycleReport {
+    pub(crate) fn new(services: Vec<Outcome>, verb: &'static str) -> Self {
+        Self { services, verb }
+    }
+}
+
+impl Report for LifecycleReport {
+    fn exit(&self) -> Exit {
+        let is_failed = self.services.iter().any(|outcome| outcome.action == Action::Failed);
+        if is_failed { Exit::Failed } else { Exit::Success }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let failed: Vec<&Outcome> = self.services.iter().filter(|outcome| outcome.action == Action::Failed).collect();
+        let first = failed.first()?;
+        let names: Vec<String> = failed.iter().map(|outcome| format!("`{}`", outcome.name)).collect();
+        Some(Failure {
+            code: "service_failed",
+            message: format!("cannot {} {}", self.verb, names.join(", ")),
+            causes: failed.iter().filter_map(|outcome| Some(format!("{}: {}", outcome.name, outcome.detail.as_ref()?))).collect(),
+            hints: vec![format!("see more of what it wrote: `mprism logs {}`", first.name)],
+        })
+    }
+
+    fn page(&self) -> Page {
+        let rows = self.services.iter().map(|outcome| {
+            let (text, tone) = words(outcome.action);
+            let detail = outcome.detail.as_deref().and_then(|detail| detail.lines().next()).unwrap_or_default();
+            vec![
+                Cell::plain(outcome.name.name()),
+                Cell::toned(text, tone),
+                Cell::number(duration_text(Duration::from_millis(outcome.ms))),
+                Cell::toned(detail, Tone::Dim),
+            ]
+        });
+        Page::new().table(vec!["service", "action", "time", ""], rows.collect())
+    }
+}
+
+fn words(action: Action) -> (&'static str, Tone) {
+    match action {
+        Action::Started => ("started", Tone::Good),
+        Action::AlreadyRunning => ("already running", Tone::Good),
+        Action::Stopped => ("stopped", Tone::Plain),
+        Action::AlreadyStopped => ("already stopped", Tone::Plain),
+        Action::Failed => ("failed", Tone::Bad),
+        Action::Skipped => ("skipped", Tone::Dim),
+    }
+}
+
+/// How every service is.
+#[derive(Serialize)]
+pub(crate) struct StatusReport {
+    pub(crate) services: Vec<UnitStatus>,
+}
+
+impl Report for StatusReport {
+    fn exit(&self) -> Exit {
+        let is_failed = self.services.iter().any(|unit| unit.state == UnitState::Failed);
+        if is_failed { Exit::Failed } else { Exit::Success }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let failed: Vec<&UnitStatus> = self.services.iter().filter(|unit| unit.state == UnitState::Failed).collect();
+        let first = failed.first()?;
+        Some(Failure {
+            code: "service_failed",
+            message: format!("{} of {} services have failed", failed.len(), self.services.len()),
+            causes: failed.iter().filter_map(|unit| Some(format!("{}: {}", unit.name, unit.last_error.as_ref()?))).collect(),
+            hints: vec![
+                format!("see why: `mprism logs {}`", first.name),
+                format!("try again: `mprism restart {}`", first.name),
+            ],
+        })
+    }
+
+    fn page(&self) -> Page {
+        let rows = self.services.iter().map(|unit| {
+            let (state, tone) = match (unit.state, unit.healthy) {
+                (UnitState::Running, Some(false)) => ("unhealthy", Tone::Warn),
+                (UnitState::Running, _) => ("running", Tone::Good),
+                (UnitState::Starting, _) => ("starting", Tone::Warn),
+                (UnitState::Stopped, _) => ("stopped", Tone::Dim),
+                (UnitState::Failed, _) => ("failed", Tone::Bad),
+                (UnitState::Backoff, _) => ("waiting to restart", Tone::Warn),
+                (UnitState::External, Some(false)) => ("external, unhealthy", Tone::Bad),
+                (UnitState::External, _) => ("external", Tone::Plain),
+            };
+            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
+            vec![
+                Cell::plain(unit.name.name()),
+                Cell::toned(state, tone),
+                Cell::number(or_dash(unit.pid.map(|pid| pid.to_string()))),
+                Cell::number(or_dash(unit.uptime_s.map(|s| duration_text(Duration::from_secs_f64(s.max(0.0)))))),
+                Cell::number(unit.restarts),
+                Cell::number(or_dash(unit.cpu_percent.map(|percent| format!("{percent:.1} %")))),
+                Cell::number(or_dash(unit.rss_bytes.map(bytes))),
+                Cell::plain(unit.address.clone()),
+                Cell::toned(unit.last_error.as_deref().and_then(|e| e.lines().next()).unwrap_or_default(), Tone::Dim),
+            ]
+        });
+        let header = vec!["service", "state", "pid", "uptime", "restarts", "cpu", "memory", "address", "last error"];
+        Page::new().table(header, rows.collect())
+    }
+}
+
+#[derive(Serialize)]
+struct PlannedStart {
+    dry_run: bool,
+    plan: Vec<Step>,
+}
+
+impl PlannedStart {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            dry_run: true,
+            plan: plan.steps.clone(),
+        }
+    }
+}
+
+impl Report for PlannedStart {
+    fn page(&self) -> Page {
+        self.plan.iter().fold(Page::new(), |page, step| {
+            page.line(match step {
+                Step::Keep { service } => format!("{service} runs already"),
+                Step::External { service } => format!("{service} is run by somebody else"),
+                Step::EndLeftover { service, pid } => format!("would end our leftover pid {pid} on a port of {service}"),
+                Step::EndHolder { service, pid } => format!("would end foreign pid {pid} on a port of {service}"),
+                Step::Spawn { service } => format!("would start {service}"),
+            })
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct PlannedStop {
+    dry_run: bool,
+    stop: Vec<Service>,
+}
+
+impl Report for PlannedStop {
+    fn page(&self) -> Page {
+        let reversed = self.stop.iter().rev();
+        reversed.fold(Page::new(), |page, service| page.line(format!("would stop {service}")))
+    }
+}

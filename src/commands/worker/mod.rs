@@ -1,0 +1,145 @@
+//! `mprism worker NAME`: one worker in the foreground, for the supervisor, containers and systemd.
+
+mod options;
+
+use std::path::PathBuf;
+
+use mprism_runtime::lock::{LockError, LockFile};
+use mprism_runtime::log::LogOptions;
+use mprism_settings::Settings;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{WorkerArgs, WorkerName};
+use crate::commands::Context;
+use crate::control::{self, HomePaths, supervisor};
+use crate::error::{CliError, Exit};
+
+
+/// Runs a worker until it is told to stop.
+pub(crate) fn run(args: &WorkerArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    // Before the first thread, and before anything is opened. A supervisor's workers inherit it.
+    control::harden().map_err(|e| CliError::failed("harden", e).context("cannot give up privileges"))?;
+    mprism_runtime::log::init(&LogOptions {
+        service: args.name.as_str().to_owned(),
+        folder: Some(settings.home.logs()),
+        level: settings.logging.level.clone(),
+        file_bytes_max: settings.logging.file_bytes_max,
+        files_max: settings.logging.files_max,
+    })
+    .map_err(|e| CliError::failed("log", e).context("cannot write logs"))?;
+    let ended = context.block_on(async {
+        let shutdown = mprism_runtime::shutdown::on_signals()
+            .map_err(|e| CliError::failed("signals", e).context("cannot watch signals"))?;
+        work(args, &settings, shutdown).await
+    });
+    if let Err(error) = &ended {
+        // The reader of the log has no terminal.
+        tracing::error!(error = format!("{:#}", error.source), "worker ended");
+    }
+    ended.map(|()| Exit::Success)
+}
+
+async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToken) -> Result<(), CliError> {
+    let failed = |e: anyhow::Error| CliError::failed("worker_failed", e);
+    let name = args.name;
+    match name {
+        WorkerName::Nats => {
+            let lock = lock(settings, name)?;
+            let options = options::broker(settings, lock)?;
+            mprism_broker::run(options, shutdown)
+                .await
+                .map_err(|e| failed(e.into()))
+        }
+        WorkerName::Clickhouse => {
+            let _lock = lock(settings, name)?;
+            let options = options::engine(settings)?;
+            mprism_engine::run(options, shutdown)
+                .await
+                .map_err(|e| failed(e.into()))
+        }
+        WorkerName::Hot => {
+            let _lock = lock(settings, name)?;
+            prepare_schema(settings, &shutdown).await?;
+            let options = options::storage(settings)?;
+            mprism_storage::run(options, shutdown)
+                .await
+                .map_err(|e| failed(e.into()))
+        }
+        WorkerName::Collector => {
+            let _lock = lock(settings, name)?;
+            let options = options::collector(settings, &args.sim)?;
+            mprism_collector::run(options, shutdown)
+                .await
+                .map_err(|e| failed(e.into()))
+        }
+        WorkerName::Supervisor => {
+            let paths = HomePaths::new(settings.home.root());
+            supervisor::run(paths, shutdown).await.map_err(|e| failed(e.into()))
+        }
+        WorkerName::Sim => {
+            let _lock = lock(settings, name)?;
+            let options = options::simulator(settings, &args.sim)?;
+            mprism_simulator::run(options, shutdown)
+                .await
+                .map_err(|e| failed(e.into()))
+        }
+    }
+}
+
+/// Makes the tables before anything is stored; a store that is away is waited for.
+async fn prepare_schema(settings: &Settings, shutdown: &CancellationToken) -> Result<(), CliError> {
+    let store = options::store(settings)?;
+    let mut backoff =
+        mprism_runtime::backoff::Backoff::new(std::time::Duration::from_millis(50), std::time::Duration::from_secs(2));
+    let mut logged = false;
+    loop {
+        match mprism_clickhouse::ensure_schema(&store).await {
+            Ok(report) => {
+                if !report.created.is_empty() || !report.added.is_empty() {
+                    tracing::info!(created = ?report.created, added = ?report.added, "tables made");
+                }
+                for difference in report.differs {
+                    tracing::warn!(difference, "a table is not as this version makes it");
+                }
+                return Ok(());
+            }
+            Err(error) if error.is_retryable() => {
+                if !logged {
+                    logged = true;
+                    let error = mprism_runtime::log::chain(&error);
+                    tracing::warn!(error, "tables cannot be made yet");
+                }
+            }
+            Err(error) => return Err(CliError::failed("schema", error).context("tables cannot be made")),
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(backoff.next_wait()) => {}
+        }
+    }
+}
+
+/// Returns the lock that a worker holds for life.
+pub(crate) fn lock_path(settings: &Settings, name: WorkerName) -> PathBuf {
+    let file = match name {
+        WorkerName::Supervisor => "supervisor.lock",
+        WorkerName::Nats => "nats.lock",
+        WorkerName::Clickhouse => "clickhouse.lock",
+        // MarketPrism's names.
+        WorkerName::Hot => "marketprism_hot_storage.lock",
+        WorkerName::Collector => "marketprism_collector.lock",
+        WorkerName::Sim => "sim.lock",
+    };
+    settings.home.run().join(file)
+}
+
+fn lock(settings: &Settings, name: WorkerName) -> Result<LockFile, CliError> {
+    LockFile::acquire(&lock_path(settings, name)).map_err(|error| match &error {
+        LockError::Held { .. } => CliError::refused("already_running", error)
+            .context(format!("`{}` runs already", name.as_str()))
+            .hint("see what runs: `mprism status`"),
+        _ => CliError::failed("lock", error).hint("make the home's folders: `mprism init`"),
+    })
+}

@@ -1,0 +1,210 @@
+//! From settings to each worker's options: the only place that knows both.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT};
+use mprism_bus::{BusLayout, BusOptions, Credentials, DeliverFrom, LayoutOptions, layout};
+use mprism_clickhouse::{Store, StoreOptions};
+use mprism_collector::{CollectorOptions, ExchangeOptions, LivenessOptions, PublishOptions, SpoolOptions};
+use mprism_engine::EngineOptions;
+use mprism_model::DataType;
+use mprism_runtime::files;
+use mprism_runtime::lock::LockFile;
+use mprism_settings::{Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
+use mprism_simulator::{Fault, Rate, SimulatorOptions};
+use mprism_storage::{BatchOptions, StorageOptions};
+
+use crate::cli::SimArgs;
+use crate::error::CliError;
+
+/// Largest body of data that the engine takes in one insert.
+const INSERT_BYTES_MAX: u64 = 1 << 30;
+
+/// Reads one of the home's credentials.
+pub(crate) fn read_secret(settings: &Settings, name: &str) -> Result<String, CliError> {
+    let path = settings.home.secret(name);
+    let secret = files::read_secret(&path).map_err(|e| {
+        CliError::failed("no_credential", e)
+            .context(format!("cannot read the credential {}", path.display()))
+            .hint("make it: `mprism init`")
+    })?;
+    Ok(secret.trim().to_owned())
+}
+
+/// Returns what exists on the bus.
+pub(crate) fn bus_layout(settings: &Settings) -> BusLayout {
+    layout(&LayoutOptions {
+        data_types: DataType::ALL
+            .iter()
+            .map(|data_type| data_type.as_str().to_owned())
+            .collect(),
+        market_data_bytes_max: settings.nats.market_data_bytes_max,
+        orderbook_bytes_max: settings.nats.orderbook_bytes_max,
+        dead_letter_bytes_max: settings.nats.dead_letter_bytes_max,
+        ack_wait: Duration::from_secs(60).max(settings.hot.clickhouse.insert * 2),
+        batch_rows_max: u32::try_from(settings.hot.batch.rows_max).unwrap_or(u32::MAX),
+        lsr_deliver_from: DeliverFrom::All,
+        replicas: 1,
+    })
+}
+
+fn bus(settings: &Settings, user: &str, secret: &str) -> Result<BusOptions, CliError> {
+    // The credential of somebody else's server stands in its URL.
+    let credentials = match settings.nats.mode {
+        Mode::Managed => Some(Credentials {
+            user: user.to_owned(),
+            password: read_secret(settings, secret)?,
+        }),
+        Mode::External => None,
+    };
+    Ok(BusOptions {
+        url: settings.nats.url.expose().to_owned(),
+        credentials,
+        client_name: format!("mprism-{user}"),
+    })
+}
+
+pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOptions, CliError> {
+    Ok(BrokerOptions {
+        program: settings.home.nats_server(),
+        listen: loopback(settings.nats.port),
+        monitor: loopback(settings.nats.monitor_port),
+        store: settings.home.nats_data(),
+        config_file: settings.home.run().join("nats.conf"),
+        log_file: settings.home.logs().join("nats-server.log"),
+        log_bytes_max: settings.logging.file_bytes_max,
+        log_files_max: settings.logging.files_max,
+        passwords: Passwords {
+            collector: read_secret(settings, "nats-collector")?,
+            hot: read_secret(settings, "nats-hot")?,
+            operator: read_secret(settings, "nats-operator")?,
+        },
+        sync: match settings.nats.sync_interval {
+            SyncInterval::Always => SyncPolicy::Always,
+            SyncInterval::Every(interval) => SyncPolicy::Every(interval),
+        },
+        layout: bus_layout(settings),
+        lock,
+    })
+}
+
+pub(super) fn engine(settings: &Settings) -> Result<EngineOptions, CliError> {
+    Ok(EngineOptions {
+        listen: loopback(settings.clickhouse.port),
+        library: settings.home.libchdb(),
+        data: settings.home.clickhouse_data(),
+        writer_user: WRITER_USER.to_owned(),
+        writer_password: read_secret(settings, "clickhouse-writer")?,
+        allowed_hosts: Vec::new(),
+        readers_max: settings.clickhouse.readers_max,
+        reader_wait: settings.clickhouse.reader_wait,
+        writers_max: settings.clickhouse.writers_max,
+        body_bytes_max: INSERT_BYTES_MAX,
+    })
+}
+
+fn store_options(settings: &Settings) -> Result<StoreOptions, CliError> {
+    Ok(StoreOptions {
+        url: settings.clickhouse.url.expose().to_owned(),
+        user: WRITER_USER.to_owned(),
+        password: read_secret(settings, "clickhouse-writer")?,
+        insert_timeout: settings.hot.clickhouse.insert,
+        fence_timeout: settings.hot.clickhouse.insert,
+    })
+}
+
+/// Returns the store as the writer reaches it.
+pub(crate) fn store(settings: &Settings) -> Result<Store, CliError> {
+    Store::new(store_options(settings)?).map_err(|e| CliError::failed("store", e))
+}
+
+pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
+    let layout = bus_layout(settings);
+    let durables = DataType::ALL.iter().filter_map(|data_type| {
+        let name = mprism_bus::durable_name(data_type.as_str());
+        let durable = layout.durables.iter().find(|durable| durable.name == name)?;
+        Some((*data_type, durable.clone()))
+    });
+    Ok(StorageOptions {
+        listen: loopback(settings.hot.port),
+        bus: bus(settings, USER_HOT, "nats-hot")?,
+        store: store_options(settings)?,
+        durables: durables.collect(),
+        batch: BatchOptions {
+            rows_max: settings.hot.batch.rows_max,
+            bytes_max: usize::try_from(settings.hot.batch.bytes_max).unwrap_or(usize::MAX),
+            age_max: settings.hot.batch.age_max,
+        },
+        locks: settings.home.run(),
+    })
+}
+
+pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorOptions, CliError> {
+    let collector = &settings.collector;
+    let venue = &collector.binance_spot;
+    let websocket_url = if sim.sim {
+        format!("ws://{}/binance-spot", loopback(settings.sim.port))
+    } else {
+        venue.websocket_url.expose().to_owned()
+    };
+    let sync_interval = match settings.nats.sync_interval {
+        SyncInterval::Always => Duration::ZERO,
+        SyncInterval::Every(interval) => interval,
+    };
+    Ok(CollectorOptions {
+        listen: loopback(collector.port),
+        metrics_listen: loopback(collector.metrics_port),
+        bus: bus(settings, USER_COLLECTOR, "nats-collector")?,
+        store: (settings.clickhouse.mode == Mode::Managed).then(|| loopback(settings.clickhouse.port)),
+        binance_spot: venue.enabled.then(|| ExchangeOptions {
+            websocket_url,
+            symbols: venue.symbols.clone(),
+        }),
+        spool: SpoolOptions {
+            folder: settings.home.spool(),
+            bytes_max: collector.spool.bytes_max,
+            free_bytes_min: collector.spool.free_bytes_min,
+            segment_bytes: collector.spool.segment_bytes,
+            fsync_interval: collector.spool.fsync_interval,
+        },
+        publish: PublishOptions {
+            in_flight_max: collector.publish.in_flight_max,
+            bytes_in_flight_max: collector.publish.bytes_in_flight_max,
+            timeout: collector.publish.timeout,
+            keep_acked: (sync_interval * 2).max(Duration::from_secs(1)),
+        },
+        liveness: LivenessOptions {
+            first_message: collector.liveness.first_message,
+            silence: collector.liveness.silence,
+        },
+    })
+}
+
+pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorOptions, CliError> {
+    let faults = match &sim.sim_faults {
+        None => Vec::new(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| CliError::usage("no_faults", e).context(format!("cannot read {}", path.display())))?;
+            Fault::parse_yaml(&text)
+                .map_err(|e| CliError::usage("bad_faults", e).context(format!("{} is not usable", path.display())))?
+        }
+    };
+    let listen: SocketAddr = loopback(settings.sim.port);
+    Ok(SimulatorOptions {
+        listen,
+        symbols: settings.collector.binance_spot.symbols.clone(),
+        rate: match settings.sim.rate {
+            SimRate::Max => Rate::Max,
+            SimRate::PerSecond(rate) => Rate::PerSecond(f64::from(rate)),
+        },
+        seed: settings.sim.seed,
+        corpus: sim.sim_corpus.clone(),
+        keep_time: sim.sim_keep_time,
+        faults,
+        unknown_fields: false,
+        limit_trades: None,
+        connection_life: Duration::from_secs(24 * 3600),
+    })
+}

@@ -1,0 +1,447 @@
+//! What commands do: ask the supervisor, and start one where it is needed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use mprism_runtime::lock::{self, LockError, LockFile, LockState};
+use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::Command;
+
+use super::deployment::{Deployment, UnitSpec};
+use super::error::ControlError;
+use super::events::{Event, Observer};
+use super::log_tail::tail_of;
+use super::paths::HomePaths;
+use super::plan::{Observed, ObservedUnit, Plan, Step, plan_start};
+use super::probe::ask;
+use super::protocol::{Desired, Message, Outcome, Request, UnitState, UnitStatus, receive, send};
+use super::service::Service;
+use super::state::State;
+use super::supervisor::{allowed_environment, open_output, socket_place};
+use super::{ports, processes};
+
+/// How long another command may change the home while we wait.
+const OPERATION_WITHIN: Duration = Duration::from_secs(180);
+/// How long a supervisor may take to answer first.
+const SUPERVISOR_WITHIN: Duration = Duration::from_secs(10);
+/// How long something that is ended may take before it is killed.
+const END_WITHIN: Duration = Duration::from_secs(3);
+/// Between two looks at something that changes elsewhere.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long a status asks services itself when there is no supervisor.
+const PROBE_WITHIN: Duration = Duration::from_millis(60);
+
+/// What `start` wants.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The options from now on.
+    pub deployment: Deployment,
+    /// What to start, in start order.
+    pub services: Vec<Service>,
+    /// How long everything may take to be ready.
+    pub wait: Duration,
+    /// End foreign holders of our ports.
+    pub force: bool,
+}
+
+/// What `stop` wants.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// The options of the home, for a home whose supervisor is gone.
+    pub deployment: Deployment,
+    /// What to stop.
+    pub services: Vec<Service>,
+    /// How long each may drain, instead of its own time.
+    pub drain: Option<Duration>,
+}
+
+/// Observes what a start would meet. Changes nothing.
+///
+/// # Errors
+/// Where the home cannot be read.
+pub async fn observe_plan(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
+    let statuses = status(paths, &start.deployment).await?;
+    let alive = |service: Service| {
+        let found = statuses.iter().find(|status| status.name == service);
+        found.is_some_and(|status| status.pid.is_some())
+    };
+    let observe = |unit: &UnitSpec| {
+        let is_alive = alive(unit.service);
+        let taken = if is_alive || !unit.managed {
+            Vec::new()
+        } else {
+            ports::taken(&unit.listens)
+        };
+        ObservedUnit {
+            service: unit.service,
+            managed: unit.managed,
+            alive: is_alive,
+            taken: taken
+                .into_iter()
+                .map(|taken| {
+                    let ours = is_leftover(&taken, unit);
+                    (taken, ours)
+                })
+                .collect(),
+        }
+    };
+    let observed = Observed {
+        units: start.deployment.units.iter().map(observe).collect(),
+    };
+    Ok(plan_start(&start.services, &observed, start.force))
+}
+
+/// A holder of our port is ours if it holds our lock too: only our workers and their children do.
+fn is_leftover(taken: &ports::TakenPort, unit: &UnitSpec) -> bool {
+    let process = taken.holder.as_ref().and_then(|holder| holder.process.as_ref());
+    process.is_some_and(|process| processes::file_holders(&unit.lock).contains(process))
+}
+
+/// Starts services, each as soon as what it needs is ready. What runs already is success.
+///
+/// # Errors
+/// Where somebody else has a port (nothing is started then), or no supervisor can be had. A service that does not come up is
+/// an outcome and not an error.
+pub async fn start(paths: &HomePaths, start: Start, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
+    ensure_folders(paths)?;
+    let _operation = operation_lock(paths, observer).await?;
+    let plan = observe_plan(paths, &start).await?;
+    if !plan.refused.is_empty() {
+        return Err(ControlError::Ports { ports: plan.refused });
+    }
+    for step in &plan.steps {
+        clear(step, &start.deployment, observer).await;
+    }
+    let mut connection = ensure_supervisor(paths, &start.deployment, observer).await?;
+    let request = Request::Start {
+        deployment: start.deployment,
+        services: start.services,
+        wait_ms: u64::try_from(start.wait.as_millis()).unwrap_or(u64::MAX),
+    };
+    connection.work(&request, observer).await
+}
+
+/// Stops services in stages, and returns once their processes are gone and their ports free.
+///
+/// # Errors
+/// Where no supervisor can be had. A service that does not stop is an outcome and not an error.
+pub async fn stop(paths: &HomePaths, stop: Stop, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
+    if !paths.run().is_dir() {
+        // A home that was never made runs nothing.
+        return Ok(stop.services.iter().map(|service| already_stopped(*service)).collect());
+    }
+    let _operation = operation_lock(paths, observer).await?;
+    let has_supervisor = is_held(&paths.supervisor_lock());
+    if !has_supervisor && living(paths, &stop.deployment).is_empty() {
+        // What should be up stays down from now on.
+        forget_desired(paths, &stop.services);
+        return Ok(stop.services.iter().map(|service| already_stopped(*service)).collect());
+    }
+    if !has_supervisor {
+        // A new supervisor must not start what is about to be stopped.
+        forget_desired(paths, &stop.services);
+    }
+    let mut connection = ensure_supervisor(paths, &stop.deployment, observer).await?;
+    let request = Request::Stop {
+        services: stop.services,
+        drain_ms: stop
+            .drain
+            .map(|drain| u64::try_from(drain.as_millis()).unwrap_or(u64::MAX)),
+    };
+    connection.work(&request, observer).await
+}
+
+fn already_stopped(name: Service) -> Outcome {
+    Outcome {
+        name,
+        action: super::protocol::Action::AlreadyStopped,
+        ms: 0,
+        detail: None,
+    }
+}
+
+/// Returns how every service of the home is. Where services that should be up have lost their supervisor, starts one.
+///
+/// # Errors
+/// Where the home cannot be read.
+pub async fn status(paths: &HomePaths, deployment: &Deployment) -> Result<Vec<UnitStatus>, ControlError> {
+    let is_missed = || {
+        let state = State::load(&paths.state()).ok().flatten();
+        state.is_some_and(|state| !state.desired.is_empty())
+    };
+    let has_supervisor = is_held(&paths.supervisor_lock());
+    if !has_supervisor && !is_missed() {
+        return Ok(look(paths, deployment).await);
+    }
+    let connected = if has_supervisor {
+        connect(paths).await.map_err(ControlError::Connection)
+    } else {
+        ensure_supervisor(paths, deployment, &mut super::events::Silent).await
+    };
+    let mut connection = match connected {
+        Ok(connection) => connection,
+        // It ended just now.
+        Err(_) if !is_held(&paths.supervisor_lock()) => return Ok(look(paths, deployment).await),
+        Err(error) => return Err(error),
+    };
+    connection.send(&Request::Status).await?;
+    match connection.receive().await? {
+        Message::Status { units, .. } => Ok(merged(units, look(paths, deployment).await)),
+        Message::Refused { reason } => Err(ControlError::Refused { reason }),
+        Message::Event(_) | Message::Done { .. } => Err(ControlError::Refused {
+            reason: "it answered something else".into(),
+        }),
+    }
+}
+
+/// Adds the services that the supervisor does not know yet.
+fn merged(mut units: Vec<UnitStatus>, looked: Vec<UnitStatus>) -> Vec<UnitStatus> {
+    let known: BTreeSet<Service> = units.iter().map(|unit| unit.name).collect();
+    units.extend(looked.into_iter().filter(|unit| !known.contains(&unit.name)));
+    units.sort_by_key(|unit| unit.name);
+    units
+}
+
+/// Looks at every service without a supervisor: locks, processes, one probe.
+async fn look(paths: &HomePaths, deployment: &Deployment) -> Vec<UnitStatus> {
+    let living = living(paths, deployment);
+    let mut statuses = Vec::new();
+    for unit in &deployment.units {
+        let process = living
+            .iter()
+            .find(|(service, _)| *service == unit.service)
+            .map(|(_, process)| process);
+        let answer = match (process, unit.managed) {
+            (None, true) => None,
+            _ => Some(ask(&unit.probe, PROBE_WITHIN).await),
+        };
+        let state = match (process, &answer) {
+            _ if !unit.managed => UnitState::External,
+            (None, _) => UnitState::Stopped,
+            (Some(_), Some(answer)) if answer.ready => UnitState::Running,
+            (Some(_), _) => UnitState::Starting,
+        };
+        statuses.push(UnitStatus {
+            name: unit.service,
+            desired: Desired::Down,
+            state,
+            healthy: answer.as_ref().map(|answer| answer.ready),
+            pid: process.map(|process| process.pid),
+            uptime_s: process.map(ProcessIdentity::uptime_s),
+            restarts: 0,
+            cpu_percent: None,
+            rss_bytes: None,
+            address: unit.address(),
+            version: unit.version.clone(),
+            last_error: answer.filter(|answer| !answer.ready).map(|answer| answer.detail),
+        });
+    }
+    statuses
+}
+
+/// Returns the workers whose locks are held, with the process that says to hold them.
+fn living(_paths: &HomePaths, deployment: &Deployment) -> Vec<(Service, ProcessIdentity)> {
+    let holder = |unit: &UnitSpec| match lock::probe(&unit.lock) {
+        Ok(LockState::Held(holder)) => {
+            let holder = holder.or_else(|| processes::file_holders(&unit.lock).into_iter().next());
+            holder.map(|process| (unit.service, process))
+        }
+        _ => None,
+    };
+    deployment.units.iter().filter_map(holder).collect()
+}
+
+fn is_held(lock: &Path) -> bool {
+    matches!(lock::probe(lock), Ok(LockState::Held(_)))
+}
+
+fn forget_desired(paths: &HomePaths, services: &[Service]) {
+    if let Ok(Some(mut state)) = State::load(&paths.state()) {
+        state.desired.retain(|service| !services.contains(service));
+        if let Err(error) = state.save(&paths.state()) {
+            tracing::warn!(%error, "the registry cannot be written");
+        }
+    }
+}
+
+fn ensure_folders(paths: &HomePaths) -> Result<(), ControlError> {
+    paths.ensure().map_err(|source| ControlError::Home {
+        action: "use",
+        path: paths.home().to_path_buf(),
+        source,
+    })
+}
+
+/// Waits until no other command changes this home.
+async fn operation_lock(paths: &HomePaths, observer: &mut dyn Observer) -> Result<LockFile, ControlError> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match LockFile::acquire(&paths.operation_lock()) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held { holder, .. }) => {
+                let pid = holder.map(|holder| holder.pid);
+                if !std::mem::replace(&mut told, true) {
+                    observer.event(&Event::WaitingForOperation { pid });
+                }
+                if began.elapsed() >= OPERATION_WITHIN {
+                    return Err(ControlError::Busy {
+                        waited: OPERATION_WITHIN,
+                        pid,
+                    });
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends what stands in the way of a step.
+async fn clear(step: &Step, deployment: &Deployment, observer: &mut dyn Observer) {
+    let (service, pid, is_ours) = match step {
+        Step::EndLeftover { service, pid } => (*service, *pid, true),
+        Step::EndHolder { service, pid } => (*service, *pid, false),
+        Step::Keep { .. } | Step::External { .. } | Step::Spawn { .. } => return,
+    };
+    let Some(process) = ProcessIdentity::of(pid) else {
+        return;
+    };
+    if is_ours {
+        observer.event(&Event::LeftoverEnded {
+            service,
+            pid,
+            exe: process.exe.clone(),
+        });
+    } else {
+        let port = deployment
+            .unit(service)
+            .and_then(|unit| unit.listens.first())
+            .map_or(0, SocketAddr::port);
+        observer.event(&Event::HolderEnded {
+            port,
+            pid,
+            exe: process.exe.clone(),
+            user: String::new(),
+        });
+    }
+    let Ok(Some(handle)) = PidFd::open(&process) else {
+        return;
+    };
+    if handle.signal(Signal::TERM).is_err() {
+        return;
+    }
+    if tokio::time::timeout(END_WITHIN, handle.wait_exited()).await.is_err() && handle.signal(Signal::KILL).is_ok() {
+        let _shows_as_a_taken_port = tokio::time::timeout(END_WITHIN, handle.wait_exited()).await;
+    }
+}
+
+/// A conversation with the supervisor.
+struct Connection {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+}
+
+async fn connect(paths: &HomePaths) -> io::Result<Connection> {
+    let place = socket_place(paths)?;
+    let (reader, writer) = UnixStream::connect(place.path()).await?.into_split();
+    Ok(Connection {
+        reader: BufReader::new(reader),
+        writer,
+    })
+}
+
+impl Connection {
+    async fn send(&mut self, request: &Request) -> Result<(), ControlError> {
+        send(&mut self.writer, request).await.map_err(ControlError::Connection)
+    }
+
+    async fn receive(&mut self) -> Result<Message, ControlError> {
+        let received = receive(&mut self.reader).await.map_err(ControlError::Connection)?;
+        received.ok_or_else(|| ControlError::Connection(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// Sends a request that takes time, and shows what happens until it is done.
+    async fn work(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
+        self.send(request).await?;
+        loop {
+            match self.receive().await? {
+                Message::Event(event) => observer.event(&event),
+                Message::Done { outcomes } => return Ok(outcomes),
+                Message::Refused { reason } => return Err(ControlError::Refused { reason }),
+                Message::Status { .. } => {}
+            }
+        }
+    }
+}
+
+/// Connects to the home's supervisor, starting one where none runs.
+async fn ensure_supervisor(
+    paths: &HomePaths,
+    deployment: &Deployment,
+    observer: &mut dyn Observer,
+) -> Result<Connection, ControlError> {
+    if let Ok(connection) = connect(paths).await {
+        return Ok(connection);
+    }
+    let alive: Vec<Service> = living(paths, deployment)
+        .into_iter()
+        .map(|(service, _)| service)
+        .collect();
+    if !alive.is_empty() {
+        observer.event(&Event::SupervisorDied { alive });
+    }
+    let home = |action: &'static str| {
+        let path = paths.logs();
+        move |source| ControlError::Home { action, path, source }
+    };
+    let output_path = paths.logs().join("supervisor.out");
+    let output = open_output(&output_path).map_err(home("write into"))?;
+    let mut child = Command::new(&deployment.program)
+        .args(["worker", "supervisor"])
+        .args(&deployment.global_flags)
+        .env_clear()
+        .envs(allowed_environment())
+        .current_dir(paths.home())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().map_err(home("write into"))?)
+        .stderr(output)
+        .process_group(0)
+        .kill_on_drop(false)
+        .spawn()
+        .map_err(|source| ControlError::Supervisor {
+            reason: format!("{}: {source}", deployment.program.display()),
+        })?;
+    let began = Instant::now();
+    loop {
+        if let Ok(connection) = connect(paths).await {
+            observer.event(&Event::SupervisorStarted {
+                pid: child.id().unwrap_or_default(),
+            });
+            return Ok(connection);
+        }
+        let ended = child.try_wait().map_err(ControlError::Connection)?;
+        // Another command's supervisor may have been faster; then it answers.
+        let is_lost = ended.is_some() && !is_held(&paths.supervisor_lock());
+        if is_lost || began.elapsed() >= SUPERVISOR_WITHIN {
+            let how = ended.map_or_else(|| "it does not answer".to_owned(), |status| status.to_string());
+            let said = tail_of(&output_path, 3).join("; ");
+            return Err(ControlError::Supervisor {
+                reason: format!("{how} {said}").trim().to_owned(),
+            });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Returns the options of the last start, if there was one.
+pub fn last_deployment(paths: &HomePaths) -> Option<Deployment> {
+    State::load(&paths.state()).ok().flatten().map(|state| state.deployment)
+}

@@ -1,0 +1,66 @@
+//! What a home runs, as plain data: the supervisor needs nothing else, so it never reads settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::RestartPolicy;
+use super::probe::ProbeSpec;
+use super::service::Service;
+
+/// Everything that can run in a home, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The mprism binary.
+    pub program: PathBuf,
+    /// Global flags that every worker gets (`--home`, `--config`, `--port-offset`).
+    pub global_flags: Vec<String>,
+    /// When and how often something is started again.
+    pub restart: RestartPolicy,
+    /// Between probes of a service that is ready.
+    pub probe_interval: Duration,
+    /// The services, in start order.
+    pub units: Vec<UnitSpec>,
+}
+
+/// One service of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// Which service.
+    pub service: Service,
+    /// Whether mprism runs it itself; what others run is only asked how it is.
+    pub managed: bool,
+    /// Flags of its worker beside the global ones.
+    pub flags: Vec<String>,
+    /// The lock that its worker holds for life.
+    pub lock: PathBuf,
+    /// Where it listens; the first is its address.
+    pub listens: Vec<SocketAddr>,
+    /// How it is asked whether it can serve.
+    pub probe: ProbeSpec,
+    /// Its version, where it is known without asking.
+    pub version: Option<String>,
+    /// How long it may drain before it is killed.
+    pub drain_within: Duration,
+}
+
+impl Deployment {
+    /// Returns the spec of a service, if this deployment has it.
+    pub fn unit(&self, service: Service) -> Option<&UnitSpec> {
+        self.units.iter().find(|unit| unit.service == service)
+    }
+
+    /// Returns all services, in start order.
+    pub fn services(&self) -> Vec<Service> {
+        self.units.iter().map(|unit| unit.service).collect()
+    }
+}
+
+impl UnitSpec {
+    /// Returns where the service is reached, as `host:port`.
+    pub fn address(&self) -> String {
+        self.listens.first().map(SocketAddr::to_string).unwrap_or_default()
+    }
+}

@@ -1,0 +1,143 @@
+//! What `/proc` says about processes: groups, what they use, which files and sockets they hold open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mprism_runtime::process::ProcessIdentity;
+
+/// What a process group uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct GroupUsage {
+    /// CPU time so far, user and system, in clock ticks of 10 ms.
+    pub cpu_ticks: u64,
+    /// Resident memory in bytes.
+    pub rss_bytes: u64,
+}
+
+/// One line of `/proc/<pid>/stat`, as far as it is needed here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    group: u32,
+    cpu_ticks: u64,
+    rss_pages: u64,
+}
+
+/// Returns what each of the process groups uses; groups that have ended are absent.
+pub(super) fn group_usage(groups: &BTreeSet<u32>) -> BTreeMap<u32, GroupUsage> {
+    let page_bytes = rustix::param::page_size() as u64;
+    let mut usage: BTreeMap<u32, GroupUsage> = BTreeMap::new();
+    for stat in pids().filter_map(stat) {
+        if groups.contains(&stat.group) {
+            let group = usage.entry(stat.group).or_default();
+            group.cpu_ticks += stat.cpu_ticks;
+            group.rss_bytes += stat.rss_pages * page_bytes;
+        }
+    }
+    usage
+}
+
+/// Returns the live processes of a process group.
+pub(super) fn group_members(group: u32) -> Vec<ProcessIdentity> {
+    pids()
+        .filter(|pid| stat(*pid).is_some_and(|stat| stat.group == group))
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns the processes that hold each of the sockets (by inode) open, as far as we may look.
+pub(super) fn socket_holders(inodes: &BTreeSet<u64>) -> BTreeMap<u64, u32> {
+    let mut holders = BTreeMap::new();
+    for pid in pids() {
+        if holders.len() == inodes.len() {
+            break;
+        }
+        for target in open_files(pid) {
+            let inode = target
+                .to_str()
+                .and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']'));
+            if let Some(inode) = inode.and_then(|i| i.parse().ok()).filter(|i| inodes.contains(i)) {
+                holders.entry(inode).or_insert(pid);
+            }
+        }
+    }
+    holders
+}
+
+/// Returns the live processes that hold a file open.
+pub(super) fn file_holders(path: &Path) -> Vec<ProcessIdentity> {
+    let Ok(path) = fs::canonicalize(path) else {
+        return Vec::new();
+    };
+    pids()
+        .filter(|pid| open_files(*pid).any(|target| target == path))
+        .filter_map(ProcessIdentity::of)
+        .collect()
+}
+
+/// Returns what a process runs, without the mark of a replaced file: after an upgrade it is still ours.
+pub(super) fn program_of(exe: &Path) -> PathBuf {
+    match exe.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
+        Some(path) => path.into(),
+        None => exe.into(),
+    }
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn open_files(pid: u32) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Parses a stat line; a zombie, which holds nothing any more, is none.
+fn parse_stat(line: &str) -> Option<Stat> {
+    // The command's name stands in brackets and may itself hold brackets and blanks: fields count from the last one.
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
+    Some(Stat {
+        group: u32::try_from(number(2)?).ok()?,
+        cpu_ticks: number(11)? + number(12)?,
+        rss_pages: number(21)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_cannot_forge_fields() {
+        let line = "42 (a) R 1 (b) S 1 77 77 0 -1 4194304 1 0 0 0 250 50 0 0 20 0 1 0 1234 1000 321 184 0";
+        assert_eq!(
+            parse_stat(line),
+            Some(Stat {
+                group: 77,
+                cpu_ticks: 300,
+                rss_pages: 321
+            })
+        );
+        assert_eq!(parse_stat(&line.replace(") S", ") Z")), None);
+        assert_eq!(parse_stat("garbage"), None);
+    }
+
+    #[test]
+    fn we_find_ourselves() {
+        let us = ProcessIdentity::current();
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        assert!(file_holders(file.path()).contains(&us));
+        let group = stat(us.pid).expect("alive").group;
+        assert!(group_members(group).contains(&us));
+        assert!(group_usage(&BTreeSet::from([group]))[&group].rss_bytes > 0);
+    }
+}

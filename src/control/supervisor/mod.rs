@@ -1,0 +1,544 @@
+//! The supervisor: one loop over exits, probes, timers and requests. It alone starts and stops the services of a home.
+//!
+//! It holds nothing that a crash could lose: services outlive it, hold their own locks, and are adopted by the next one.
+
+mod jobs;
+mod settle;
+mod spawn;
+mod tasks;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mprism_runtime::lock::{self, LockError, LockFile, LockState};
+use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::deployment::Deployment;
+use super::events::Event;
+use super::log_tail::last_lines;
+use super::paths::HomePaths;
+use super::policy::Restart;
+use super::processes;
+use super::protocol::{Desired, Message, Request, UnitStatus};
+use super::service::Service;
+use super::state::{State, UnitRecord};
+use jobs::Job;
+use tasks::Input;
+use unit::{Live, Phase, Unit};
+
+pub(super) use spawn::{allowed_environment, open_output};
+pub(super) use tasks::socket_place;
+
+/// Requests, probes and exits that may wait for the loop.
+const INPUTS: usize = 256;
+/// Log lines told about a service that ended.
+const LOG_LINES: usize = 5;
+/// How long the last request's answer may take to be read before the supervisor leaves.
+const FAREWELL: Duration = Duration::from_millis(50);
+
+/// Why the supervisor ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// Another one runs.
+    #[error("another supervisor runs")]
+    Lock(#[from] LockError),
+    /// Its socket cannot be used.
+    #[error("cannot {action} {}", path.display())]
+    Socket {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Supervises a home until everything was stopped, or `shutdown` is cancelled; then the services live on.
+///
+/// # Errors
+/// Where another supervisor runs or the home's run folder cannot be used.
+pub async fn run(paths: HomePaths, shutdown: CancellationToken) -> Result<(), SupervisorError> {
+    let _lock = LockFile::acquire(&paths.supervisor_lock())?;
+    let place = socket_place(&paths).map_err(|source| SupervisorError::Socket {
+        action: "open",
+        path: paths.run(),
+        source,
+    })?;
+    let failed = |action| {
+        let path = paths.run().join(HomePaths::socket_name());
+        move |source| SupervisorError::Socket { action, path, source }
+    };
+    // Ours to remove: whoever listens on it holds the lock that we hold.
+    match std::fs::remove_file(place.path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(place.path()).map_err(failed("listen on"))?;
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o600)).map_err(failed("protect"))?;
+    let (sender, mut inputs) = mpsc::channel(INPUTS);
+    let mut supervisor = Supervisor::new(paths, sender.clone());
+    supervisor.adopt().await;
+    let clients = tokio::spawn(tasks::accept(listener, sender));
+    loop {
+        let input = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            input = inputs.recv() => input,
+        };
+        let Some(input) = input else { break };
+        supervisor.take(input).await;
+        if supervisor.is_over() {
+            // What was sent has to reach its reader.
+            tokio::time::sleep(FAREWELL).await;
+            break;
+        }
+    }
+    supervisor.save();
+    clients.abort();
+    let _socket_is_gone_with_us = std::fs::remove_file(place.path());
+    tracing::info!("supervisor ended");
+    Ok(())
+}
+
+struct Supervisor {
+    paths: HomePaths,
+    inputs: mpsc::Sender<Input>,
+    deployment: Option<Deployment>,
+    units: BTreeMap<Service, Unit>,
+    jobs: Vec<Job>,
+    saved: Option<State>,
+    /// Set once a request was done: an idle supervisor ends.
+    has_worked: bool,
+}
+
+impl Supervisor {
+    fn new(paths: HomePaths, inputs: mpsc::Sender<Input>) -> Self {
+        Self {
+            paths,
+            inputs,
+            deployment: None,
+            units: BTreeMap::new(),
+            jobs: Vec::new(),
+            saved: None,
+            has_worked: false,
+        }
+    }
+
+    /// Takes over what an earlier supervisor left running, and starts again what should run and does not.
+    async fn adopt(&mut self) {
+        let state = match State::load(&self.paths.state()) {
+            Ok(Some(state)) => state,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "the registry cannot be read");
+                return;
+            }
+        };
+        for spec in &state.deployment.units {
+            let mut unit = Unit::new(spec.clone());
+            if state.desired.contains(&spec.service) {
+                unit.desired = Desired::Up;
+            }
+            if let Some(record) = state.units.get(&spec.service) {
+                unit.history.restarts = record.restarts;
+                unit.last_error.clone_from(&record.last_error);
+            }
+            self.units.insert(spec.service, unit);
+        }
+        let deployment = state.deployment;
+        self.deployment = Some(deployment.clone());
+        for spec in &deployment.units {
+            let recorded = state.units.get(&spec.service).and_then(|record| record.process.clone());
+            match recorded.filter(|process| is_ours(process, &spec.lock)) {
+                Some(process) => {
+                    tracing::info!(service = %spec.service, pid = process.pid, "adopted");
+                    self.live_on(spec.service, process, None);
+                }
+                None if state.desired.contains(&spec.service) && spec.managed => {
+                    if let Some(unit) = self.units.get_mut(&spec.service) {
+                        unit.phase = Phase::Backoff;
+                        let life = unit.next_life();
+                        tasks::settle(self.inputs.clone(), unit.spec.clone(), life, None, false);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let idle = |unit: &Unit| unit.desired == Desired::Down && unit.live.is_none();
+        self.has_worked && self.jobs.is_empty() && self.units.values().all(idle)
+    }
+
+    async fn take(&mut self, input: Input) {
+        match input {
+            Input::Request(request, replies) => self.requested(request, replies).await,
+            Input::Probed(service, life, answer) => self.probed(service, life, answer),
+            Input::Exited(service, life, how) => self.exited(service, life, &how),
+            Input::Settled(service, life, obstacle) => self.settled(service, life, obstacle),
+            Input::Again(service, life) => self.again(service, life),
+            Input::DrainOver(service, life) => self.drain_over(service, life),
+            Input::Look => {}
+        }
+        self.advance_jobs();
+        self.save();
+    }
+
+    async fn requested(&mut self, request: Request, replies: mpsc::Sender<Message>) {
+        match request {
+            Request::Status => {
+                let message = Message::Status {
+                    pid: std::process::id(),
+                    deployment: self.deployment.clone().map(Box::new),
+                    units: self.statuses(),
+                };
+                let _client_left = replies.send(message).await;
+            }
+            Request::Start {
+                deployment,
+                services,
+                wait_ms,
+            } => {
+                self.has_worked = true;
+                self.set_deployment(deployment);
+                let job = Job::start(services, Duration::from_millis(wait_ms), replies, &self.units);
+                for service in job.waiting() {
+                    if let Some(unit) = self.units.get_mut(&service) {
+                        unit.desired = Desired::Up;
+                        if matches!(unit.phase, Phase::Failed | Phase::Stopped) {
+                            unit.history = Default::default();
+                            unit.last_error = None;
+                        }
+                    }
+                }
+                tasks::look_at(self.inputs.clone(), Duration::from_millis(wait_ms));
+                self.jobs.push(job);
+            }
+            Request::Stop { services, drain_ms } => {
+                self.has_worked = true;
+                for service in &services {
+                    if let Some(unit) = self.units.get_mut(service) {
+                        unit.desired = Desired::Down;
+                    }
+                }
+                self.jobs.push(Job::stop(
+                    services,
+                    drain_ms.map(Duration::from_millis),
+                    replies,
+                    &self.units,
+                ));
+            }
+        }
+    }
+
+    fn set_deployment(&mut self, deployment: Deployment) {
+        for spec in &deployment.units {
+            match self.units.get_mut(&spec.service) {
+                // What runs goes on as it was started; the next start uses the new options.
+                Some(unit) => unit.spec = spec.clone(),
+                None => {
+                    self.units.insert(spec.service, Unit::new(spec.clone()));
+                }
+            }
+        }
+        self.deployment = Some(deployment);
+    }
+
+    /// Moves every job on as far as it goes now.
+    fn advance_jobs(&mut self) {
+        self.start_what_can();
+        let mut jobs = std::mem::take(&mut self.jobs);
+        for job in &mut jobs {
+            for (service, drain) in job.to_stop(&self.units) {
+                self.stop(service, drain);
+                job.tell(Event::Stopping { service });
+            }
+            job.advance(&self.units, &self.paths);
+        }
+        jobs.retain(|job| !job.is_done());
+        self.jobs.extend(jobs);
+        // Stopping one may have ended what another waits for.
+        self.start_what_can();
+    }
+
+    /// Starts every service that should be up, has no process, and has what it needs.
+    fn start_what_can(&mut self) {
+        let wanted: Vec<Service> = self
+            .units
+            .values()
+            .filter(|unit| unit.spec.managed && unit.desired == Desired::Up && unit.phase == Phase::Stopped)
+            .map(|unit| unit.spec.service)
+            .collect();
+        for service in wanted {
+            let is_needed = |need: &&Service| self.units.get(need).is_some_and(|unit| unit.desired == Desired::Up);
+            let mut needs = service.needs().iter().filter(is_needed);
+            if needs.all(|need| self.units.get(need).is_some_and(Unit::is_ready)) {
+                self.spawn(service);
+            }
+        }
+    }
+
+    fn spawn(&mut self, service: Service) {
+        let (Some(deployment), Some(unit)) = (self.deployment.clone(), self.units.get(&service)) else {
+            return;
+        };
+        match spawn::spawn(&deployment, &unit.spec, &self.paths) {
+            Ok(child) => {
+                let pid = child.id().unwrap_or_default();
+                let identity = ProcessIdentity::of(pid);
+                self.tell(&Event::Starting { service, pid });
+                match identity {
+                    Some(identity) => self.live_on(service, identity, Some(child)),
+                    None => {
+                        // It ended before it could be looked at.
+                        let Some(unit) = self.units.get_mut(&service) else {
+                            return;
+                        };
+                        unit.phase = Phase::Starting;
+                        let life = unit.next_life();
+                        tasks::watch_child(self.inputs.clone(), service, life, child);
+                    }
+                }
+            }
+            Err(error) => {
+                let text = format!("cannot start {}: {error}", deployment.program.display());
+                if let Some(unit) = self.units.get_mut(&service) {
+                    unit.last_error = Some(text);
+                    unit.phase = Phase::Failed;
+                }
+            }
+        }
+    }
+
+    /// Begins a life of a service with a process that runs.
+    fn live_on(&mut self, service: Service, identity: ProcessIdentity, child: Option<tokio::process::Child>) {
+        let Some(unit) = self.units.get_mut(&service) else {
+            return;
+        };
+        let life = unit.next_life();
+        let over = CancellationToken::new();
+        let handle = match PidFd::open(&identity) {
+            Ok(handle) => handle.map(Arc::new),
+            Err(error) => {
+                tracing::error!(%service, %error, "no handle to the process");
+                None
+            }
+        };
+        unit.phase = Phase::Starting;
+        unit.answer = None;
+        unit.live = Some(Live {
+            group: identity.pid,
+            identity: Some(identity),
+            handle: handle.clone(),
+            since: Instant::now(),
+            ready_since: None,
+            over: over.clone(),
+        });
+        match (child, handle) {
+            (Some(child), _) => tasks::watch_child(self.inputs.clone(), service, life, child),
+            (None, Some(handle)) => tasks::watch_process(self.inputs.clone(), service, life, handle),
+            (None, None) => tasks::exited(self.inputs.clone(), service, life),
+        }
+        tasks::probe(self.inputs.clone(), service, life, unit.spec.probe.clone(), every, over);
+    }
+
+    fn probed(&mut self, service: Service, life: u64, answer: super::probe::Answer) {
+        let Some(unit) = self.units.get_mut(&service).filter(|unit| unit.life == life) else {
+            return;
+        };
+        let is_ready = answer.ready;
+        unit.answer = Some(answer);
+        let Some(live) = &mut unit.live else { return };
+        if is_ready && live.ready_since.is_none() {
+            live.ready_since = Some(Instant::now());
+            let ms = u64::try_from(live.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if unit.phase == Phase::Starting {
+                unit.phase = Phase::Running;
+            }
+            tracing::info!(%service, ms, "ready");
+            self.tell(&Event::Ready { service, ms });
+        }
+    }
+
+    fn exited(&mut self, service: Service, life: u64, how: &str) {
+        let Some(policy) = self.deployment.as_ref().map(|deployment| deployment.restart.clone()) else {
+            return;
+        };
+        let Some(unit) = self.units.get_mut(&service).filter(|unit| unit.life == life) else {
+            return;
+        };
+        let group = unit.live.as_ref().map(|live| live.group);
+        let ready_for = unit.ready_for();
+        let was_stopping = unit.phase == Phase::Stopping;
+        let life = unit.next_life();
+        if was_stopping || unit.desired == Desired::Down {
+            unit.phase = Phase::Stopping;
+            tasks::settle(self.inputs.clone(), unit.spec.clone(), life, group, true);
+            return;
+        }
+        unit.last_error = Some(how.to_owned());
+        let restart = unit.history.ended(ready_for, &policy);
+        let restart_ms = match restart {
+            Restart::After(wait) => {
+                unit.phase = Phase::Backoff;
+                unit.restart_at = Some(Instant::now() + wait);
+                Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+            }
+            Restart::GiveUp => {
+                unit.phase = Phase::Failed;
+                None
+            }
+        };
+        tasks::settle(self.inputs.clone(), unit.spec.clone(), life, group, false);
+        let log = last_lines(&self.paths, service, LOG_LINES);
+        tracing::warn!(%service, how, restart_ms, "ended");
+        self.tell(&Event::Ended {
+            service,
+            how: how.to_owned(),
+            log,
+            restart_ms,
+        });
+    }
+
+    /// The last of a process is gone: leftovers ended, lock free.
+    fn settled(&mut self, service: Service, life: u64, obstacle: Option<String>) {
+        let Some(unit) = self.units.get_mut(&service).filter(|unit| unit.life == life) else {
+            return;
+        };
+        if let Some(obstacle) = &obstacle {
+            tracing::error!(%service, obstacle, "something of the service is left");
+            unit.last_error = Some(obstacle.clone());
+        }
+        match unit.phase {
+            Phase::Stopping => {
+                unit.phase = Phase::Stopped;
+                unit.obstacle = obstacle;
+            }
+            Phase::Backoff => {
+                let wait = unit
+                    .restart_at
+                    .map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+                tasks::again(self.inputs.clone(), service, life, wait);
+            }
+            Phase::Stopped | Phase::Starting | Phase::Running | Phase::Failed => {}
+        }
+    }
+
+    fn again(&mut self, service: Service, life: u64) {
+        let is_due = self
+            .units
+            .get(&service)
+            .is_some_and(|unit| unit.life == life && unit.phase == Phase::Backoff && unit.desired == Desired::Up);
+        // A restart waits for nothing: what it needs it finds, or waits for itself.
+        if is_due {
+            self.spawn(service);
+        }
+    }
+
+    fn stop(&mut self, service: Service, drain: Option<Duration>) {
+        let Some(unit) = self.units.get_mut(&service) else {
+            return;
+        };
+        match unit.phase {
+            Phase::Stopped | Phase::Stopping => return,
+            Phase::Backoff | Phase::Failed => {
+                unit.next_life();
+                unit.phase = Phase::Stopped;
+                return;
+            }
+            Phase::Starting | Phase::Running => {}
+        }
+        unit.phase = Phase::Stopping;
+        unit.obstacle = None;
+        let Some(live) = &unit.live else { return };
+        if let Some(handle) = &live.handle
+            && let Err(error) = handle.signal(Signal::TERM)
+        {
+            tracing::error!(%service, %error, "cannot be asked to stop");
+        }
+        tasks::drain_over(
+            self.inputs.clone(),
+            service,
+            unit.life,
+            drain.unwrap_or(unit.spec.drain_within),
+        );
+    }
+
+    fn drain_over(&mut self, service: Service, life: u64) {
+        let Some(unit) = self
+            .units
+            .get(&service)
+            .filter(|unit| unit.life == life && unit.phase == Phase::Stopping)
+        else {
+            return;
+        };
+        let Some(live) = &unit.live else { return };
+        let ms = u64::try_from(live.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(handle) = &live.handle
+            && let Err(error) = handle.signal(Signal::KILL)
+        {
+            tracing::error!(%service, %error, "cannot be killed");
+        }
+        tracing::warn!(%service, "did not stop in time and is killed");
+        self.tell(&Event::Killed { service, ms });
+    }
+
+    fn statuses(&mut self) -> Vec<UnitStatus> {
+        let groups: BTreeSet<u32> = self
+            .units
+            .values()
+            .filter_map(|unit| Some(unit.live.as_ref()?.group))
+            .collect();
+        let usage = processes::group_usage(&groups);
+        let of = |unit: &mut Unit| {
+            let group = unit.live.as_ref().map(|live| live.group);
+            unit.status(group.and_then(|group| usage.get(&group).copied()))
+        };
+        self.units.values_mut().map(of).collect()
+    }
+
+    fn tell(&mut self, event: &Event) {
+        for job in &mut self.jobs {
+            job.tell(event.clone());
+        }
+    }
+
+    /// Writes down what another supervisor would need, if it changed.
+    fn save(&mut self) {
+        let Some(deployment) = &self.deployment else { return };
+        let mut state = State::new(deployment.clone());
+        for (service, unit) in &self.units {
+            if unit.desired == Desired::Up {
+                state.desired.insert(*service);
+            }
+            let record = UnitRecord {
+                process: unit.identity().cloned(),
+                restarts: unit.history.restarts,
+                last_error: unit.last_error.clone(),
+            };
+            state.units.insert(*service, record);
+        }
+        if self.saved.as_ref() == Some(&state) {
+            return;
+        }
+        match state.save(&self.paths.state()) {
+            Ok(()) => self.saved = Some(state),
+            Err(error) => tracing::error!(%error, "the registry cannot be written"),
+        }
+    }
+}
+
+/// A recorded process is ours if that very life still runs and the service's lock is held.
+fn is_ours(process: &ProcessIdentity, lock: &std::path::Path) -> bool {
+    process.is_alive() && matches!(lock::probe(lock), Ok(LockState::Held(_)))
+}
