@@ -5,45 +5,37 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Role;
 use crate::body::BodyReader;
-use crate::cancel;
 use crate::chdb::Summary;
 use crate::compress::pack;
 use crate::exception::Exception;
-use crate::execute::{Executor, Statement, append, memory_file};
+use crate::execute::{Executor, append, memory_file};
 use crate::form;
 use crate::request::Request;
 use crate::statement::{self, Kind};
+use crate::stream;
 
-type Body = UnsyncBoxBody<Bytes, io::Error>;
-type Answer = Response<Body>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type Answer = Response<Body>;
 
 /// Longest statement, in bytes; data of inserts is bounded by the options.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
-/// Portion of an answer that is read, packed and sent at once.
-const PORTION: usize = 1 << 20;
-/// Longest time in which a client takes nothing of its answer.
-const STALLED_MAX: Duration = Duration::from_secs(60);
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
 /// Serves until `shutdown` is cancelled, then finishes what runs.
@@ -250,7 +242,7 @@ async fn query(
     })
     .await?;
     match statement.kind {
-        Kind::Select => select(executor, asked, rights, statement, slot).await,
+        Kind::Select => stream::select(executor, asked, rights, statement, slot).await,
         Kind::InsertData(_) => {
             let file = spool(body, data).await?;
             let summary = blocking(move || executor.insert(&asked, &statement, &file)).await?;
@@ -293,113 +285,6 @@ async fn spool(mut body: BodyReader, head: Vec<u8>) -> Result<File, Exception> {
     Ok(file)
 }
 
-/// Streams a SELECT's answer. The status is decided by its first bytes: what fails before them is a clean refusal.
-async fn select(
-    executor: Arc<Executor>,
-    asked: Arc<Request>,
-    role: Role,
-    statement: Statement,
-    slot: OwnedSemaphorePermit,
-) -> Result<Answer, Exception> {
-    let failed = |e: io::Error| Exception::new(76, &e.to_string(), "CANNOT_OPEN_FILE");
-    let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
-    let mut pipe = Receiver::from_owned_fd(reading).map_err(failed)?;
-    let format = statement::own_format(&statement.text).unwrap_or_else(|| executor.format(&asked));
-    let packed = asked.compress;
-    let (wanted, ending, mark) = cancel::wanted(&executor);
-    let running = tokio::task::spawn_blocking(move || {
-        // Freed when the statement has ended, not when its client has gone.
-        let (_slot, _ending) = (slot, ending);
-        executor.select(&asked, role, &statement, writing, &mark)
-    });
-    let mut buffer = vec![0; PORTION];
-    let first = fill(&mut pipe, &mut buffer).await.map_err(failed)?;
-    let finish = move || async move {
-        running
-            .await
-            .unwrap_or_else(|e| Err(Exception::new(1001, &e.to_string(), "STD_EXCEPTION")))
-    };
-    if first < buffer.len() {
-        // The whole answer fits: its outcome is known before anything is sent.
-        finish().await?;
-        let bytes = Bytes::copy_from_slice(&buffer[..first]);
-        let bytes = if packed && first > 0 { pack(&bytes) } else { bytes };
-        return Ok(decorate(
-            Response::new(whole(bytes)),
-            Some(&format),
-            &Summary::default(),
-        ));
-    }
-    // Two portions under way: a slow client slows the engine, and memory stays constant.
-    let (sender, receiver) = mpsc::channel::<Bytes>(2);
-    let whole = Arc::new(AtomicBool::new(false));
-    let came_whole = Arc::clone(&whole);
-    tokio::spawn(async move {
-        // Dropped last, and early where the client is gone or stands still: the statement is cancelled then.
-        let _wanted = wanted;
-        let wrap = |bytes: &[u8]| {
-            if packed {
-                pack(bytes)
-            } else {
-                Bytes::copy_from_slice(bytes)
-            }
-        };
-        let mut length = first;
-        while length > 0 {
-            match sender.send_timeout(wrap(&buffer[..length]), STALLED_MAX).await {
-                Ok(()) => {}
-                Err(_gone_or_stalled) => return,
-            }
-            length = tokio::select! {
-                () = sender.closed() => return,
-                filled = fill(&mut pipe, &mut buffer) => match filled {
-                    Ok(length) => length,
-                    Err(error) => {
-                        tracing::warn!(%error, "answer not read from the engine");
-                        return;
-                    }
-                },
-            };
-        }
-        match finish().await {
-            Ok(()) => whole.store(true, Ordering::Release),
-            // As the server does: the text ends the answer, and the broken transfer says that it is not whole.
-            Err(exception) => {
-                let text = wrap(exception.body().as_bytes());
-                let _gone = sender.send_timeout(text, STALLED_MAX).await;
-            }
-        }
-    });
-    let stream = stream::unfold(Some(receiver), move |receiver| {
-        let came_whole = Arc::clone(&came_whole);
-        async move {
-            let mut receiver = receiver?;
-            match receiver.recv().await {
-                Some(bytes) => Some((Ok(Frame::data(bytes)), Some(receiver))),
-                None if came_whole.load(Ordering::Acquire) => None,
-                None => Some((Err(io::Error::other("the answer is not whole")), None)),
-            }
-        }
-    });
-    Ok(decorate(
-        Response::new(StreamBody::new(stream).boxed_unsync()),
-        Some(&format),
-        &Summary::default(),
-    ))
-}
-
-/// Reads until the buffer is full or the pipe ends.
-async fn fill(pipe: &mut Receiver, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match pipe.read(&mut buffer[filled..]).await? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    Ok(filled)
-}
-
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Exception> + Send + 'static,
 ) -> Result<T, Exception> {
@@ -415,7 +300,7 @@ fn header(request: &hyper::Request<Incoming>, name: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn whole(bytes: impl Into<Bytes>) -> Body {
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into())
         .map_err(|never: Infallible| match never {})
         .boxed_unsync()
@@ -439,7 +324,7 @@ fn refusal(exception: &Exception) -> Answer {
 }
 
 /// Adds what the server says beside an answer.
-fn decorate(mut answer: Answer, format: Option<&str>, summary: &Summary) -> Answer {
+pub(crate) fn decorate(mut answer: Answer, format: Option<&str>, summary: &Summary) -> Answer {
     let headers = answer.headers_mut();
     if let Some(value) = format.and_then(|f| HeaderValue::from_str(f).ok()) {
         headers.insert("x-clickhouse-format", value);

@@ -2,6 +2,17 @@
 //!
 //! libchdb is loaded at run time into a process of its own; every ClickHouse client that speaks HTTP can use it. What a
 //! client may do is decided here, because the library itself runs any SQL with the rights of the process.
+//!
+//! # Fences
+//! A table has one writer. `POST /mprism/fence?table=<database>.<table>`, with the writer's credential and both names as
+//! the statements write them, without quotes (`marketprism_hot.trades`), begins a new generation, waits for inserts that
+//! run, and answers `{"table": "<database>.<table>", "generation": <n>}`. The writer then sends each insert with the URL
+//! parameter `log_comment=mp-<database>.<table>-<generation>-<uuid>`: the same two names as in the fence, even where
+//! `database=` names the database. An insert of any other generation is refused with status 409 and exception code 9001,
+//! as are inserts without such a comment while the table is fenced. `DELETE
+//! /mprism/fence?table=<database>.<table>&generation=<n>` gives the table up; inserts with the header
+//! `X-Mprism-Write: operator` are then accepted. Generations live as long as the engine's process: a writer that is
+//! refused after a restart fences again.
 
 mod access;
 mod body;
@@ -15,6 +26,7 @@ mod form;
 mod http;
 mod request;
 mod statement;
+mod stream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use mprism_deps::{Dependency, FetchOptions, Provider, cache_folder, ensure};
 use mprism_engine::EngineOptions;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use http::{Call, Reply, encode};
+pub(crate) use http::{Call, Reply, encode, receive};
 
 pub(crate) const WRITER: &str = "writer";
 pub(crate) const PASSWORD: &str = "correct horse";
