@@ -1,0 +1,322 @@
+//! `mprism health`: every endpoint and the data flow, in one verdict.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mprism_model::DataType;
+use mprism_settings::{Settings, loopback};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::{ServiceName, SimArgs};
+use crate::commands::Context;
+use crate::commands::deployment::{deployment, paths, selected};
+use crate::commands::store::Reader;
+use crate::control::{self, Service, UnitStatus};
+use crate::error::{CliError, Exit, Failure};
+use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
+
+/// The window of the data flow, in seconds.
+const WINDOW_S: u32 = 300;
+/// How long one endpoint may take.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// A type without an event for this long has stalled, in seconds.
+const STALLED_AFTER_S: f64 = 60.0;
+
+/// `mprism health`.
+pub(crate) fn run(services: &[ServiceName], context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let report = context.block_on(examine(&settings, services, context))?;
+    context.printer.report(&report)
+}
+
+/// Asks everything.
+pub(crate) async fn examine(
+    settings: &Settings,
+    services: &[ServiceName],
+    context: &Context,
+) -> Result<HealthReport, CliError> {
+    let deployment = match control::last_deployment(&paths(settings)) {
+        Some(last) => last,
+        None => deployment(context, settings, &SimArgs::default())?,
+    };
+    let statuses = control::status(&paths(settings), &deployment).await?;
+    let wanted = selected(services, &deployment.services());
+    let mut asked = Vec::new();
+    for unit in deployment.units.iter().filter(|unit| wanted.contains(&unit.service)) {
+        let answer = control::ask(&unit.probe, ASK_WITHIN).await;
+        let status = statuses.iter().find(|status| status.name == unit.service);
+        asked.push(ServiceHealth {
+            name: unit.service,
+            healthy: answer.ready,
+            detail: detail(&answer, status),
+            latency_ms: (answer.took.as_secs_f64() * 10_000.0).round() / 10.0,
+        });
+    }
+    let is_up = |service: Service| asked.iter().all(|health| health.name != service || health.healthy);
+    let flow = if is_up(Service::Clickhouse) { flow(settings).await.unwrap_or_default() } else { Vec::new() };
+    let streams = streams(settings).await.unwrap_or_default();
+    let throughput = throughput(settings, &flow).await;
+    Ok(HealthReport::new(asked, flow, streams, throughput))
+}
+
+fn detail(answer: &control::Answer, status: Option<&UnitStatus>) -> String {
+    if answer.ready {
+        return "ok".into();
+    }
+    match status.and_then(|status| status.last_error.as_ref()) {
+        Some(error) if !answer.detail.contains(error.as_str()) => format!("{}; {error}", answer.detail),
+        _ => answer.detail.clone(),
+    }
+}
+
+#[derive(Deserialize)]
+struct FlowRow {
+    exchange: String,
+    rows_window: u64,
+    age_ms: i64,
+}
+
+/// Returns what was stored in the last window.
+async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
+    let reader = Reader::new(settings)?;
+    let now = mprism_model::UnixMillis(mprism_runtime::clock::now_ms());
+    let from = mprism_model::UnixMillis(now.0 - i64::from(WINDOW_S) * 1_000);
+    let window = mprism_clickhouse::time::between(from, mprism_model::UnixMillis(now.0 + 86_400_000));
+    let query = format!(
+        "SELECT exchange, count() AS rows_window, {} - max(toUnixTimestamp64Milli(ts_insert)) AS age_ms \
+         FROM marketprism_hot.trades WHERE {window} GROUP BY exchange ORDER BY exchange",
+        now.0
+    );
+    let rows: Vec<FlowRow> = reader.rows(&query, ASK_WITHIN).await?;
+    let found = rows.into_iter().map(|row| {
+        let age_s = row.age_ms.max(0) as f64 / 1_000.0;
+        Flow {
+            r#type: DataType::Trade.as_str(),
+            exchange: row.exchange,
+            rows_window: row.rows_window,
+            window_s: WINDOW_S,
+            last_event_age_s: Some(age_s),
+            state: if age_s > STALLED_AFTER_S { "stalled" } else { "flowing" },
+        }
+    });
+    let mut flow: Vec<Flow> = found.collect();
+    let name = mprism_model::Exchange::BinanceSpot.as_str();
+    if !flow.iter().any(|flow| flow.exchange == name) {
+        flow.push(Flow {
+            r#type: DataType::Trade.as_str(),
+            exchange: name.to_owned(),
+            rows_window: 0,
+            window_s: WINDOW_S,
+            last_event_age_s: None,
+            state: if settings.collector.binance_spot.enabled { "waiting" } else { "off" },
+        });
+    }
+    Ok(flow)
+}
+
+/// Returns what the broker says of its streams.
+pub(crate) async fn streams(settings: &Settings) -> Option<Vec<StreamHealth>> {
+    let monitor = loopback(settings.nats.monitor_port);
+    let path = "/jsz?streams=true&consumers=true";
+    let (_, body) = mprism_runtime::probe::get(monitor, path, ASK_WITHIN).await.ok()?;
+    let document: Value = serde_json::from_str(&body).ok()?;
+    let accounts = document.get("account_details")?.as_array()?;
+    let details = accounts.iter().filter_map(|account| account.get("stream_detail")?.as_array());
+    let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or(0);
+    let streams = details.flatten().map(|stream| {
+        let state = stream.get("state");
+        StreamHealth {
+            name: stream.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            messages: number(state.and_then(|state| state.get("messages"))),
+            bytes: number(state.and_then(|state| state.get("bytes"))),
+            consumers: number(state.and_then(|state| state.get("consumer_count"))),
+            pending: stream
+                .get("consumer_detail")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(|consumer| number(consumer.get("num_pending")) + number(consumer.get("num_ack_pending")))
+                .sum(),
+        }
+    });
+    let mut streams: Vec<StreamHealth> = streams.collect();
+    streams.sort_by(|a, b| a.name.cmp(&b.name));
+    Some(streams)
+}
+
+async fn throughput(settings: &Settings, flow: &[Flow]) -> Throughput {
+    let stats = hot_stats(settings).await.unwrap_or_default();
+    let number = |name: &str| {
+        let found = stats.get("message_stats").and_then(|stats| stats.get(name));
+        found.and_then(Value::as_u64).unwrap_or(0)
+    };
+    let (processed, failed) = (number("messages_processed"), number("messages_failed"));
+    let rows: u64 = flow.iter().map(|flow| flow.rows_window).sum();
+    Throughput {
+        rows_per_s: (rows as f64 / f64::from(WINDOW_S) * 10.0).round() / 10.0,
+        processed,
+        failed,
+        error_rate_percent: failed as f64 / (processed + failed).max(1) as f64 * 100.0,
+    }
+}
+
+/// Returns the hot worker's own statistics.
+pub(crate) async fn hot_stats(settings: &Settings) -> Option<BTreeMap<String, Value>> {
+    let (_, body) = mprism_runtime::probe::get(loopback(settings.hot.port), "/stats", ASK_WITHIN).await.ok()?;
+    serde_json::from_str(&body).ok()
+}
+
+/// Everything that `health` found.
+#[derive(Clone, Serialize)]
+pub(crate) struct HealthReport {
+    pub(crate) verdict: &'static str,
+    services: Vec<ServiceHealth>,
+    flow: Vec<Flow>,
+    streams: Vec<StreamHealth>,
+    throughput: Throughput,
+    coverage: Coverage,
+}
+
+#[derive(Clone, Serialize)]
+struct ServiceHealth {
+    name: Service,
+    healthy: bool,
+    detail: String,
+    latency_ms: f64,
+}
+
+#[derive(Clone, Serialize)]
+struct Flow {
+    r#type: &'static str,
+    exchange: String,
+    rows_window: u64,
+    window_s: u32,
+    last_event_age_s: Option<f64>,
+    state: &'static str,
+}
+
+/// One stream as the broker describes it.
+#[derive(Clone, Serialize)]
+pub(crate) struct StreamHealth {
+    pub(crate) name: String,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) consumers: u64,
+    /// Messages that are not stored yet.
+    pub(crate) pending: u64,
+}
+
+#[derive(Clone, Serialize)]
+struct Throughput {
+    rows_per_s: f64,
+    processed: u64,
+    failed: u64,
+    error_rate_percent: f64,
+}
+
+#[derive(Clone, Serialize)]
+struct Coverage {
+    types: usize,
+    of: usize,
+    percent: f64,
+}
+
+impl HealthReport {
+    fn new(
+        services: Vec<ServiceHealth>,
+        flow: Vec<Flow>,
+        streams: Vec<StreamHealth>,
+        throughput: Throughput,
+    ) -> Self {
+        let flowing = flow.iter().filter(|flow| flow.state == "flowing").count();
+        let of = flow.iter().filter(|flow| flow.state != "off").count();
+        Self {
+            verdict: verdict(&services, &flow),
+            coverage: Coverage {
+                types: flowing,
+                of,
+                percent: if of == 0 { 0.0 } else { flowing as f64 / of as f64 * 100.0 },
+            },
+            services,
+            flow,
+            streams,
+            throughput,
+        }
+    }
+}
+
+fn verdict(services: &[ServiceHealth], flow: &[Flow]) -> &'static str {
+    if services.iter().any(|service| !service.healthy) {
+        "unhealthy"
+    } else if flow.iter().any(|flow| flow.state == "stalled") {
+        "degraded"
+    } else {
+        "healthy"
+    }
+}
+
+impl Report for HealthReport {
+    fn exit(&self) -> Exit {
+        if self.verdict == "unhealthy" { Exit::Failed } else { Exit::Success }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let ill: Vec<&ServiceHealth> = self.services.iter().filter(|service| !service.healthy).collect();
+        let first = ill.first()?;
+        Some(Failure {
+            code: "unhealthy",
+            message: format!("{} of {} services are not healthy", ill.len(), self.services.len()),
+            causes: ill.iter().map(|service| format!("{}: {}", service.name, service.detail)).collect(),
+            hints: vec![
+                format!("start what is stopped: `mprism start {}`", first.name),
+                format!("see what it wrote: `mprism logs {}`", first.name),
+            ],
+        })
+    }
+
+    fn page(&self) -> Page {
+        let tone = match self.verdict {
+            "healthy" => Tone::Good,
+            "degraded" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        let services = self.services.iter().map(|service| {
+            let tone = if service.healthy { Tone::Good } else { Tone::Bad };
+            vec![
+                Cell::plain(service.name.name()),
+                Cell::toned(if service.healthy { "healthy" } else { "unhealthy" }, tone),
+                Cell::number(format!("{:.1} ms", service.latency_ms)),
+                Cell::toned(service.detail.clone(), Tone::Dim),
+            ]
+        });
+        let flow = self.flow.iter().map(|flow| {
+            let tone = match flow.state {
+                "flowing" => Tone::Good,
+                "stalled" => Tone::Bad,
+                _ => Tone::Dim,
+            };
+            let age = flow.last_event_age_s.map(|age| duration_text(Duration::from_secs_f64(age)));
+            vec![
+                Cell::plain(flow.r#type),
+                Cell::plain(flow.exchange.clone()),
+                Cell::number(flow.rows_window),
+                Cell::number(age.unwrap_or_else(|| "–".into())),
+                Cell::toned(flow.state, tone),
+            ]
+        });
+        let streams = self.streams.iter().map(|stream| {
+            vec![
+                Cell::plain(stream.name.clone()),
+                Cell::number(stream.messages),
+                Cell::number(bytes(stream.bytes)),
+                Cell::number(stream.pending),
+            ]
+        });
+        Page::new()
+            .pieces(vec![Cell::plain("health: "), Cell::toned(self.verdict, tone)])
+            .table(vec!["service", "state", "answered in", ""], services.collect())
+            .table(vec!["type", "exchange", "rows in 5 min", "last", "state"], flow.collect())
+            .table(vec!["stream", "messages", "bytes", "not stored yet"], streams.collect())
+    }
+}

@@ -1,0 +1,69 @@
+//! Asking the store as an anonymous reader: what every screen shows, anybody may read.
+
+use std::time::Duration;
+
+use mprism_settings::Settings;
+use serde::de::DeserializeOwned;
+
+use crate::error::CliError;
+
+/// A reader of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Reader {
+    /// Prepares reading; nothing is sent yet.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, CliError> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tcp_nodelay(true)
+            .connect_timeout(Duration::from_secs(2))
+            .build()
+            .map_err(|e| CliError::failed("store", e).context("cannot make HTTP connections"))?;
+        Ok(Self {
+            http,
+            url: settings.clickhouse.url.expose().to_owned(),
+        })
+    }
+
+    /// Returns a query's rows.
+    pub(crate) async fn rows<T: DeserializeOwned>(&self, query: &str, within: Duration) -> Result<Vec<T>, CliError> {
+        let failed = |e: reqwest::Error| {
+            CliError::failed("store_unreachable", e)
+                .context(format!("cannot read from clickhouse at {}", self.url))
+                .hint("is it up? `mprism status clickhouse`")
+        };
+        let answer = self
+            .http
+            .post(&self.url)
+            .query(&[("default_format", "JSONEachRow"), ("output_format_json_quote_64bit_integers", "0")])
+            .timeout(within)
+            .body(query.to_owned())
+            .send()
+            .await
+            .map_err(failed)?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(failed)?;
+        if !status.is_success() {
+            return Err(CliError::failed("store_refused", anyhow::anyhow!("{}", body.trim()))
+                .context("clickhouse refused a query"));
+        }
+        let rows: Result<Vec<T>, _> = body.lines().map(serde_json::from_str).collect();
+        rows.map_err(|e| CliError::failed("store_answer", e).context("clickhouse answered something unexpected"))
+    }
+
+    /// Returns the one row of a query.
+    pub(crate) async fn row<T: DeserializeOwned>(&self, query: &str, within: Duration) -> Result<T, CliError> {
+        let mut rows = self.rows(query, within).await?;
+        match rows.len() {
+            1 => Ok(rows.remove(0)),
+            count => Err(CliError::failed(
+                "store_answer",
+                anyhow::anyhow!("clickhouse answered {count} rows where one was expected"),
+            )),
+        }
+    }
+}
