@@ -35,6 +35,16 @@ pub struct Cli {
 /// The verbs. A new one is a line here and a line in `commands::dispatch`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Start services in the order they need each other; already running is success.
+    Start(StartArgs),
+    /// Stop services in reverse order; nothing accepted is lost.
+    Stop(StopArgs),
+    /// Stop and start with the options of the last start.
+    Restart(RestartArgs),
+    /// What runs: state, pid, uptime, restarts, memory, address.
+    Status(StatusArgs),
+    /// Ask every endpoint and look at the data flow.
+    Health(HealthArgs),
     /// Pinned dependencies: versions, checksums, where found.
     Deps(DepsArgs),
     /// Endpoints and credential paths for other programs.
@@ -52,6 +62,11 @@ impl Verb {
     /// Returns the name as typed.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Restart(_) => "restart",
+            Self::Status(_) => "status",
+            Self::Health(_) => "health",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
             Self::Query(_) => "query",

@@ -54,7 +54,11 @@ pub(crate) async fn examine(
         });
     }
     let is_up = |service: Service| asked.iter().all(|health| health.name != service || health.healthy);
-    let flow = if is_up(Service::Clickhouse) { flow(settings).await.unwrap_or_default() } else { Vec::new() };
+    let flow = if is_up(Service::Clickhouse) {
+        flow(settings).await.unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     let streams = streams(settings).await.unwrap_or_default();
     let throughput = throughput(settings, &flow).await;
     Ok(HealthReport::new(asked, flow, streams, throughput))
@@ -109,7 +113,11 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
             rows_window: 0,
             window_s: WINDOW_S,
             last_event_age_s: None,
-            state: if settings.collector.binance_spot.enabled { "waiting" } else { "off" },
+            state: if settings.collector.binance_spot.enabled {
+                "waiting"
+            } else {
+                "off"
+            },
         });
     }
     Ok(flow)
@@ -122,12 +130,18 @@ pub(crate) async fn streams(settings: &Settings) -> Option<Vec<StreamHealth>> {
     let (_, body) = mprism_runtime::probe::get(monitor, path, ASK_WITHIN).await.ok()?;
     let document: Value = serde_json::from_str(&body).ok()?;
     let accounts = document.get("account_details")?.as_array()?;
-    let details = accounts.iter().filter_map(|account| account.get("stream_detail")?.as_array());
+    let details = accounts
+        .iter()
+        .filter_map(|account| account.get("stream_detail")?.as_array());
     let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or(0);
     let streams = details.flatten().map(|stream| {
         let state = stream.get("state");
         StreamHealth {
-            name: stream.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            name: stream
+                .get("name")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             messages: number(state.and_then(|state| state.get("messages"))),
             bytes: number(state.and_then(|state| state.get("bytes"))),
             consumers: number(state.and_then(|state| state.get("consumer_count"))),
@@ -163,7 +177,9 @@ async fn throughput(settings: &Settings, flow: &[Flow]) -> Throughput {
 
 /// Returns the hot worker's own statistics.
 pub(crate) async fn hot_stats(settings: &Settings) -> Option<BTreeMap<String, Value>> {
-    let (_, body) = mprism_runtime::probe::get(loopback(settings.hot.port), "/stats", ASK_WITHIN).await.ok()?;
+    let (_, body) = mprism_runtime::probe::get(loopback(settings.hot.port), "/stats", ASK_WITHIN)
+        .await
+        .ok()?;
     serde_json::from_str(&body).ok()
 }
 
@@ -223,12 +239,7 @@ struct Coverage {
 }
 
 impl HealthReport {
-    fn new(
-        services: Vec<ServiceHealth>,
-        flow: Vec<Flow>,
-        streams: Vec<StreamHealth>,
-        throughput: Throughput,
-    ) -> Self {
+    fn new(services: Vec<ServiceHealth>, flow: Vec<Flow>, streams: Vec<StreamHealth>, throughput: Throughput) -> Self {
         let flowing = flow.iter().filter(|flow| flow.state == "flowing").count();
         let of = flow.iter().filter(|flow| flow.state != "off").count();
         Self {
@@ -236,7 +247,11 @@ impl HealthReport {
             coverage: Coverage {
                 types: flowing,
                 of,
-                percent: if of == 0 { 0.0 } else { flowing as f64 / of as f64 * 100.0 },
+                percent: if of == 0 {
+                    0.0
+                } else {
+                    flowing as f64 / of as f64 * 100.0
+                },
             },
             services,
             flow,
@@ -258,7 +273,11 @@ fn verdict(services: &[ServiceHealth], flow: &[Flow]) -> &'static str {
 
 impl Report for HealthReport {
     fn exit(&self) -> Exit {
-        if self.verdict == "unhealthy" { Exit::Failed } else { Exit::Success }
+        if self.verdict == "unhealthy" {
+            Exit::Failed
+        } else {
+            Exit::Success
+        }
     }
 
     fn failure(&self) -> Option<Failure> {
@@ -267,7 +286,10 @@ impl Report for HealthReport {
         Some(Failure {
             code: "unhealthy",
             message: format!("{} of {} services are not healthy", ill.len(), self.services.len()),
-            causes: ill.iter().map(|service| format!("{}: {}", service.name, service.detail)).collect(),
+            causes: ill
+                .iter()
+                .map(|service| format!("{}: {}", service.name, service.detail))
+                .collect(),
             hints: vec![
                 format!("start what is stopped: `mprism start {}`", first.name),
                 format!("see what it wrote: `mprism logs {}`", first.name),
@@ -296,7 +318,9 @@ impl Report for HealthReport {
                 "stalled" => Tone::Bad,
                 _ => Tone::Dim,
             };
-            let age = flow.last_event_age_s.map(|age| duration_text(Duration::from_secs_f64(age)));
+            let age = flow
+                .last_event_age_s
+                .map(|age| duration_text(Duration::from_secs_f64(age)));
             vec![
                 Cell::plain(flow.r#type),
                 Cell::plain(flow.exchange.clone()),
@@ -316,7 +340,10 @@ impl Report for HealthReport {
         Page::new()
             .pieces(vec![Cell::plain("health: "), Cell::toned(self.verdict, tone)])
             .table(vec!["service", "state", "answered in", ""], services.collect())
-            .table(vec!["type", "exchange", "rows in 5 min", "last", "state"], flow.collect())
+            .table(
+                vec!["type", "exchange", "rows in 5 min", "last", "state"],
+                flow.collect(),
+            )
             .table(vec!["stream", "messages", "bytes", "not stored yet"], streams.collect())
     }
 }

@@ -20,7 +20,11 @@ use crate::ui::Printer;
 impl From<ControlError> for CliError {
     fn from(error: ControlError) -> Self {
         let (code, hints) = (error.code(), error.hints());
-        let mut cli = if error.is_refusal() { Self::refused(code, error) } else { Self::failed(code, error) };
+        let mut cli = if error.is_refusal() {
+            Self::refused(code, error)
+        } else {
+            Self::failed(code, error)
+        };
         cli.hints = hints;
         cli
     }
@@ -50,18 +54,28 @@ impl Observer for Teller {
             Event::SupervisorDied { alive } => {
                 let names: Vec<&str> = alive.iter().map(|service| service.name()).collect();
                 let names = names.join(", ");
-                self.printer.warn(&format!("the supervisor had died; {names} live on and are adopted"));
+                self.printer
+                    .warn(&format!("the supervisor had died; {names} live on and are adopted"));
             }
             Event::LeftoverEnded { service, pid, exe } => {
                 let exe = exe.display();
-                self.printer.note(&format!("{service}: ended our own leftover pid {pid} {exe}"));
+                self.printer
+                    .note(&format!("{service}: ended our own leftover pid {pid} {exe}"));
             }
             Event::HolderEnded { port, pid, exe, .. } => {
-                self.printer.warn(&format!("port {port}: ended pid {pid} {}, as --force asked", exe.display()));
+                self.printer.warn(&format!(
+                    "port {port}: ended pid {pid} {}, as --force asked",
+                    exe.display()
+                ));
             }
             Event::Starting { service, pid } => self.printer.detail(&format!("{service}: started, pid {pid}")),
             Event::Ready { service, ms } => self.printer.note(&format!("{service}: ready after {}", after(*ms))),
-            Event::Ended { service, how, log, restart_ms } => {
+            Event::Ended {
+                service,
+                how,
+                log,
+                restart_ms,
+            } => {
                 let next = restart_ms.map_or("given up".to_owned(), |ms| format!("starting again in {}", after(ms)));
                 self.printer.warn(&format!("{service}: {how}; {next}"));
                 for line in log {
@@ -69,7 +83,9 @@ impl Observer for Teller {
                 }
             }
             Event::Stopping { service } => self.printer.detail(&format!("{service}: asked to stop")),
-            Event::Killed { service, .. } => self.printer.warn(&format!("{service}: did not stop in time and was killed")),
+            Event::Killed { service, .. } => self
+                .printer
+                .warn(&format!("{service}: did not stop in time and was killed")),
             Event::Stopped { service, ms } => self.printer.note(&format!("{service}: stopped after {}", after(*ms))),
             Event::SupervisorStarted { .. } | Event::Adopted { .. } | Event::Waiting { .. } => {}
         }
@@ -110,7 +126,9 @@ pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Co
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
     let progress = context.printer.progress();
-    prepare::prepare(&settings.home, &needed, &options, &|now| super::show_progress(&progress, now))?;
+    prepare::prepare(&settings.home, &needed, &options, &|now| {
+        super::show_progress(&progress, now)
+    })?;
     Ok(())
 }
 
@@ -143,7 +161,11 @@ pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError>
     context.printer.report(&LifecycleReport::new(outcomes, "stop"))
 }
 
-pub(crate) async fn stop_services(settings: &Settings, stop: Stop, context: &Context) -> Result<Vec<Outcome>, CliError> {
+pub(crate) async fn stop_services(
+    settings: &Settings,
+    stop: Stop,
+    context: &Context,
+) -> Result<Vec<Outcome>, CliError> {
     Ok(control::stop(&paths(settings), stop, &mut Teller::new(context)).await?)
 }
 
@@ -227,13 +249,20 @@ impl Report for LifecycleReport {
     }
 
     fn failure(&self) -> Option<Failure> {
-        let failed: Vec<&Outcome> = self.services.iter().filter(|outcome| outcome.action == Action::Failed).collect();
+        let failed: Vec<&Outcome> = self
+            .services
+            .iter()
+            .filter(|outcome| outcome.action == Action::Failed)
+            .collect();
         let first = failed.first()?;
         let names: Vec<String> = failed.iter().map(|outcome| format!("`{}`", outcome.name)).collect();
         Some(Failure {
             code: "service_failed",
             message: format!("cannot {} {}", self.verb, names.join(", ")),
-            causes: failed.iter().filter_map(|outcome| Some(format!("{}: {}", outcome.name, outcome.detail.as_ref()?))).collect(),
+            causes: failed
+                .iter()
+                .filter_map(|outcome| Some(format!("{}: {}", outcome.name, outcome.detail.as_ref()?)))
+                .collect(),
             hints: vec![format!("see more of what it wrote: `mprism logs {}`", first.name)],
         })
     }
@@ -241,7 +270,11 @@ impl Report for LifecycleReport {
     fn page(&self) -> Page {
         let rows = self.services.iter().map(|outcome| {
             let (text, tone) = words(outcome.action);
-            let detail = outcome.detail.as_deref().and_then(|detail| detail.lines().next()).unwrap_or_default();
+            let detail = outcome
+                .detail
+                .as_deref()
+                .and_then(|detail| detail.lines().next())
+                .unwrap_or_default();
             vec![
                 Cell::plain(outcome.name.name()),
                 Cell::toned(text, tone),
@@ -277,12 +310,19 @@ impl Report for StatusReport {
     }
 
     fn failure(&self) -> Option<Failure> {
-        let failed: Vec<&UnitStatus> = self.services.iter().filter(|unit| unit.state == UnitState::Failed).collect();
+        let failed: Vec<&UnitStatus> = self
+            .services
+            .iter()
+            .filter(|unit| unit.state == UnitState::Failed)
+            .collect();
         let first = failed.first()?;
         Some(Failure {
             code: "service_failed",
             message: format!("{} of {} services have failed", failed.len(), self.services.len()),
-            causes: failed.iter().filter_map(|unit| Some(format!("{}: {}", unit.name, unit.last_error.as_ref()?))).collect(),
+            causes: failed
+                .iter()
+                .filter_map(|unit| Some(format!("{}: {}", unit.name, unit.last_error.as_ref()?)))
+                .collect(),
             hints: vec![
                 format!("see why: `mprism logs {}`", first.name),
                 format!("try again: `mprism restart {}`", first.name),
@@ -307,15 +347,34 @@ impl Report for StatusReport {
                 Cell::plain(unit.name.name()),
                 Cell::toned(state, tone),
                 Cell::number(or_dash(unit.pid.map(|pid| pid.to_string()))),
-                Cell::number(or_dash(unit.uptime_s.map(|s| duration_text(Duration::from_secs_f64(s.max(0.0)))))),
+                Cell::number(or_dash(
+                    unit.uptime_s
+                        .map(|s| duration_text(Duration::from_secs_f64(s.max(0.0)))),
+                )),
                 Cell::number(unit.restarts),
                 Cell::number(or_dash(unit.cpu_percent.map(|percent| format!("{percent:.1} %")))),
                 Cell::number(or_dash(unit.rss_bytes.map(bytes))),
                 Cell::plain(unit.address.clone()),
-                Cell::toned(unit.last_error.as_deref().and_then(|e| e.lines().next()).unwrap_or_default(), Tone::Dim),
+                Cell::toned(
+                    unit.last_error
+                        .as_deref()
+                        .and_then(|e| e.lines().next())
+                        .unwrap_or_default(),
+                    Tone::Dim,
+                ),
             ]
         });
-        let header = vec!["service", "state", "pid", "uptime", "restarts", "cpu", "memory", "address", "last error"];
+        let header = vec![
+            "service",
+            "state",
+            "pid",
+            "uptime",
+            "restarts",
+            "cpu",
+            "memory",
+            "address",
+            "last error",
+        ];
         Page::new().table(header, rows.collect())
     }
 }
@@ -341,7 +400,9 @@ impl Report for PlannedStart {
             page.line(match step {
                 Step::Keep { service } => format!("{service} runs already"),
                 Step::External { service } => format!("{service} is run by somebody else"),
-                Step::EndLeftover { service, pid } => format!("would end our leftover pid {pid} on a port of {service}"),
+                Step::EndLeftover { service, pid } => {
+                    format!("would end our leftover pid {pid} on a port of {service}")
+                }
                 Step::EndHolder { service, pid } => format!("would end foreign pid {pid} on a port of {service}"),
                 Step::Spawn { service } => format!("would start {service}"),
             })

@@ -1,11 +1,15 @@
 //! Glue, one file a verb: observe, decide, do, and hand the result to the printer.
 
 mod context;
+mod deployment;
 mod deps;
 mod env;
+mod health;
+mod lifecycle;
 mod logs;
 pub mod prepare;
 mod query;
+mod store;
 mod worker;
 
 use mprism_settings::Override;
@@ -26,6 +30,11 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),
+        Verb::Start(args) => lifecycle::start(&args, context),
+        Verb::Stop(args) => lifecycle::stop(&args, context),
+        Verb::Restart(args) => lifecycle::restart(&args, context),
+        Verb::Status(args) => lifecycle::status(&args, context),
+        Verb::Health(args) => health::run(&args.services, context),
         Verb::Worker(args) => worker::run(&args, context),
     }
 }

@@ -39,7 +39,10 @@ impl Reader {
         let answer = self
             .http
             .post(&self.url)
-            .query(&[("default_format", "JSONEachRow"), ("output_format_json_quote_64bit_integers", "0")])
+            .query(&[
+                ("default_format", "JSONEachRow"),
+                ("output_format_json_quote_64bit_integers", "0"),
+            ])
             .timeout(within)
             .body(query.to_owned())
             .send()

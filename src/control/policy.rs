@@ -58,7 +58,9 @@ impl RestartHistory {
         self.restarts += 1;
         Restart::After(match self.short_runs {
             0 => Duration::ZERO,
-            runs => policy.backoff_max.min(policy.backoff_min.saturating_mul(1 << (runs - 1).min(16))),
+            runs => policy
+                .backoff_max
+                .min(policy.backoff_min.saturating_mul(1 << (runs - 1).min(16))),
         })
     }
 }
@@ -85,7 +87,10 @@ mod tests {
             history.ended(None, &policy());
         }
         for _ in 0..20 {
-            assert_eq!(history.ended(Some(5 * SECOND), &policy()), Restart::After(Duration::ZERO));
+            assert_eq!(
+                history.ended(Some(5 * SECOND), &policy()),
+                Restart::After(Duration::ZERO)
+            );
         }
         assert_eq!(history.ended(None, &policy()), Restart::After(SECOND));
         assert_eq!(history.restarts, 24);
@@ -95,7 +100,10 @@ mod tests {
     fn short_runs_wait_longer_each_time_but_are_never_given_up() {
         let mut history = RestartHistory::default();
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-            assert_eq!(history.ended(Some(4 * SECOND), &policy()), Restart::After(seconds * SECOND));
+            assert_eq!(
+                history.ended(Some(4 * SECOND), &policy()),
+                Restart::After(seconds * SECOND)
+            );
         }
     }
 

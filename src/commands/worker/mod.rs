@@ -14,7 +14,6 @@ use crate::commands::Context;
 use crate::control::{self, HomePaths, supervisor};
 use crate::error::{CliError, Exit};
 
-
 /// Runs a worker until it is told to stop.
 pub(crate) fn run(args: &WorkerArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings_with(super::sim_overrides(&args.sim))?;

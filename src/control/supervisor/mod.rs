@@ -322,6 +322,10 @@ impl Supervisor {
 
     /// Begins a life of a service with a process that runs.
     fn live_on(&mut self, service: Service, identity: ProcessIdentity, child: Option<tokio::process::Child>) {
+        let every = self
+            .deployment
+            .as_ref()
+            .map_or(Duration::from_secs(1), |deployment| deployment.probe_interval);
         let Some(unit) = self.units.get_mut(&service) else {
             return;
         };

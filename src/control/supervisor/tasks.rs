@@ -164,7 +164,7 @@ pub(super) fn probe(
                 answer = ask(&spec, PROBE_WITHIN) => answer,
             };
             wait = if answer.ready {
-                PROBE_RUNNING
+                every
             } else {
                 (wait * 2).min(PROBE_STARTING)
             };

@@ -1,0 +1,156 @@
+//! An exchange simulator: Binance spot trades as they look on the wire, and the truth about what happened.
+//!
+//! It is a test instrument. It shares no code with what it tests, so that one mistake cannot hide another.
+
+mod connection;
+mod corpus;
+mod emit;
+mod engine;
+mod fault;
+mod hub;
+mod market;
+mod protocol;
+mod rest;
+mod truth;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use fault::{Fault, FaultError, FaultKind, Malformed, RECENT_MAX};
+
+/// What the simulator does.
+#[derive(Clone, Debug)]
+pub struct SimulatorOptions {
+    /// Address of everything it serves.
+    pub listen: SocketAddr,
+    /// The venue's names of the synthetic instruments, such as `BTCUSDT`; a corpus brings its own.
+    pub symbols: Vec<String>,
+    /// How fast trades happen, all symbols together.
+    pub rate: Rate,
+    /// Decides the synthetic market.
+    pub seed: u64,
+    /// Recorded frames to play instead: the corpus' root or a folder in it.
+    pub corpus: Option<PathBuf>,
+    /// Recorded times stay as they are.
+    pub keep_time: bool,
+    /// Scripted faults.
+    pub faults: Vec<Fault>,
+    /// Adds a field nobody knows to some synthetic frames.
+    pub unknown_fields: bool,
+    /// Trades per symbol after which its market stops.
+    pub limit_trades: Option<u64>,
+    /// Longest life of a connection (the venue's: 24 h).
+    pub connection_life: Duration,
+}
+
+/// How fast trades happen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// So many a second; a client that cannot follow is disconnected.
+    PerSecond(f64),
+    /// As fast as the slowest subscribed client absorbs them; none is lost.
+    Max,
+}
+
+/// When pings are sent and how long their pongs may take.
+#[derive(Clone, Copy, Debug)]
+pub struct PingRule {
+    /// Time between two pings.
+    pub interval: Duration,
+    /// Longest wait for a pong.
+    pub timeout: Duration,
+}
+
+impl Default for PingRule {
+    /// The venue's rule: 20 s and 60 s.
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(20),
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why the simulator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// The address cannot be had.
+    #[error("simulator cannot listen")]
+    Bind(#[source] mprism_runtime::http::ServeError),
+    /// The listener failed.
+    #[error("simulator cannot serve")]
+    Serve(#[source] io::Error),
+    /// The rate is no positive number.
+    #[error("rate `{0}` is not a positive number")]
+    Rate(f64),
+    /// Recorded frames cannot be read.
+    #[error("cannot read recorded frames in {}", path.display())]
+    Corpus {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Serves until `shutdown` is cancelled.
+///
+/// # Errors
+/// Where the address is taken, the corpus unreadable or the rate senseless.
+pub async fn run(options: SimulatorOptions, shutdown: CancellationToken) -> Result<(), SimulatorError> {
+    let listener = mprism_runtime::http::bind(options.listen)
+        .await
+        .map_err(SimulatorError::Bind)?;
+    run_on(listener, options, PingRule::default(), shutdown).await
+}
+
+/// As [`run`], on a listener that is there already and with another rule for pings.
+///
+/// # Errors
+/// Where the corpus is unreadable, the rate senseless, or the listener fails.
+pub async fn run_on(
+    listener: TcpListener,
+    options: SimulatorOptions,
+    pings: PingRule,
+    shutdown: CancellationToken,
+) -> Result<(), SimulatorError> {
+    if let Rate::PerSecond(rate) = options.rate
+        && !(rate.is_finite() && rate > 0.0)
+    {
+        return Err(SimulatorError::Rate(rate));
+    }
+    tracing::info!(seed = options.seed, rate = ?options.rate, corpus = ?options.corpus, "simulator starts");
+    let fallback = options.symbols.first().map_or("BTCUSDT", String::as_str).to_owned();
+    let recorded = match options.corpus.clone() {
+        None => None,
+        Some(root) => {
+            let loaded = tokio::task::spawn_blocking(move || corpus::load(&root, &fallback)).await;
+            Some(loaded.map_err(|error| SimulatorError::Serve(error.into()))??)
+        }
+    };
+    // Everything ends with the server, also when the listener fails.
+    let stop = shutdown.child_token();
+    let hub = Arc::new(hub::Hub::new(&options, pings, stop.clone(), recorded));
+    let market = tokio::spawn(engine::play(hub.clone(), options.rate));
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY not set");
+        }
+    });
+    let app = rest::router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, app)
+        .with_graceful_shutdown(stop.clone().cancelled_owned())
+        .await;
+    stop.cancel();
+    hub.connections.close();
+    hub.connections.wait().await;
+    market.await.map_err(|error| SimulatorError::Serve(error.into()))?;
+    served.map_err(SimulatorError::Serve)
+}
