@@ -9,7 +9,7 @@ mod lifecycle;
 mod logs;
 pub mod prepare;
 mod query;
-mod store;
+pub(crate) mod store;
 mod worker;
 
 use mprism_settings::Override;

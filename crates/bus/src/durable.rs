@@ -1,5 +1,7 @@
 //! Durables: where a reader of the bus stands.
 
+use std::time::Duration;
+
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
 
@@ -76,4 +78,34 @@ pub async fn open_durable(bus: &Bus, spec: &DurableSpec) -> Result<Durable, BusE
         consumer: created.map_err(|e| failed("create durable", e.into()))?,
         was_ahead: Some((floor, now.state.last_sequence)),
     })
+}
+
+/// For how long unacked messages of an earlier life are waited for, instead of the durable's own ack wait.
+const RECLAIM_AFTER: Duration = Duration::from_secs(1);
+
+/// Has messages that an earlier life left unacked delivered again within seconds instead of after the full ack wait.
+///
+/// The server redelivers by the durable's ack wait, and takes a new one at once; so it is short for a moment. Safe for the
+/// durable's only reader: what it holds itself may come twice, and is recognised.
+///
+/// # Errors
+/// Where the server refuses; the durable's ack wait may be the short one then, until the next call.
+pub async fn reclaim_unacked(bus: &Bus, spec: &DurableSpec) -> Result<(), BusError> {
+    let set = async |ack_wait: Duration| {
+        let config = consumer_config(&DurableSpec {
+            ack_wait,
+            ..spec.clone()
+        });
+        let found = bus.context().get_consumer_from_stream::<pull::Config, _, _>(&spec.name, &spec.stream).await;
+        let found = found.map_err(|e| BusError::api("find durable", &spec.name, e))?;
+        let config = pull::Config {
+            deliver_policy: found.cached_info().config.deliver_policy,
+            ..config
+        };
+        let updated = bus.context().update_consumer_on_stream(config, &spec.stream).await;
+        updated.map(|_| ()).map_err(|e| BusError::api("update durable", &spec.name, e))
+    };
+    set(RECLAIM_AFTER).await?;
+    tokio::time::sleep(RECLAIM_AFTER * 2).await;
+    set(spec.ack_wait).await
 }

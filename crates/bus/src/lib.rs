@@ -12,7 +12,7 @@ mod reconcile;
 mod spec;
 
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix};
-pub use durable::{Durable, open_durable};
+pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
 pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
 pub use purge::{DurablePosition, Fill, PurgePolicy, plan_purge, purge};

@@ -18,5 +18,5 @@ pub use gap::{Gap, GapCause, GapState, content_hash as gap_content_hash};
 pub use identity::{Epoch, MessageId, ProducerId, ProducerIdError, SEQUENCE_HEADER};
 pub use market::{DataType, Exchange, InstrumentId, MarketType, Side, Source, Symbol, TsSource, UnknownName};
 pub use subject::{Subject, SubjectError};
-pub use time::{UnixMillis, UnixNanos};
+pub use time::{TimeError, UnixMillis, UnixNanos};
 pub use trade::{DecimalText, Trade, content_hash as trade_content_hash};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use mprism_bus::{Bus, DurableSpec, PullConsumer, open_durable};
+use mprism_bus::{Bus, DurableSpec, PullConsumer, open_durable, reclaim_unacked};
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
@@ -41,6 +41,7 @@ pub(crate) async fn pull(
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     let mut logged = false;
+    let mut reclaiming = None;
     while !shutdown.is_cancelled() && !batches.is_closed() {
         let opened = tokio::select! {
             biased;
@@ -59,6 +60,11 @@ pub(crate) async fn pull(
                 }
                 backoff.reset();
                 logged = false;
+                let info = opened.consumer.cached_info();
+                // Once a life: what the last one held would otherwise come back only after the full ack wait.
+                if reclaiming.is_none() && (info.num_ack_pending > 0 || info.config.ack_wait != durable.ack_wait) {
+                    reclaiming = Some(tokio::spawn(reclaim(Arc::clone(&bus), durable.clone())));
+                }
                 stats.consuming.fetch_add(1, Ordering::Relaxed);
                 let ended = consume(&opened.consumer, options, &batches, &stats, &shutdown).await;
                 stats.consuming.fetch_sub(1, Ordering::Relaxed);
@@ -81,6 +87,13 @@ pub(crate) async fn pull(
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(backoff.next_wait()) => {}
         }
+    }
+}
+
+async fn reclaim(bus: Arc<Bus>, durable: DurableSpec) {
+    if let Err(error) = reclaim_unacked(&bus, &durable).await {
+        let error = mprism_runtime::log::chain(&error);
+        tracing::warn!(durable = durable.name, error, "unacked messages come back only after the full ack wait");
     }
 }
 

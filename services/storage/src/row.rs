@@ -70,6 +70,8 @@ pub(crate) struct Unstorable {
 
 /// Reads a message.
 pub(crate) fn read(message: Message) -> Result<Row, Box<Unstorable>> {
+    // Splitting takes the reply out of the message: we ack by ourselves, without waiting for each.
+    let reply = message.reply.clone();
     let (message, _) = message.split();
     let header = |name: &str| {
         let headers = message.headers.as_ref()?;
@@ -84,7 +86,7 @@ pub(crate) fn read(message: Message) -> Result<Row, Box<Unstorable>> {
         message_id: message_id.unwrap_or_default(),
         subject: message.subject,
         payload: message.payload,
-        reply: message.reply,
+        reply,
     };
     match Event::parse(delivery.subject.as_str(), &delivery.payload) {
         Ok(event) => Ok(Row::of(event, identity, delivery)),

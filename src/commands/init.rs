@@ -1,0 +1,136 @@
+//! `mprism init`: a home from nothing; run again, it repairs what is broken.
+
+use std::time::Duration;
+
+use mprism_settings::{Mode, Settings};
+use serde::Serialize;
+
+use crate::cli::{InitArgs, SimArgs};
+use crate::commands::Context;
+use crate::commands::deployment::{dependencies_of, deployment, selected};
+use crate::commands::lifecycle::{start_services, stop_services};
+use crate::commands::prepare::{self, Planned, Step};
+use crate::control::{Action, Service, Start, Stop};
+use crate::error::{CliError, Exit};
+use crate::report::{Page, Report};
+
+/// How long tables and streams may take once their servers answer.
+const MADE_WITHIN: Duration = Duration::from_secs(30);
+
+/// `mprism init`.
+pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let deployment = deployment(context, &settings, &SimArgs::default())?;
+    let services = selected(&args.services, &deployment.services());
+    let options = super::fetch_options(context, args.provider, args.offline)?;
+    let needed = dependencies_of(&services, &settings);
+    if context.globals.dry_run {
+        let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        return context.printer.report(&Planned::new(&plan));
+    }
+    let progress = context.printer.progress();
+    let done = prepare::prepare(&settings.home, &needed, &options, &|now| super::show_progress(&progress, now))?;
+    let report = context.block_on(make(&settings, services, done, args.force, context))?;
+    context.printer.report(&report)
+}
+
+/// Makes tables and streams, with the servers started for it where they do not run.
+async fn make(
+    settings: &Settings,
+    services: Vec<Service>,
+    done: Vec<Step>,
+    force: bool,
+    context: &Context,
+) -> Result<InitReport, CliError> {
+    let servers: Vec<Service> = services
+        .into_iter()
+        .filter(|service| matches!(service, Service::Nats | Service::Clickhouse))
+        .collect();
+    let deployment = deployment(context, settings, &SimArgs::default())?;
+    let started = start_services(
+        settings,
+        Start {
+            deployment: deployment.clone(),
+            services: servers.clone(),
+            wait: settings.supervisor.ready_timeout,
+            force,
+        },
+        context,
+    )
+    .await?;
+    if let Some(failed) = started.iter().find(|outcome| outcome.action == Action::Failed) {
+        let detail = failed.detail.clone().unwrap_or_default();
+        return Err(CliError::failed("start_failed", anyhow::anyhow!("{detail}"))
+            .context(format!("cannot start `{}`", failed.name))
+            .hint(format!("see what it wrote: `mprism logs {}`", failed.name)));
+    }
+    let mut report = InitReport {
+        steps: done,
+        tables: Vec::new(),
+        streams_ready: false,
+    };
+    if servers.contains(&Service::Clickhouse) {
+        let store = super::worker::store(settings)?;
+        let schema = mprism_clickhouse::ensure_schema(&store).await;
+        let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
+        for difference in &schema.differs {
+            context.printer.warn(&format!("{difference}; it is left as it is"));
+        }
+        report.tables = [schema.created, schema.added].concat();
+    }
+    if servers.contains(&Service::Nats) {
+        wait_for_streams(settings).await?;
+        report.streams_ready = true;
+    }
+    // What ran before goes on.
+    let ours: Vec<Service> =
+        started.iter().filter(|outcome| outcome.action == Action::Started).map(|outcome| outcome.name).collect();
+    if !ours.is_empty() {
+        let stop = Stop {
+            deployment,
+            services: ours,
+            drain: None,
+        };
+        stop_services(settings, stop, context).await?;
+    }
+    Ok(report)
+}
+
+/// The broker makes its streams as it starts; this waits until they are as wanted.
+async fn wait_for_streams(settings: &Settings) -> Result<(), CliError> {
+    let deadline = std::time::Instant::now() + MADE_WITHIN;
+    loop {
+        let layout = super::worker::bus_layout(settings);
+        let found = super::health::streams(settings).await.unwrap_or_default();
+        let is_there = |name: &str| found.iter().any(|stream| stream.name == name);
+        let consumers: u64 = found.iter().map(|stream| stream.consumers).sum();
+        if layout.streams.iter().all(|stream| is_there(&stream.name)) && consumers >= layout.durables.len() as u64 {
+            return Ok(());
+        }
+        if settings.nats.mode == Mode::External || std::time::Instant::now() >= deadline {
+            return Err(CliError::failed("no_streams", anyhow::anyhow!("the broker has no streams after {MADE_WITHIN:?}"))
+                .hint("see what it wrote: `mprism logs nats`"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What was made.
+#[derive(Serialize)]
+struct InitReport {
+    steps: Vec<Step>,
+    tables: Vec<String>,
+    streams_ready: bool,
+}
+
+impl Report for InitReport {
+    fn page(&self) -> Page {
+        let page = self.steps.iter().fold(Page::new(), |page, step| page.line(step.to_string()));
+        let page = self.tables.iter().fold(page, |page, table| page.line(format!("make table {table}")));
+        page.line(if self.steps.is_empty() && self.tables.is_empty() {
+            "everything was in place"
+        } else {
+            "the home is ready: `mprism start`"
+        })
+    }
+}

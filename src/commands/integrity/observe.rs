@@ -1,0 +1,264 @@
+//! What there is: asked of the store and the broker, changed nowhere.
+
+use std::time::Duration;
+
+use mprism_bus::{Bus, BusOptions, Credentials, DEAD_LETTER, Plan};
+use mprism_clickhouse::{TABLES, columns_of, time::between};
+use mprism_model::UnixMillis;
+use mprism_settings::{Mode, Settings, SyncInterval, loopback};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::commands::store::Reader;
+use crate::commands::worker::{bus_layout, read_secret};
+use crate::error::CliError;
+
+/// How long one query may take.
+const QUERY_WITHIN: Duration = Duration::from_secs(120);
+/// How long the broker may take to answer.
+const BUS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Everything the proofs need.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    /// Differences between the tables and the schema, in words.
+    pub(crate) schema: Vec<String>,
+    pub(crate) trades: Vec<MarketCount>,
+    pub(crate) holes: Vec<Range>,
+    pub(crate) gaps: Vec<LedgerRow>,
+    pub(crate) gap_rows: u64,
+    pub(crate) gap_identities: u64,
+    /// Milliseconds since the newest row was stored.
+    pub(crate) newest_age_ms: Option<i64>,
+    /// Rows of the dead-letter stream.
+    pub(crate) dead_letters: u64,
+    pub(crate) transport: Transport,
+}
+
+/// Rows of one market.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct MarketCount {
+    pub(crate) exchange: String,
+    pub(crate) symbol: String,
+    pub(crate) rows: u64,
+    /// Distinct producer identities.
+    pub(crate) identities: u64,
+    /// Distinct trade ids.
+    pub(crate) ids: u64,
+    /// Distinct contents of trade ids.
+    pub(crate) contents: u64,
+}
+
+/// Ids that are missing in the table.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) exchange: String,
+    pub(crate) symbol: String,
+    pub(crate) from_id: u64,
+    pub(crate) to_id: u64,
+}
+
+/// The last word of the ledger about a gap.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct LedgerRow {
+    pub(crate) exchange: String,
+    pub(crate) symbol: String,
+    pub(crate) from_id: u64,
+    pub(crate) to_id: u64,
+    pub(crate) cause: String,
+    pub(crate) state: String,
+}
+
+/// What the broker has.
+#[derive(Debug, Default)]
+pub(crate) struct Transport {
+    /// Why the broker could not be asked.
+    pub(crate) unreachable: Option<String>,
+    /// Where streams and durables differ from the layout, in words.
+    pub(crate) differs: Vec<String>,
+    /// The fsync policy asked for and found.
+    pub(crate) sync: Option<(String, String)>,
+    pub(crate) durables: Vec<DurableState>,
+}
+
+/// One durable and its stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DurableState {
+    pub(crate) stream: String,
+    pub(crate) name: String,
+    pub(crate) ack_floor: u64,
+    pub(crate) pending: u64,
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+}
+
+#[derive(Deserialize)]
+struct ColumnRow {
+    table: String,
+    name: String,
+    r#type: String,
+}
+
+#[derive(Deserialize)]
+struct GapCounts {
+    rows: u64,
+    identities: u64,
+}
+
+#[derive(Deserialize)]
+struct Newest {
+    rows: u64,
+    ts_insert: i64,
+}
+
+/// Looks at everything; no window is all of time.
+pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> Result<Observed, CliError> {
+    let reader = Reader::new(settings)?;
+    let within = match window {
+        // Days end where ClickHouse's Date does.
+        Some((from, to)) => between(UnixMillis(from), UnixMillis(to.min(5_662_310_400_000))),
+        None => "1".to_owned(),
+    };
+    let trades = "marketprism_hot.trades";
+    let mut observed = Observed {
+        schema: schema(&reader).await?,
+        ..Observed::default()
+    };
+    if !observed.schema.iter().any(|text| text.contains("is missing")) {
+        let counts = format!(
+            "SELECT exchange, symbol, count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities, \
+             uniqExact(market_type, trade_id) AS ids, uniqExact(market_type, trade_id, price, quantity, side, trade_time) \
+             AS contents FROM {trades} WHERE {within} GROUP BY exchange, symbol ORDER BY exchange, symbol"
+        );
+        observed.trades = reader.rows(&counts, QUERY_WITHIN).await?;
+        let holes = format!(
+            "SELECT exchange, symbol, prev + 1 AS from_id, id - 1 AS to_id FROM (SELECT exchange, symbol, id, \
+             lagInFrame(id) OVER (PARTITION BY exchange, market_type, symbol ORDER BY id ROWS BETWEEN 1 PRECEDING AND \
+             CURRENT ROW) AS prev FROM (SELECT DISTINCT exchange, market_type, symbol, toUInt64OrZero(trade_id) AS id \
+             FROM {trades} WHERE {within})) WHERE prev > 0 AND id > prev + 1 ORDER BY exchange, symbol, from_id LIMIT 100000"
+        );
+        observed.holes = reader.rows(&holes, QUERY_WITHIN).await?;
+        let gaps = "SELECT exchange, symbol, toUInt64OrZero(from_id) AS from_id, toUInt64OrZero(to_id) AS to_id, cause, state \
+                    FROM marketprism_hot.gaps_current WHERE type = 'trade' ORDER BY exchange, symbol, from_id";
+        observed.gaps = reader.rows(gaps, QUERY_WITHIN).await?;
+        let counts = "SELECT count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities FROM marketprism_hot.gaps";
+        let counts: GapCounts = reader.row(counts, QUERY_WITHIN).await?;
+        (observed.gap_rows, observed.gap_identities) = (counts.rows, counts.identities);
+        let newest = format!("SELECT count() AS rows, toUnixTimestamp64Milli(max(ts_insert)) AS ts_insert FROM {trades}");
+        let newest: Newest = reader.row(&newest, QUERY_WITHIN).await?;
+        let age = mprism_runtime::clock::now_ms() - newest.ts_insert;
+        observed.newest_age_ms = (newest.rows > 0).then_some(age);
+    }
+    observed.transport = transport(settings, &mut observed.dead_letters).await;
+    Ok(observed)
+}
+
+async fn schema(reader: &Reader) -> Result<Vec<String>, CliError> {
+    let query = "SELECT table, name, type FROM system.columns WHERE database = 'marketprism_hot'";
+    let found: Vec<ColumnRow> = reader.rows(query, QUERY_WITHIN).await?;
+    let mut differs = Vec::new();
+    for table in TABLES {
+        if !found.iter().any(|column| column.table == table) {
+            differs.push(format!("table {table} is missing"));
+            continue;
+        }
+        for wanted in columns_of(table) {
+            let column = found.iter().find(|column| column.table == table && column.name == wanted.name);
+            match column {
+                None => differs.push(format!("column {table}.{} is missing", wanted.name)),
+                Some(column) if column.r#type != wanted.kind => {
+                    differs.push(format!("{table}.{} is {}, not {}", wanted.name, column.r#type, wanted.kind));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(differs)
+}
+
+async fn transport(settings: &Settings, dead_letters: &mut u64) -> Transport {
+    match ask_broker(settings, dead_letters).await {
+        Ok(transport) => transport,
+        Err(reason) => Transport {
+            unreachable: Some(reason),
+            ..Transport::default()
+        },
+    }
+}
+
+async fn ask_broker(settings: &Settings, dead_letters: &mut u64) -> Result<Transport, String> {
+    let credentials = match settings.nats.mode {
+        Mode::Managed => Some(Credentials {
+            user: "operator".into(),
+            password: read_secret(settings, "nats-operator").map_err(|e| format!("{:#}", e.source))?,
+        }),
+        Mode::External => None,
+    };
+    let bus = Bus::connect(BusOptions {
+        url: settings.nats.url.expose().to_owned(),
+        credentials,
+        client_name: "mprism-integrity".into(),
+    });
+    let bus = bus.await.map_err(|e| e.to_string())?;
+    bus.ready(BUS_WITHIN).await.map_err(|e| e.to_string())?;
+    let layout = bus_layout(settings);
+    let found = mprism_bus::observe(&bus, &layout).await.map_err(|e| mprism_runtime::log::chain(&e))?;
+    let mut transport = Transport {
+        differs: in_words(&mprism_bus::plan(&layout, &found)),
+        ..Transport::default()
+    };
+    for durable in &layout.durables {
+        let Ok(mut stream) = bus.context().get_stream(&durable.stream).await else { continue };
+        let Ok(info) = stream.consumer_info(&durable.name).await else { continue };
+        // Asked after the durable: what arrived in between does not look like a durable ahead of its stream.
+        let Ok(state) = stream.info().await.map(|info| info.state.clone()) else { continue };
+        transport.durables.push(DurableState {
+            stream: durable.stream.clone(),
+            name: durable.name.clone(),
+            ack_floor: info.ack_floor.stream_sequence,
+            pending: info.num_pending + info.num_ack_pending as u64,
+            first_seq: state.first_sequence,
+            last_seq: state.last_sequence,
+        });
+    }
+    if let Ok(stream) = bus.context().get_stream(DEAD_LETTER).await {
+        *dead_letters = stream.cached_info().state.messages;
+    }
+    if settings.nats.mode == Mode::Managed {
+        transport.sync = sync_policy(settings).await;
+    }
+    Ok(transport)
+}
+
+fn in_words(plan: &Plan) -> Vec<String> {
+    use mprism_bus::Change;
+    let changes = plan.changes.iter().map(|change| match change {
+        Change::CreateStream(config) => format!("stream {} is missing", config.name),
+        Change::UpdateStream(config, differs) => format!("stream {}: {} differ", config.name, differs.join(", ")),
+        Change::CreateDurable(_, config) => {
+            format!("durable {} is missing", config.durable_name.as_deref().unwrap_or_default())
+        }
+        Change::UpdateDurable(_, config, differs) => {
+            let name = config.durable_name.as_deref().unwrap_or_default();
+            format!("durable {name}: {} differ", differs.join(", "))
+        }
+    });
+    changes.chain(plan.drifts.iter().cloned()).collect()
+}
+
+async fn sync_policy(settings: &Settings) -> Option<(String, String)> {
+    let monitor = loopback(settings.nats.monitor_port);
+    let (_, body) = mprism_runtime::probe::get(monitor, "/varz", BUS_WITHIN).await.ok()?;
+    let varz: Value = serde_json::from_str(&body).ok()?;
+    let config = varz.get("jetstream")?.get("config")?;
+    let found = if config.get("sync_always").and_then(Value::as_bool) == Some(true) {
+        "always".to_owned()
+    } else {
+        format!("{} ms", config.get("sync_interval").and_then(Value::as_u64).unwrap_or(0) / 1_000_000)
+    };
+    let wanted = match settings.nats.sync_interval {
+        SyncInterval::Always => "always".to_owned(),
+        SyncInterval::Every(interval) => format!("{} ms", interval.as_millis()),
+    };
+    Some((wanted, found))
+}

@@ -1,0 +1,215 @@
+//! `mprism up`: from whatever there is to verified data, in one command.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use mprism_settings::Settings;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{StopArgs, UpArgs};
+use crate::commands::Context;
+use crate::commands::deployment::{dependencies_of, deployment};
+use crate::commands::health::{self, HealthReport};
+use crate::commands::integrity::{self, IntegrityReport};
+use crate::commands::lifecycle::{LifecycleReport, everything, start_services, stop_services};
+use crate::commands::prepare;
+use crate::commands::store::Reader;
+use crate::control::{Outcome, Start, Stop};
+use crate::error::{CliError, Exit, Failure};
+use crate::report::{Cell, Page, Report};
+
+/// How long the first rows may take once everything is ready.
+const ROWS_WITHIN: Duration = Duration::from_secs(30);
+const QUERY_WITHIN: Duration = Duration::from_secs(30);
+
+/// `mprism up`.
+pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    let deployment = deployment(context, &settings, &args.sim)?;
+    let services = deployment.services();
+    let start = Start {
+        deployment,
+        services: services.clone(),
+        wait: settings.supervisor.ready_timeout,
+        force: false,
+    };
+    let options = super::fetch_options(context, args.provider, args.offline)?;
+    let needed = dependencies_of(&services, &settings);
+    if context.globals.dry_run {
+        let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        return context.printer.report(&prepare::Planned::new(&plan));
+    }
+    let progress = context.printer.progress();
+    prepare::prepare(&settings.home, &needed, &options, &|now| super::show_progress(&progress, now))?;
+    let (report, exit) = context.block_on(up(&settings, start, args.run_for, context))?;
+    let reported = context.printer.report(&report)?;
+    Ok(if exit == Exit::Success { reported } else { exit })
+}
+
+async fn up(
+    settings: &Settings,
+    start: Start,
+    run_for: Option<Duration>,
+    context: &Context,
+) -> Result<(UpReport, Exit), CliError> {
+    let outcomes = start_services(settings, start, context).await?;
+    if let Some(failure) = LifecycleReport::new(outcomes.clone(), "start").failure() {
+        return Ok((UpReport::failed(outcomes, failure), Exit::Failed));
+    }
+    wait_for_rows(settings).await?;
+    let mut exit = Exit::Success;
+    if let Some(run_for) = run_for {
+        context.printer.note(&format!("everything is healthy; running for {}", crate::report::duration_text(run_for)));
+        exit = wait(run_for).await?;
+    }
+    let health = health::examine(settings, &[], context).await?;
+    let integrity = integrity::examine(settings, None).await?;
+    let rows = rows(settings).await?;
+    let latency_ms = latency(settings).await;
+    if run_for.is_some() {
+        let deployment = everything(context, settings)?;
+        let services = deployment.services();
+        let stop = Stop {
+            deployment,
+            services,
+            drain: None,
+        };
+        stop_services(settings, stop, context).await?;
+    }
+    let report = UpReport {
+        services: outcomes,
+        health: Some(health),
+        integrity: Some(integrity),
+        rows,
+        latency_ms,
+        failure: None,
+    };
+    Ok((report, exit))
+}
+
+/// Waits; a signal ends it early, and everything is stopped in order then too.
+async fn wait(run_for: Duration) -> Result<Exit, CliError> {
+    let watch = |kind| signal(kind).map_err(|e| CliError::failed("signals", e).context("cannot watch signals"));
+    let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
+    Ok(tokio::select! {
+        biased;
+        _ = interrupt.recv() => Exit::Interrupted,
+        _ = terminate.recv() => Exit::Terminated,
+        () = tokio::time::sleep(run_for) => Exit::Success,
+    })
+}
+
+/// Waits until trades can be read. No rows are no error: a market may be quiet.
+async fn wait_for_rows(settings: &Settings) -> Result<(), CliError> {
+    let deadline = Instant::now() + ROWS_WITHIN;
+    while Instant::now() < deadline {
+        if rows(settings).await?.values().sum::<u64>() > 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Count {
+    rows: u64,
+}
+
+/// Returns the rows of each type.
+pub(crate) async fn rows(settings: &Settings) -> Result<BTreeMap<&'static str, u64>, CliError> {
+    let reader = Reader::new(settings)?;
+    let count: Count = reader.row("SELECT count() AS rows FROM marketprism_hot.trades", QUERY_WITHIN).await?;
+    Ok(BTreeMap::from([("trade", count.rows)]))
+}
+
+/// Returns the time from the venue's socket to readable, as the hot worker measured it.
+async fn latency(settings: &Settings) -> Latency {
+    let stats = health::hot_stats(settings).await.unwrap_or_default();
+    let of = |name: &str| stats.get("latency_ms").and_then(|latency| latency.get(name)).and_then(Value::as_f64);
+    Latency {
+        p50: of("p50"),
+        p90: of("p90"),
+        p99: of("p99"),
+    }
+}
+
+#[derive(Serialize)]
+struct Latency {
+    p50: Option<f64>,
+    p90: Option<f64>,
+    p99: Option<f64>,
+}
+
+/// What `up` did and found.
+#[derive(Serialize)]
+struct UpReport {
+    services: Vec<Outcome>,
+    health: Option<HealthReport>,
+    integrity: Option<IntegrityReport>,
+    rows: BTreeMap<&'static str, u64>,
+    latency_ms: Latency,
+    #[serde(skip)]
+    failure: Option<Failure>,
+}
+
+impl UpReport {
+    fn failed(services: Vec<Outcome>, failure: Failure) -> Self {
+        Self {
+            services,
+            health: None,
+            integrity: None,
+            rows: BTreeMap::new(),
+            latency_ms: Latency {
+                p50: None,
+                p90: None,
+                p99: None,
+            },
+            failure: Some(failure),
+        }
+    }
+}
+
+impl Report for UpReport {
+    fn exit(&self) -> Exit {
+        let parts = [
+            self.failure.as_ref().map(|_| Exit::Failed),
+            self.health.as_ref().map(Report::exit),
+            self.integrity.as_ref().map(Report::exit),
+        ];
+        parts.into_iter().flatten().find(|exit| *exit != Exit::Success).unwrap_or(Exit::Success)
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let of_health = || self.health.as_ref().and_then(Report::failure);
+        let of_integrity = || self.integrity.as_ref().and_then(Report::failure);
+        self.failure.clone().or_else(of_health).or_else(of_integrity)
+    }
+
+    fn page(&self) -> Page {
+        let mut page = LifecycleReport::new(self.services.clone(), "start").page();
+        for part in [self.health.as_ref().map(Report::page), self.integrity.as_ref().map(Report::page)] {
+            page.blocks.extend(part.into_iter().flat_map(|part| part.blocks));
+        }
+        let rows = self.rows.iter().map(|(name, rows)| vec![Cell::plain(*name), Cell::number(rows)]);
+        let ms = |value: Option<f64>| value.map_or("–".to_owned(), |ms| format!("{ms:.0} ms"));
+        let latency = &self.latency_ms;
+        page.table(vec!["type", "rows"], rows.collect()).line(format!(
+            "socket to readable: p50 {}, p90 {}, p99 {}",
+            ms(latency.p50),
+            ms(latency.p90),
+            ms(latency.p99)
+        ))
+    }
+}
+
+/// `mprism down`: everything, the simulator too.
+pub(crate) fn down(context: &Context) -> Result<Exit, CliError> {
+    let args = StopArgs {
+        services: Vec::new(),
+        timeout: None,
+    };
+    super::lifecycle::stop(&args, context)
+}
