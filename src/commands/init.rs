@@ -29,7 +29,9 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
         return context.printer.report(&Planned::new(&plan));
     }
     let progress = context.printer.progress();
-    let done = prepare::prepare(&settings.home, &needed, &options, &|now| super::show_progress(&progress, now))?;
+    let done = prepare::prepare(&settings.home, &needed, &options, &|now| {
+        super::show_progress(&progress, now)
+    })?;
     let report = context.block_on(make(&settings, services, done, args.force, context))?;
     context.printer.report(&report)
 }
@@ -83,8 +85,11 @@ async fn make(
         report.streams_ready = true;
     }
     // What ran before goes on.
-    let ours: Vec<Service> =
-        started.iter().filter(|outcome| outcome.action == Action::Started).map(|outcome| outcome.name).collect();
+    let ours: Vec<Service> = started
+        .iter()
+        .filter(|outcome| outcome.action == Action::Started)
+        .map(|outcome| outcome.name)
+        .collect();
     if !ours.is_empty() {
         let stop = Stop {
             deployment,
@@ -108,8 +113,11 @@ async fn wait_for_streams(settings: &Settings) -> Result<(), CliError> {
             return Ok(());
         }
         if settings.nats.mode == Mode::External || std::time::Instant::now() >= deadline {
-            return Err(CliError::failed("no_streams", anyhow::anyhow!("the broker has no streams after {MADE_WITHIN:?}"))
-                .hint("see what it wrote: `mprism logs nats`"));
+            return Err(CliError::failed(
+                "no_streams",
+                anyhow::anyhow!("the broker has no streams after {MADE_WITHIN:?}"),
+            )
+            .hint("see what it wrote: `mprism logs nats`"));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -125,8 +133,14 @@ struct InitReport {
 
 impl Report for InitReport {
     fn page(&self) -> Page {
-        let page = self.steps.iter().fold(Page::new(), |page, step| page.line(step.to_string()));
-        let page = self.tables.iter().fold(page, |page, table| page.line(format!("make table {table}")));
+        let page = self
+            .steps
+            .iter()
+            .fold(Page::new(), |page, step| page.line(step.to_string()));
+        let page = self
+            .tables
+            .iter()
+            .fold(page, |page, table| page.line(format!("make table {table}")));
         page.line(if self.steps.is_empty() && self.tables.is_empty() {
             "everything was in place"
         } else {

@@ -1,15 +1,22 @@
 //! Glue, one file a verb: observe, decide, do, and hand the result to the printer.
 
+mod bench;
 mod context;
 mod deployment;
 mod deps;
 mod env;
 mod health;
+mod init;
+mod integrity;
+mod isolated;
 mod lifecycle;
 mod logs;
 pub mod prepare;
 mod query;
-pub(crate) mod store;
+mod replay;
+pub mod smoke;
+mod store;
+mod up;
 mod worker;
 
 use mprism_settings::Override;
@@ -26,6 +33,13 @@ pub use deps::{fetch_options, show_progress};
 /// Where the command did not work; what it found to be wrong is a result and not an error.
 pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
     match verb {
+        Verb::Init(args) => init::run(&args, context),
+        Verb::Up(args) => up::run(&args, context),
+        Verb::Down => up::down(context),
+        Verb::Integrity(args) => integrity::run(&args, context),
+        Verb::Replay(args) => replay::run(&args, context),
+        Verb::Smoke(args) => smoke::run(&args, context),
+        Verb::Bench(args) => bench::run(&args, context),
         Verb::Deps(args) => deps::run(&args, context),
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),

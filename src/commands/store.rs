@@ -17,6 +17,11 @@ pub(crate) struct Reader {
 impl Reader {
     /// Prepares reading; nothing is sent yet.
     pub(crate) fn new(settings: &Settings) -> Result<Self, CliError> {
+        Self::at(settings.clickhouse.url.expose())
+    }
+
+    /// As [`Reader::new`], for the store at a URL.
+    pub(crate) fn at(url: &str) -> Result<Self, CliError> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
@@ -25,7 +30,7 @@ impl Reader {
             .map_err(|e| CliError::failed("store", e).context("cannot make HTTP connections"))?;
         Ok(Self {
             http,
-            url: settings.clickhouse.url.expose().to_owned(),
+            url: url.to_owned(),
         })
     }
 

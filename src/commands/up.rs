@@ -42,7 +42,9 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
         return context.printer.report(&prepare::Planned::new(&plan));
     }
     let progress = context.printer.progress();
-    prepare::prepare(&settings.home, &needed, &options, &|now| super::show_progress(&progress, now))?;
+    prepare::prepare(&settings.home, &needed, &options, &|now| {
+        super::show_progress(&progress, now)
+    })?;
     let (report, exit) = context.block_on(up(&settings, start, args.run_for, context))?;
     let reported = context.printer.report(&report)?;
     Ok(if exit == Exit::Success { reported } else { exit })
@@ -61,7 +63,10 @@ async fn up(
     wait_for_rows(settings).await?;
     let mut exit = Exit::Success;
     if let Some(run_for) = run_for {
-        context.printer.note(&format!("everything is healthy; running for {}", crate::report::duration_text(run_for)));
+        context.printer.note(&format!(
+            "everything is healthy; running for {}",
+            crate::report::duration_text(run_for)
+        ));
         exit = wait(run_for).await?;
     }
     let health = health::examine(settings, &[], context).await?;
@@ -121,14 +126,21 @@ struct Count {
 /// Returns the rows of each type.
 pub(crate) async fn rows(settings: &Settings) -> Result<BTreeMap<&'static str, u64>, CliError> {
     let reader = Reader::new(settings)?;
-    let count: Count = reader.row("SELECT count() AS rows FROM marketprism_hot.trades", QUERY_WITHIN).await?;
+    let count: Count = reader
+        .row("SELECT count() AS rows FROM marketprism_hot.trades", QUERY_WITHIN)
+        .await?;
     Ok(BTreeMap::from([("trade", count.rows)]))
 }
 
 /// Returns the time from the venue's socket to readable, as the hot worker measured it.
 async fn latency(settings: &Settings) -> Latency {
     let stats = health::hot_stats(settings).await.unwrap_or_default();
-    let of = |name: &str| stats.get("latency_ms").and_then(|latency| latency.get(name)).and_then(Value::as_f64);
+    let of = |name: &str| {
+        stats
+            .get("latency_ms")
+            .and_then(|latency| latency.get(name))
+            .and_then(Value::as_f64)
+    };
     Latency {
         p50: of("p50"),
         p90: of("p90"),
@@ -179,7 +191,11 @@ impl Report for UpReport {
             self.health.as_ref().map(Report::exit),
             self.integrity.as_ref().map(Report::exit),
         ];
-        parts.into_iter().flatten().find(|exit| *exit != Exit::Success).unwrap_or(Exit::Success)
+        parts
+            .into_iter()
+            .flatten()
+            .find(|exit| *exit != Exit::Success)
+            .unwrap_or(Exit::Success)
     }
 
     fn failure(&self) -> Option<Failure> {
@@ -190,10 +206,16 @@ impl Report for UpReport {
 
     fn page(&self) -> Page {
         let mut page = LifecycleReport::new(self.services.clone(), "start").page();
-        for part in [self.health.as_ref().map(Report::page), self.integrity.as_ref().map(Report::page)] {
+        for part in [
+            self.health.as_ref().map(Report::page),
+            self.integrity.as_ref().map(Report::page),
+        ] {
             page.blocks.extend(part.into_iter().flat_map(|part| part.blocks));
         }
-        let rows = self.rows.iter().map(|(name, rows)| vec![Cell::plain(*name), Cell::number(rows)]);
+        let rows = self
+            .rows
+            .iter()
+            .map(|(name, rows)| vec![Cell::plain(*name), Cell::number(rows)]);
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |ms| format!("{ms:.0} ms"));
         let latency = &self.latency_ms;
         page.table(vec!["type", "rows"], rows.collect()).line(format!(

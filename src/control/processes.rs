@@ -75,14 +75,6 @@ pub(super) fn file_holders(path: &Path) -> Vec<ProcessIdentity> {
         .collect()
 }
 
-/// Returns what a process runs, without the mark of a replaced file: after an upgrade it is still ours.
-pub(super) fn program_of(exe: &Path) -> PathBuf {
-    match exe.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
-        Some(path) => path.into(),
-        None => exe.into(),
-    }
-}
-
 fn pids() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -96,14 +96,19 @@ pub async fn reclaim_unacked(bus: &Bus, spec: &DurableSpec) -> Result<(), BusErr
             ack_wait,
             ..spec.clone()
         });
-        let found = bus.context().get_consumer_from_stream::<pull::Config, _, _>(&spec.name, &spec.stream).await;
+        let found = bus
+            .context()
+            .get_consumer_from_stream::<pull::Config, _, _>(&spec.name, &spec.stream)
+            .await;
         let found = found.map_err(|e| BusError::api("find durable", &spec.name, e))?;
         let config = pull::Config {
             deliver_policy: found.cached_info().config.deliver_policy,
             ..config
         };
         let updated = bus.context().update_consumer_on_stream(config, &spec.stream).await;
-        updated.map(|_| ()).map_err(|e| BusError::api("update durable", &spec.name, e))
+        updated
+            .map(|_| ())
+            .map_err(|e| BusError::api("update durable", &spec.name, e))
     };
     set(RECLAIM_AFTER).await?;
     tokio::time::sleep(RECLAIM_AFTER * 2).await;

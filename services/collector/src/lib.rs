@@ -7,6 +7,7 @@ mod admission;
 pub mod binance_spot;
 mod endpoints;
 mod marks;
+pub mod recorded;
 mod sequencer;
 mod shipper;
 mod spool;

@@ -93,7 +93,11 @@ pub(crate) async fn pull(
 async fn reclaim(bus: Arc<Bus>, durable: DurableSpec) {
     if let Err(error) = reclaim_unacked(&bus, &durable).await {
         let error = mprism_runtime::log::chain(&error);
-        tracing::warn!(durable = durable.name, error, "unacked messages come back only after the full ack wait");
+        tracing::warn!(
+            durable = durable.name,
+            error,
+            "unacked messages come back only after the full ack wait"
+        );
     }
 }
 

@@ -30,10 +30,7 @@ pub(crate) fn run(args: &IntegrityArgs, context: &Context) -> Result<Exit, CliEr
 }
 
 /// Observes and proves; no window is everything.
-pub(crate) async fn examine(
-    settings: &Settings,
-    window: Option<(i64, i64)>,
-) -> Result<IntegrityReport, CliError> {
+pub(crate) async fn examine(settings: &Settings, window: Option<(i64, i64)>) -> Result<IntegrityReport, CliError> {
     let observed = observe(settings, window).await?;
     Ok(prove(&observed))
 }
@@ -52,7 +49,9 @@ fn window(args: &IntegrityArgs) -> Result<Option<(i64, i64)>, CliError> {
 }
 
 fn time(text: &str) -> Result<i64, CliError> {
-    let time: mprism_model::UnixMillis = text.parse().map_err(|e| CliError::usage("bad_time", anyhow::Error::new(e)))?;
+    let time: mprism_model::UnixMillis = text
+        .parse()
+        .map_err(|e| CliError::usage("bad_time", anyhow::Error::new(e)))?;
     Ok(time.0)
 }
 
@@ -110,7 +109,10 @@ pub(crate) struct IntegrityReport {
 impl IntegrityReport {
     pub(crate) fn new(checks: Vec<Check>, tables: Vec<TableSummary>) -> Self {
         let worst = checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
-        let proven: u64 = tables.iter().map(|table| table.hot_rows.saturating_sub(table.duplicates)).sum();
+        let proven: u64 = tables
+            .iter()
+            .map(|table| table.hot_rows.saturating_sub(table.duplicates))
+            .sum();
         let expected: u64 = proven + tables.iter().map(|table| table.missing).sum::<u64>();
         Self {
             verdict: match worst {
@@ -118,7 +120,11 @@ impl IntegrityReport {
                 Level::Warn => "warn",
                 Level::Error => "fail",
             },
-            score_percent: if expected == 0 { 100.0 } else { proven as f64 / expected as f64 * 100.0 },
+            score_percent: if expected == 0 {
+                100.0
+            } else {
+                proven as f64 / expected as f64 * 100.0
+            },
             checks,
             tables,
             strict: false,
@@ -198,7 +204,10 @@ impl Report for IntegrityReport {
                 Cell::toned(self.verdict, verdict),
                 Cell::plain(format!(" ({:.3} % of expected rows proven)", self.score_percent)),
             ])
-            .table(vec!["type", "rows", "doubled", "gaps", "missing", "newest", "coverage"], tables.collect())
+            .table(
+                vec!["type", "rows", "doubled", "gaps", "missing", "newest", "coverage"],
+                tables.collect(),
+            )
             .table(vec!["check", "", "symbol", "finding"], checks.collect())
     }
 }

@@ -141,10 +141,12 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
         let gaps = "SELECT exchange, symbol, toUInt64OrZero(from_id) AS from_id, toUInt64OrZero(to_id) AS to_id, cause, state \
                     FROM marketprism_hot.gaps_current WHERE type = 'trade' ORDER BY exchange, symbol, from_id";
         observed.gaps = reader.rows(gaps, QUERY_WITHIN).await?;
-        let counts = "SELECT count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities FROM marketprism_hot.gaps";
+        let counts =
+            "SELECT count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities FROM marketprism_hot.gaps";
         let counts: GapCounts = reader.row(counts, QUERY_WITHIN).await?;
         (observed.gap_rows, observed.gap_identities) = (counts.rows, counts.identities);
-        let newest = format!("SELECT count() AS rows, toUnixTimestamp64Milli(max(ts_insert)) AS ts_insert FROM {trades}");
+        let newest =
+            format!("SELECT count() AS rows, toUnixTimestamp64Milli(max(ts_insert)) AS ts_insert FROM {trades}");
         let newest: Newest = reader.row(&newest, QUERY_WITHIN).await?;
         let age = mprism_runtime::clock::now_ms() - newest.ts_insert;
         observed.newest_age_ms = (newest.rows > 0).then_some(age);
@@ -163,11 +165,16 @@ async fn schema(reader: &Reader) -> Result<Vec<String>, CliError> {
             continue;
         }
         for wanted in columns_of(table) {
-            let column = found.iter().find(|column| column.table == table && column.name == wanted.name);
+            let column = found
+                .iter()
+                .find(|column| column.table == table && column.name == wanted.name);
             match column {
                 None => differs.push(format!("column {table}.{} is missing", wanted.name)),
                 Some(column) if column.r#type != wanted.kind => {
-                    differs.push(format!("{table}.{} is {}, not {}", wanted.name, column.r#type, wanted.kind));
+                    differs.push(format!(
+                        "{table}.{} is {}, not {}",
+                        wanted.name, column.r#type, wanted.kind
+                    ));
                 }
                 Some(_) => {}
             }
@@ -202,16 +209,24 @@ async fn ask_broker(settings: &Settings, dead_letters: &mut u64) -> Result<Trans
     let bus = bus.await.map_err(|e| e.to_string())?;
     bus.ready(BUS_WITHIN).await.map_err(|e| e.to_string())?;
     let layout = bus_layout(settings);
-    let found = mprism_bus::observe(&bus, &layout).await.map_err(|e| mprism_runtime::log::chain(&e))?;
+    let found = mprism_bus::observe(&bus, &layout)
+        .await
+        .map_err(|e| mprism_runtime::log::chain(&e))?;
     let mut transport = Transport {
         differs: in_words(&mprism_bus::plan(&layout, &found)),
         ..Transport::default()
     };
     for durable in &layout.durables {
-        let Ok(mut stream) = bus.context().get_stream(&durable.stream).await else { continue };
-        let Ok(info) = stream.consumer_info(&durable.name).await else { continue };
+        let Ok(mut stream) = bus.context().get_stream(&durable.stream).await else {
+            continue;
+        };
+        let Ok(info) = stream.consumer_info(&durable.name).await else {
+            continue;
+        };
         // Asked after the durable: what arrived in between does not look like a durable ahead of its stream.
-        let Ok(state) = stream.info().await.map(|info| info.state.clone()) else { continue };
+        let Ok(state) = stream.info().await.map(|info| info.state.clone()) else {
+            continue;
+        };
         transport.durables.push(DurableState {
             stream: durable.stream.clone(),
             name: durable.name.clone(),
@@ -236,7 +251,10 @@ fn in_words(plan: &Plan) -> Vec<String> {
         Change::CreateStream(config) => format!("stream {} is missing", config.name),
         Change::UpdateStream(config, differs) => format!("stream {}: {} differ", config.name, differs.join(", ")),
         Change::CreateDurable(_, config) => {
-            format!("durable {} is missing", config.durable_name.as_deref().unwrap_or_default())
+            format!(
+                "durable {} is missing",
+                config.durable_name.as_deref().unwrap_or_default()
+            )
         }
         Change::UpdateDurable(_, config, differs) => {
             let name = config.durable_name.as_deref().unwrap_or_default();
@@ -254,7 +272,10 @@ async fn sync_policy(settings: &Settings) -> Option<(String, String)> {
     let found = if config.get("sync_always").and_then(Value::as_bool) == Some(true) {
         "always".to_owned()
     } else {
-        format!("{} ms", config.get("sync_interval").and_then(Value::as_u64).unwrap_or(0) / 1_000_000)
+        format!(
+            "{} ms",
+            config.get("sync_interval").and_then(Value::as_u64).unwrap_or(0) / 1_000_000
+        )
     };
     let wanted = match settings.nats.sync_interval {
         SyncInterval::Always => "always".to_owned(),

@@ -22,7 +22,11 @@ pub(crate) fn prove(observed: &Observed) -> IntegrityReport {
         gaps: open,
         missing,
         lag_s: observed.newest_age_ms.map(|ms| ms.max(0) as f64 / 1_000.0),
-        coverage_percent: if expected == 0 { 0.0 } else { (rows - duplicates) as f64 / expected as f64 * 100.0 },
+        coverage_percent: if expected == 0 {
+            0.0
+        } else {
+            (rows - duplicates) as f64 / expected as f64 * 100.0
+        },
     };
     IntegrityReport::new(checks, vec![trades])
 }
@@ -42,9 +46,17 @@ fn check(id: &'static str, level: Level, message: impl Into<String>) -> Check {
 
 fn schema(observed: &Observed) -> Vec<Check> {
     if observed.schema.is_empty() {
-        return vec![check("schema", Level::Ok, "tables and columns are what this version makes")];
+        return vec![check(
+            "schema",
+            Level::Ok,
+            "tables and columns are what this version makes",
+        )];
     }
-    observed.schema.iter().map(|difference| check("schema", Level::Error, difference)).collect()
+    observed
+        .schema
+        .iter()
+        .map(|difference| check("schema", Level::Error, difference))
+        .collect()
 }
 
 /// Returns how many rows are there more than once.
@@ -63,9 +75,19 @@ fn no_duplicates(observed: &Observed, checks: &mut Vec<Check>) -> u64 {
             ..check("duplicates", level, message)
         };
         checks.push(if doubled > 0 {
-            about(Level::Error, format!("{doubled} rows are doubled"), market.rows - doubled, market.rows)
+            about(
+                Level::Error,
+                format!("{doubled} rows are doubled"),
+                market.rows - doubled,
+                market.rows,
+            )
         } else {
-            about(Level::Ok, format!("{} rows, each once", market.rows), market.rows, market.rows)
+            about(
+                Level::Ok,
+                format!("{} rows, each once", market.rows),
+                market.rows,
+                market.rows,
+            )
         });
         if conflicts > 0 {
             let message = format!("{conflicts} trade ids have rows of different content; all are kept");
@@ -74,7 +96,11 @@ fn no_duplicates(observed: &Observed, checks: &mut Vec<Check>) -> u64 {
     }
     if observed.gap_rows > observed.gap_identities {
         let doubled = observed.gap_rows - observed.gap_identities;
-        checks.push(check("duplicates", Level::Error, format!("{doubled} rows of gaps are doubled")));
+        checks.push(check(
+            "duplicates",
+            Level::Error,
+            format!("{doubled} rows of gaps are doubled"),
+        ));
     }
     duplicates
 }
@@ -86,7 +112,12 @@ fn continuity(observed: &Observed, checks: &mut Vec<Check>) -> (u64, u64) {
     for hole in &observed.holes {
         let absent = hole.to_id - hole.from_id + 1;
         missing += absent;
-        let ledgered: u64 = observed.gaps.iter().filter(|gap| gap.state != "filled").map(|gap| overlap(hole, gap)).sum();
+        let ledgered: u64 = observed
+            .gaps
+            .iter()
+            .filter(|gap| gap.state != "filled")
+            .map(|gap| overlap(hole, gap))
+            .sum();
         if ledgered < absent {
             is_clean = false;
             checks.push(Check {
@@ -96,7 +127,12 @@ fn continuity(observed: &Observed, checks: &mut Vec<Check>) -> (u64, u64) {
                 ..check(
                     "continuity",
                     Level::Error,
-                    format!("{} of {absent} trades {} to {} are missing and not in the ledger", absent - ledgered, hole.from_id, hole.to_id),
+                    format!(
+                        "{} of {absent} trades {} to {} are missing and not in the ledger",
+                        absent - ledgered,
+                        hole.from_id,
+                        hole.to_id
+                    ),
                 )
             });
         }
@@ -112,7 +148,10 @@ fn continuity(observed: &Observed, checks: &mut Vec<Check>) -> (u64, u64) {
             ..check(
                 "continuity",
                 level,
-                format!("{} gap of trades {} to {} ({})", gap.state, gap.from_id, gap.to_id, gap.cause),
+                format!(
+                    "{} gap of trades {} to {} ({})",
+                    gap.state, gap.from_id, gap.to_id, gap.cause
+                ),
             )
         });
     }
@@ -133,7 +172,11 @@ fn overlap(hole: &Range, gap: &LedgerRow) -> u64 {
 fn transport(observed: &Observed, checks: &mut Vec<Check>) {
     let transport = &observed.transport;
     if let Some(reason) = &transport.unreachable {
-        checks.push(check("transport", Level::Error, format!("the broker cannot be asked: {reason}")));
+        checks.push(check(
+            "transport",
+            Level::Error,
+            format!("the broker cannot be asked: {reason}"),
+        ));
         return;
     }
     let before = checks.len();
@@ -144,21 +187,36 @@ fn transport(observed: &Observed, checks: &mut Vec<Check>) {
         checks.push(Check {
             expected: Some(wanted.clone()),
             actual: Some(found.clone()),
-            ..check("transport", Level::Error, format!("the broker writes for good every {found}, not {wanted}"))
+            ..check(
+                "transport",
+                Level::Error,
+                format!("the broker writes for good every {found}, not {wanted}"),
+            )
         });
     }
     for durable in &transport.durables {
         let name = &durable.name;
         if durable.ack_floor > durable.last_seq {
             let (at, last) = (durable.ack_floor, durable.last_seq);
-            checks.push(check("transport", Level::Error, format!("{name} stands at {at}, ahead of its stream's end {last}")));
+            checks.push(check(
+                "transport",
+                Level::Error,
+                format!("{name} stands at {at}, ahead of its stream's end {last}"),
+            ));
         }
         if durable.pending > BACKLOG_MAX {
-            checks.push(check("transport", Level::Warn, format!("{} messages of {name} are not stored yet", durable.pending)));
+            checks.push(check(
+                "transport",
+                Level::Warn,
+                format!("{} messages of {name} are not stored yet", durable.pending),
+            ));
         }
     }
     if observed.dead_letters > 0 {
-        let message = format!("{} messages could never be stored (stream DEAD_LETTER)", observed.dead_letters);
+        let message = format!(
+            "{} messages could never be stored (stream DEAD_LETTER)",
+            observed.dead_letters
+        );
         checks.push(check("transport", Level::Warn, message));
     }
     if checks.len() == before {
@@ -206,7 +264,12 @@ mod tests {
 
     fn errors(observed: &Observed) -> Vec<String> {
         let report = prove(observed);
-        report.checks.into_iter().filter(|c| c.level == Level::Error).map(|c| c.message).collect()
+        report
+            .checks
+            .into_iter()
+            .filter(|c| c.level == Level::Error)
+            .map(|c| c.message)
+            .collect()
     }
 
     #[test]
@@ -240,7 +303,10 @@ mod tests {
             trades: vec![market(100, 100, 99, 100)],
             ..Observed::default()
         };
-        assert!(errors(&conflict).is_empty(), "a conflict is kept and told, not an error");
+        assert!(
+            errors(&conflict).is_empty(),
+            "a conflict is kept and told, not an error"
+        );
         assert_eq!(prove(&conflict).verdict, "warn");
     }
 
@@ -251,7 +317,10 @@ mod tests {
             holes: vec![hole(11, 20)],
             ..Observed::default()
         };
-        assert_eq!(errors(&observed), ["10 of 10 trades 11 to 20 are missing and not in the ledger"]);
+        assert_eq!(
+            errors(&observed),
+            ["10 of 10 trades 11 to 20 are missing and not in the ledger"]
+        );
         observed.gaps = vec![gap(11, 15, "open")];
         assert_eq!(errors(&observed).len(), 2);
         observed.gaps = vec![gap(11, 20, "unfillable")];

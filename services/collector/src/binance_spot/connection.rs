@@ -326,6 +326,7 @@ impl Collector {
             Ok(Parsed::Refused { code, message, .. }) => return Err(Ended::Refused { code, message }),
             Ok(Parsed::Shutdown) => return Err(Ended::Shutdown),
             Ok(Parsed::Skipped(kind)) => self.skipped(&kind),
+            Ok(Parsed::Aggregate(..)) => self.skipped("aggTrade"),
             Err(error) => {
                 self.malformed(error.cause(), &describe(&error, text));
                 for state in self.states.values_mut() {

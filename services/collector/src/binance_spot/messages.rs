@@ -60,3 +60,65 @@ pub(super) struct TradeEvent<'a> {
     #[serde(rename = "m")]
     pub(super) is_buyer_maker: bool,
 }
+
+/// `<symbol>@aggTrade`.
+#[derive(Debug, Deserialize)]
+pub(super) struct AggregateEvent<'a> {
+    #[serde(rename = "E")]
+    pub(super) event_time: i64,
+    #[serde(rename = "s", borrow)]
+    pub(super) symbol: Cow<'a, str>,
+    #[serde(rename = "a")]
+    pub(super) aggregate_id: u64,
+    #[serde(rename = "p", borrow)]
+    pub(super) price: Cow<'a, str>,
+    #[serde(rename = "q", borrow)]
+    pub(super) quantity: Cow<'a, str>,
+    #[serde(rename = "T")]
+    pub(super) trade_time: i64,
+    #[serde(rename = "m")]
+    pub(super) is_buyer_maker: bool,
+}
+
+impl<'a> AggregateEvent<'a> {
+    /// Returns the aggregate as a trade with the aggregate's id.
+    pub(super) fn into_trade(self) -> TradeEvent<'a> {
+        TradeEvent {
+            event_time: self.event_time,
+            symbol: self.symbol,
+            trade_id: self.aggregate_id,
+            price: self.price,
+            quantity: self.quantity,
+            trade_time: self.trade_time,
+            is_buyer_maker: self.is_buyer_maker,
+        }
+    }
+}
+
+/// One row of `GET /api/v3/trades` and `historicalTrades`.
+#[derive(Debug, Deserialize)]
+pub(super) struct RestTrade<'a> {
+    pub(super) id: u64,
+    #[serde(borrow)]
+    pub(super) price: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) qty: Cow<'a, str>,
+    pub(super) time: i64,
+    #[serde(rename = "isBuyerMaker")]
+    pub(super) is_buyer_maker: bool,
+}
+
+impl<'a> RestTrade<'a> {
+    /// Returns the row as the websocket would have sent it, with the trade time in place of the event time.
+    pub(super) fn into_trade(self, instrument: &'a str) -> TradeEvent<'a> {
+        TradeEvent {
+            event_time: self.time,
+            symbol: Cow::Borrowed(instrument),
+            trade_id: self.id,
+            price: self.price,
+            quantity: self.qty,
+            trade_time: self.time,
+            is_buyer_maker: self.is_buyer_maker,
+        }
+    }
+}

@@ -5,4 +5,5 @@ mod messages;
 mod parse;
 
 pub(crate) use connection::{Instrument, run};
+pub(crate) use parse::parse_rest_trades;
 pub use parse::{ParseError, Parsed, parse_frame};

@@ -5,7 +5,7 @@ use mprism_model::{
     UnixNanos, UnknownName,
 };
 
-use super::messages::{Envelope, EventType, TradeEvent};
+use super::messages::{AggregateEvent, Envelope, EventType, RestTrade, TradeEvent};
 
 /// Times from here on are microseconds: as milliseconds they would lie in the year 5138.
 const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
@@ -15,6 +15,9 @@ const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
 pub enum Parsed {
     /// A trade and its numeric id.
     Trade(Box<Trade>, u64),
+    /// Fills of one taker order at one price as one trade, with the aggregate's own numeric id: recorded by others, not
+    /// collected here.
+    Aggregate(Box<Trade>, u64),
     /// The venue accepted the request with this id.
     Accepted(u64),
     /// The venue refused a request.
@@ -129,6 +132,13 @@ fn parse_event(kind: &str, text: &str, ts_recv: Option<UnixNanos>, source: Sourc
             let id = raw.trade_id;
             parse_trade(&raw, ts_recv, source).map(|trade| Parsed::Trade(Box::new(trade), id))
         }
+        "aggTrade" => {
+            let what = "aggregate trade";
+            let raw: AggregateEvent<'_> =
+                serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
+            let (id, raw) = (raw.aggregate_id, raw.into_trade());
+            parse_trade(&raw, ts_recv, source).map(|trade| Parsed::Aggregate(Box::new(trade), id))
+        }
         "serverShutdown" => Ok(Parsed::Shutdown),
         other => Ok(Parsed::Skipped(shortened(other))),
     }
@@ -152,6 +162,29 @@ fn parse_trade(raw: &TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source)
         ts_recv,
         source,
     })
+}
+
+/// Reads the body of `GET /api/v3/trades` or `historicalTrades`, which names no symbol.
+///
+/// # Errors
+/// Where it is not understood, or the instrument's name cannot be used.
+pub(crate) fn parse_rest_trades(
+    body: &str,
+    instrument: &str,
+    ts_recv: Option<UnixNanos>,
+    source: Source,
+) -> Result<Vec<Trade>, ParseError> {
+    let what = "list of trades";
+    let rows: Vec<RestTrade<'_>> = serde_json::from_str(body).map_err(|source| ParseError::Json { what, source })?;
+    let trade = |row: RestTrade<'_>| {
+        let raw = row.into_trade(instrument);
+        // REST knows no event time.
+        parse_trade(&raw, ts_recv, source).map(|trade| Trade {
+            ts_source: TsSource::Trade,
+            ..trade
+        })
+    };
+    rows.into_iter().map(trade).collect()
 }
 
 fn positive(field: &'static str, text: &str) -> Result<DecimalText, ParseError> {

@@ -1,0 +1,249 @@
+//! The steps of the smoke test, each a real command or a look from outside.
+
+use std::time::{Duration, Instant};
+
+use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use mprism_settings::loopback;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{RATE, SmokeReport, reconcile};
+use crate::cli::SmokeArgs;
+use crate::commands::Context;
+use crate::commands::isolated::IsolatedHome;
+use crate::error::CliError;
+use crate::report::duration_text;
+
+/// How long everything on its way may take to arrive once nothing more is sent.
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+/// How long a killed worker may take to be back.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
+/// Between looks at something that changes elsewhere.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// One step.
+#[derive(Debug, Serialize)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) ms: u64,
+    pub(crate) detail: String,
+}
+
+/// Rows at one moment.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sample {
+    /// Milliseconds since everything was healthy.
+    after_ms: u64,
+    rows: u64,
+}
+
+/// A run of the smoke test.
+pub(super) struct Run<'a> {
+    home: &'a IsolatedHome,
+    args: &'a SmokeArgs,
+    context: &'a Context,
+    report: SmokeReport,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(home: &'a IsolatedHome, args: &'a SmokeArgs, context: &'a Context) -> Self {
+        Self {
+            home,
+            args,
+            context,
+            report: SmokeReport::default(),
+        }
+    }
+
+    pub(super) fn into_report(self) -> SmokeReport {
+        self.report
+    }
+
+    /// Takes every step until one fails. Stopping is not among them.
+    pub(super) async fn all(&mut self) {
+        let _failed_step_is_in_the_report = self.try_all().await;
+    }
+
+    async fn try_all(&mut self) -> Option<()> {
+        let began = Instant::now();
+        let init = self.home.mprism(&["init"]).await.map(|_| "the home is made".to_owned());
+        self.took("init", began, init)?;
+        let (began, rate) = (Instant::now(), RATE.to_string());
+        let start = self.home.mprism(&["start", "--sim", "--sim-rate", &rate]).await;
+        self.took("start", began, start.map(|answer| started(&answer.document)))?;
+        let healthy = Instant::now();
+        // The worker is killed while there is still a while of data to come.
+        let first = self.args.duration.mul_f64(0.75);
+        let flow = self.flow(healthy, first).await;
+        self.took("data", healthy, flow)?;
+        self.command("health").await?;
+        self.command("integrity").await?;
+        let began = Instant::now();
+        let killed = self.kill_hot().await;
+        self.took("kill hot", began, killed)?;
+        let began = Instant::now();
+        let rest = self.flow(healthy, self.args.duration).await;
+        self.took("data again", began, rest)?;
+        let began = Instant::now();
+        let settled = self.settle().await;
+        self.took("drain", began, settled)?;
+        self.command("integrity").await?;
+        let began = Instant::now();
+        let reconciled = self.reconcile().await;
+        self.took("reconcile", began, reconciled)
+    }
+
+    /// Stops everything; also after a step that failed.
+    pub(super) async fn stop(&mut self) {
+        let began = Instant::now();
+        let down = self
+            .home
+            .mprism(&["down"])
+            .await
+            .map(|_| "everything is stopped".to_owned());
+        let _told = self.took("stop", began, down);
+    }
+
+    async fn command(&mut self, verb: &'static str) -> Option<()> {
+        let began = Instant::now();
+        let answer = self.home.mprism(&[verb]).await;
+        let verdict = answer.map(|answer| answer.document["verdict"].as_str().unwrap_or_default().to_owned());
+        self.took(verb, began, verdict)
+    }
+
+    /// Notes what came of a step; `None` where it failed.
+    fn took(&mut self, name: &'static str, began: Instant, result: Result<String, CliError>) -> Option<()> {
+        let ok = result.is_ok();
+        let detail = result.unwrap_or_else(|error| format!("{:#}", error.source));
+        let took = began.elapsed();
+        let word = if ok { "" } else { "failed: " };
+        let note = format!("{name}: {word}{detail} ({})", duration_text(took));
+        self.context.printer.note(&note);
+        self.report.steps.push(Step {
+            name,
+            ok,
+            ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            detail,
+        });
+        ok.then_some(())
+    }
+
+    /// Lets data flow until `until` after everything was healthy.
+    async fn flow(&mut self, healthy: Instant, until: Duration) -> Result<String, CliError> {
+        let end = healthy + until;
+        loop {
+            let next = match self.args.sample {
+                Some(every) => (Instant::now() + every).min(end),
+                None => end,
+            };
+            tokio::time::sleep_until(next.into()).await;
+            let rows = self.rows().await?;
+            if let Some(every) = self.args.sample {
+                let after = healthy.elapsed();
+                self.context
+                    .printer
+                    .note(&format!("{}: {rows} rows", duration_text(after)));
+                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                self.report.samples.push(Sample { after_ms, rows });
+                if Instant::now() + every < end {
+                    continue;
+                }
+            }
+            if Instant::now() >= end {
+                return Ok(format!("{rows} rows"));
+            }
+        }
+    }
+
+    async fn rows(&self) -> Result<u64, CliError> {
+        Ok(crate::commands::up::rows(&self.home.settings()?).await?.values().sum())
+    }
+
+    /// Kills the hot worker and waits until another one serves.
+    async fn kill_hot(&self) -> Result<String, CliError> {
+        let failed = |e: std::io::Error| CliError::failed("kill", e).context("cannot kill the hot worker");
+        let before = self.hot().await?;
+        let identity = before.pid.and_then(ProcessIdentity::of);
+        let process = identity
+            .as_ref()
+            .map(PidFd::open)
+            .transpose()
+            .map_err(failed)?
+            .flatten();
+        let process =
+            process.ok_or_else(|| CliError::failed("kill", anyhow::anyhow!("the hot worker does not run")))?;
+        process.signal(Signal::KILL).map_err(failed)?;
+        let began = Instant::now();
+        while began.elapsed() < BACK_WITHIN {
+            let now = self.hot().await?;
+            if now.is_healthy && now.pid != before.pid {
+                return Ok(format!("back after {}", duration_text(began.elapsed())));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let text = format!("the hot worker is not back after {BACK_WITHIN:?}");
+        Err(CliError::failed("kill", anyhow::anyhow!(text)))
+    }
+
+    async fn hot(&self) -> Result<Hot, CliError> {
+        let answer = self.home.mprism(&["status", "hot"]).await?;
+        let hot = &answer.document["services"][0];
+        Ok(Hot {
+            pid: hot["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),
+            is_healthy: hot["healthy"] == Value::Bool(true),
+        })
+    }
+
+    /// Stops sending and waits until as many rows are stored as were sent, or nothing is on its way any more.
+    async fn settle(&self) -> Result<String, CliError> {
+        let settings = self.home.settings()?;
+        let sim = loopback(settings.sim.port);
+        pause(sim).await?;
+        let sent: u64 = super::reconcile::counts(sim)
+            .await?
+            .values()
+            .flat_map(|e| e.values())
+            .flat_map(|s| s.values())
+            .sum();
+        let began = Instant::now();
+        let mut rows = self.rows().await?;
+        while rows < sent && began.elapsed() < DRAIN_WITHIN {
+            tokio::time::sleep(LOOK_EVERY).await;
+            rows = self.rows().await?;
+        }
+        Ok(format!("{rows} rows of {sent} sent"))
+    }
+
+    async fn reconcile(&mut self) -> Result<String, CliError> {
+        let settings = self.home.settings()?;
+        let store = settings.clickhouse.url.expose();
+        let found = reconcile(loopback(settings.sim.port), store).await?;
+        self.report.rows = found.rows;
+        (self.report.lost, self.report.duplicated) = (found.lost, found.duplicated);
+        self.report.findings = found.findings;
+        Ok(format!("{} lost, {} doubled", found.lost, found.duplicated))
+    }
+}
+
+struct Hot {
+    pid: Option<u32>,
+    is_healthy: bool,
+}
+
+async fn pause(sim: std::net::SocketAddr) -> Result<(), CliError> {
+    let failed = |e: reqwest::Error| CliError::failed("sim", e).context("cannot pause the simulator");
+    let http = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
+    let answer = http
+        .post(format!("http://{sim}/control/pause"))
+        .send()
+        .await
+        .map_err(failed)?;
+    answer.error_for_status().map(drop).map_err(failed)
+}
+
+fn started(document: &Value) -> String {
+    let services = document["services"].as_array().into_iter().flatten();
+    let names: Vec<&str> = services.filter_map(|service| service["name"].as_str()).collect();
+    names.join(", ")
+}
