@@ -76,7 +76,10 @@ async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToke
         }
         WorkerName::Supervisor => {
             let paths = HomePaths::new(settings.home.root());
-            supervisor::run(paths, shutdown).await.map_err(|e| failed(e.into()))
+            supervisor::run(paths, shutdown).await.map_err(|error| match error {
+                supervisor::SupervisorError::Lock(_) => CliError::refused("already_running", error),
+                _ => failed(error.into()),
+            })
         }
         WorkerName::Sim => {
             let _lock = lock(settings, name)?;

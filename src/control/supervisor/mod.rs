@@ -20,6 +20,7 @@ use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::deployment::Deployment;
 use super::events::Event;
@@ -42,7 +43,7 @@ const INPUTS: usize = 256;
 /// Log lines told about a service that ended.
 const LOG_LINES: usize = 5;
 /// How long the last request's answer may take to be read before the supervisor leaves.
-const FAREWELL: Duration = Duration::from_millis(50);
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why the supervisor ended.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,8 @@ pub async fn run(paths: HomePaths, shutdown: CancellationToken) -> Result<(), Su
     let (sender, mut inputs) = mpsc::channel(INPUTS);
     let mut supervisor = Supervisor::new(paths, sender.clone());
     supervisor.adopt().await;
-    let clients = tokio::spawn(tasks::accept(listener, sender));
+    let (clients, leaving) = (TaskTracker::new(), CancellationToken::new());
+    let accepting = tokio::spawn(tasks::accept(listener, sender, clients.clone(), leaving.clone()));
     loop {
         let input = tokio::select! {
             biased;
@@ -97,14 +99,21 @@ pub async fn run(paths: HomePaths, shutdown: CancellationToken) -> Result<(), Su
         let Some(input) = input else { break };
         supervisor.take(input).await;
         if supervisor.is_over() {
-            // What was sent has to reach its reader.
-            tokio::time::sleep(FAREWELL).await;
             break;
         }
     }
     supervisor.save();
-    clients.abort();
+    // Who asks from here on finds nobody, and starts the next supervisor once our lock is free.
     let _socket_is_gone_with_us = std::fs::remove_file(place.path());
+    leaving.cancel();
+    drop(inputs);
+    drop(supervisor);
+    let _accepting_has_ended = accepting.await;
+    // What was answered has to reach its reader.
+    clients.close();
+    if tokio::time::timeout(FAREWELL, clients.wait()).await.is_err() {
+        tracing::warn!("a client did not read its answer");
+    }
     tracing::info!("supervisor ended");
     Ok(())
 }

@@ -15,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::settle;
 use crate::control::deployment::UnitSpec;
@@ -78,12 +79,22 @@ pub(in crate::control) fn socket_place(paths: &HomePaths) -> io::Result<SocketPl
     })
 }
 
-/// Takes clients for as long as the loop lives.
-pub(super) async fn accept(listener: UnixListener, inputs: mpsc::Sender<Input>) {
+/// Takes clients until the supervisor leaves; what they were told by then still reaches them.
+pub(super) async fn accept(
+    listener: UnixListener,
+    inputs: mpsc::Sender<Input>,
+    clients: TaskTracker,
+    leaving: CancellationToken,
+) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            () = leaving.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(client(stream, inputs.clone()));
+                clients.spawn(client(stream, inputs.clone(), leaving.clone()));
             }
             Err(error) => {
                 tracing::error!(%error, "no client can be taken");
@@ -93,11 +104,17 @@ pub(super) async fn accept(listener: UnixListener, inputs: mpsc::Sender<Input>) 
     }
 }
 
-async fn client(stream: UnixStream, inputs: mpsc::Sender<Input>) {
+async fn client(stream: UnixStream, inputs: mpsc::Sender<Input>, leaving: CancellationToken) {
     // Only our own user gets this far: the socket's folder is ours alone.
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    while let Ok(Some(request)) = receive::<Request>(&mut reader).await {
+    loop {
+        let request = tokio::select! {
+            biased;
+            () = leaving.cancelled() => return,
+            request = receive::<Request>(&mut reader) => request,
+        };
+        let Ok(Some(request)) = request else { return };
         let (sender, mut replies) = mpsc::channel(REPLIES);
         if inputs.send(Input::Request(request, sender)).await.is_err() {
             return;

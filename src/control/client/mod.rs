@@ -1,38 +1,34 @@
 //! What commands do: ask the supervisor, and start one where it is needed.
 
+mod connection;
+
 use std::collections::BTreeSet;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mprism_runtime::lock::{self, LockError, LockFile, LockState};
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
-use tokio::io::BufReader;
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::Command;
+
+use connection::{ask_status, work};
 
 use super::deployment::{Deployment, UnitSpec};
 use super::error::ControlError;
 use super::events::{Event, Observer};
-use super::log_tail::tail_of;
 use super::paths::HomePaths;
 use super::plan::{Observed, ObservedUnit, Plan, Step, plan_start};
 use super::probe::ask;
-use super::protocol::{Desired, Message, Outcome, Request, UnitState, UnitStatus, receive, send};
+use super::protocol::{Desired, Message, Outcome, Request, UnitState, UnitStatus};
 use super::service::Service;
 use super::state::State;
-use super::supervisor::{allowed_environment, open_output, socket_place};
 use super::{ports, processes};
 
 /// How long another command may change the home while we wait.
 const OPERATION_WITHIN: Duration = Duration::from_secs(180);
-/// How long a supervisor may take to answer first.
-const SUPERVISOR_WITHIN: Duration = Duration::from_secs(10);
 /// How long something that is ended may take before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(3);
+/// How many supervisors may die over one request.
+const WORK_TRIES: u32 = 5;
 /// Between two looks at something that changes elsewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a status asks services itself when there is no supervisor.
@@ -119,13 +115,12 @@ pub async fn start(paths: &HomePaths, start: Start, observer: &mut dyn Observer)
     for step in &plan.steps {
         clear(step, &start.deployment, observer).await;
     }
-    let mut connection = ensure_supervisor(paths, &start.deployment, observer).await?;
     let request = Request::Start {
-        deployment: start.deployment,
+        deployment: start.deployment.clone(),
         services: start.services,
         wait_ms: u64::try_from(start.wait.as_millis()).unwrap_or(u64::MAX),
     };
-    connection.work(&request, observer).await
+    work(paths, &start.deployment, &request, observer).await
 }
 
 /// Stops services in stages, and returns once their processes are gone and their ports free.
@@ -148,14 +143,13 @@ pub async fn stop(paths: &HomePaths, stop: Stop, observer: &mut dyn Observer) ->
         // A new supervisor must not start what is about to be stopped.
         forget_desired(paths, &stop.services);
     }
-    let mut connection = ensure_supervisor(paths, &stop.deployment, observer).await?;
     let request = Request::Stop {
         services: stop.services,
         drain_ms: stop
             .drain
             .map(|drain| u64::try_from(drain.as_millis()).unwrap_or(u64::MAX)),
     };
-    connection.work(&request, observer).await
+    work(paths, &stop.deployment, &request, observer).await
 }
 
 fn already_stopped(name: Service) -> Outcome {
@@ -176,23 +170,20 @@ pub async fn status(paths: &HomePaths, deployment: &Deployment) -> Result<Vec<Un
         let state = State::load(&paths.state()).ok().flatten();
         state.is_some_and(|state| !state.desired.is_empty())
     };
-    let has_supervisor = is_held(&paths.supervisor_lock());
-    if !has_supervisor && !is_missed() {
-        return Ok(look(paths, deployment).await);
-    }
-    let connected = if has_supervisor {
-        connect(paths).await.map_err(ControlError::Connection)
-    } else {
-        ensure_supervisor(paths, deployment, &mut super::events::Silent).await
+    let mut tries = 1;
+    let message = loop {
+        let has_supervisor = is_held(&paths.supervisor_lock());
+        if !has_supervisor && !is_missed() {
+            return Ok(look(paths, deployment).await);
+        }
+        match ask_status(paths, deployment).await {
+            Ok(message) => break message,
+            // It left just now, or died: the next look shows which.
+            Err(ControlError::Connection(_)) if tries < WORK_TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
     };
-    let mut connection = match connected {
-        Ok(connection) => connection,
-        // It ended just now.
-        Err(_) if !is_held(&paths.supervisor_lock()) => return Ok(look(paths, deployment).await),
-        Err(error) => return Err(error),
-    };
-    connection.send(&Request::Status).await?;
-    match connection.receive().await? {
+    match message {
         Message::Status { units, .. } => Ok(merged(units, look(paths, deployment).await)),
         Message::Refused { reason } => Err(ControlError::Refused { reason }),
         Message::Event(_) | Message::Done { .. } => Err(ControlError::Refused {
@@ -340,104 +331,6 @@ async fn clear(step: &Step, deployment: &Deployment, observer: &mut dyn Observer
     }
     if tokio::time::timeout(END_WITHIN, handle.wait_exited()).await.is_err() && handle.signal(Signal::KILL).is_ok() {
         let _shows_as_a_taken_port = tokio::time::timeout(END_WITHIN, handle.wait_exited()).await;
-    }
-}
-
-/// A conversation with the supervisor.
-struct Connection {
-    reader: BufReader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
-}
-
-async fn connect(paths: &HomePaths) -> io::Result<Connection> {
-    let place = socket_place(paths)?;
-    let (reader, writer) = UnixStream::connect(place.path()).await?.into_split();
-    Ok(Connection {
-        reader: BufReader::new(reader),
-        writer,
-    })
-}
-
-impl Connection {
-    async fn send(&mut self, request: &Request) -> Result<(), ControlError> {
-        send(&mut self.writer, request).await.map_err(ControlError::Connection)
-    }
-
-    async fn receive(&mut self) -> Result<Message, ControlError> {
-        let received = receive(&mut self.reader).await.map_err(ControlError::Connection)?;
-        received.ok_or_else(|| ControlError::Connection(io::ErrorKind::UnexpectedEof.into()))
-    }
-
-    /// Sends a request that takes time, and shows what happens until it is done.
-    async fn work(&mut self, request: &Request, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
-        self.send(request).await?;
-        loop {
-            match self.receive().await? {
-                Message::Event(event) => observer.event(&event),
-                Message::Done { outcomes } => return Ok(outcomes),
-                Message::Refused { reason } => return Err(ControlError::Refused { reason }),
-                Message::Status { .. } => {}
-            }
-        }
-    }
-}
-
-/// Connects to the home's supervisor, starting one where none runs.
-async fn ensure_supervisor(
-    paths: &HomePaths,
-    deployment: &Deployment,
-    observer: &mut dyn Observer,
-) -> Result<Connection, ControlError> {
-    if let Ok(connection) = connect(paths).await {
-        return Ok(connection);
-    }
-    let alive: Vec<Service> = living(paths, deployment)
-        .into_iter()
-        .map(|(service, _)| service)
-        .collect();
-    if !alive.is_empty() {
-        observer.event(&Event::SupervisorDied { alive });
-    }
-    let home = |action: &'static str| {
-        let path = paths.logs();
-        move |source| ControlError::Home { action, path, source }
-    };
-    let output_path = paths.logs().join("supervisor.out");
-    let output = open_output(&output_path).map_err(home("write into"))?;
-    let mut child = Command::new(&deployment.program)
-        .args(["worker", "supervisor"])
-        .args(&deployment.global_flags)
-        .env_clear()
-        .envs(allowed_environment())
-        .current_dir(paths.home())
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().map_err(home("write into"))?)
-        .stderr(output)
-        .process_group(0)
-        .kill_on_drop(false)
-        .spawn()
-        .map_err(|source| ControlError::Supervisor {
-            reason: format!("{}: {source}", deployment.program.display()),
-        })?;
-    let began = Instant::now();
-    loop {
-        if let Ok(connection) = connect(paths).await {
-            observer.event(&Event::SupervisorStarted {
-                pid: child.id().unwrap_or_default(),
-            });
-            return Ok(connection);
-        }
-        let ended = child.try_wait().map_err(ControlError::Connection)?;
-        // Another command's supervisor may have been faster; then it answers.
-        let is_lost = ended.is_some() && !is_held(&paths.supervisor_lock());
-        if is_lost || began.elapsed() >= SUPERVISOR_WITHIN {
-            let how = ended.map_or_else(|| "it does not answer".to_owned(), |status| status.to_string());
-            let said = tail_of(&output_path, 3).join("; ");
-            return Err(ControlError::Supervisor {
-                reason: format!("{how} {said}").trim().to_owned(),
-            });
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
