@@ -1,8 +1,8 @@
 //! What there is: asked of the store and the broker, changed nowhere.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use mprism_bus::{Bus, BusOptions, Credentials, DEAD_LETTER, Plan};
+use mprism_bus::{Bus, BusLayout, BusOptions, Credentials, DEAD_LETTER, Plan};
 use mprism_clickhouse::{TABLES, columns_of, time::between};
 use mprism_model::UnixMillis;
 use mprism_settings::{Mode, Settings, SyncInterval, loopback};
@@ -17,6 +17,10 @@ use crate::error::CliError;
 const QUERY_WITHIN: Duration = Duration::from_secs(120);
 /// How long the broker may take to answer.
 const BUS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A difference that is gone after this long was a worker's, not an operator's.
+const DIFFERS_FOR: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Everything the proofs need.
 #[derive(Debug, Default)]
@@ -209,11 +213,8 @@ async fn ask_broker(settings: &Settings, dead_letters: &mut u64) -> Result<Trans
     let bus = bus.await.map_err(|e| e.to_string())?;
     bus.ready(BUS_WITHIN).await.map_err(|e| e.to_string())?;
     let layout = bus_layout(settings);
-    let found = mprism_bus::observe(&bus, &layout)
-        .await
-        .map_err(|e| mprism_runtime::log::chain(&e))?;
     let mut transport = Transport {
-        differs: in_words(&mprism_bus::plan(&layout, &found)),
+        differs: differences(&bus, &layout).await?,
         ..Transport::default()
     };
     for durable in &layout.durables {
@@ -243,6 +244,21 @@ async fn ask_broker(settings: &Settings, dead_letters: &mut u64) -> Result<Trans
         transport.sync = sync_policy(settings).await;
     }
     Ok(transport)
+}
+
+/// Returns where the broker differs from the layout, and stays so: a hot worker that starts shortens its durable's ack wait
+/// for a moment, to have again what its last life left unacked.
+async fn differences(bus: &Bus, layout: &BusLayout) -> Result<Vec<String>, String> {
+    let began = Instant::now();
+    loop {
+        let found = mprism_bus::observe(bus, layout).await;
+        let found = found.map_err(|e| mprism_runtime::log::chain(&e))?;
+        let differs = in_words(&mprism_bus::plan(layout, &found));
+        if differs.is_empty() || began.elapsed() >= DIFFERS_FOR {
+            return Ok(differs);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 fn in_words(plan: &Plan) -> Vec<String> {

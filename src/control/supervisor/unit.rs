@@ -105,6 +105,8 @@ impl Unit {
         if let Some(live) = self.live.take() {
             live.over.cancel();
         }
+        // What the last life answered says nothing about the next.
+        self.answer = None;
         self.life += 1;
         self.life
     }
