@@ -268,11 +268,18 @@ impl Supervisor {
         self.start_what_can();
         let mut jobs = std::mem::take(&mut self.jobs);
         for job in &mut jobs {
-            for (service, drain) in job.to_stop(&self.units) {
-                self.stop(service, drain);
-                job.tell(Event::Stopping { service });
+            // One stage that is over lets the next begin at once.
+            loop {
+                job.advance(&self.units, &self.paths);
+                let next = job.to_stop(&self.units);
+                if next.is_empty() {
+                    break;
+                }
+                for (service, drain) in next {
+                    self.stop(service, drain);
+                    job.tell(Event::Stopping { service });
+                }
             }
-            job.advance(&self.units, &self.paths);
         }
         jobs.retain(|job| !job.is_done());
         self.jobs.extend(jobs);
