@@ -117,6 +117,7 @@ impl ControlError {
                     .map(|process| format!("end it: `kill {}`", process.pid))
                     .collect();
                 hints.dedup();
+                hints.push("or let mprism end it: `mprism start --force`".into());
                 hints.push("or use other ports for this home: `--port-offset 100`".into());
                 hints
             }

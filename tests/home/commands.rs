@@ -1,0 +1,120 @@
+//! What an operator may do in any order, twice, and at once.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::Home;
+
+fn actions(document: &Value) -> BTreeSet<String> {
+    let services = document["services"].as_array().expect("a list").iter();
+    services
+        .filter_map(|service| service["action"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn set(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn from_nothing_to_verified_data_in_one_command() {
+    let home = Home::new();
+    let document = home.good(&["up", "--sim", "--for", "3s"]);
+    assert_eq!(actions(&document), set(&["started"]));
+    assert!(document["rows"]["trade"].as_u64() > Some(0), "{document}");
+    assert_eq!(document["health"]["verdict"], "healthy");
+    assert_eq!(document["integrity"]["verdict"], "pass");
+    for percentile in ["p50", "p90", "p99"] {
+        assert!(document["latency_ms"][percentile].as_f64() > Some(0.0), "{document}");
+    }
+    let status = home.good(&["status"]);
+    let services = status["services"].as_array().expect("a list");
+    assert!(services.iter().all(|service| service["state"] == "stopped"), "{status}");
+}
+
+#[test]
+fn two_starts_at_once_make_one_of_each() {
+    let home = Home::new();
+    home.good(&["init"]);
+    let started: Vec<_> = (0..3)
+        .map(|_| home.command(&["start", "--sim", "--json"]).spawn().expect("started"))
+        .collect();
+    let mut done = Vec::new();
+    for child in started {
+        let output = child.wait_with_output().expect("ended");
+        assert!(output.status.success(), "{output:?}");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        done.push(actions(&document));
+    }
+    let first = done.iter().filter(|actions| actions.contains("started")).count();
+    assert_eq!(first, 1, "{done:?}");
+    let others = done
+        .iter()
+        .filter(|actions| **actions == set(&["already-running"]))
+        .count();
+    assert_eq!(others, 2, "{done:?}");
+    assert_eq!(actions(&home.good(&["stop"])), set(&["stopped"]));
+    assert_eq!(actions(&home.good(&["stop"])), set(&["already-stopped"]));
+}
+
+#[tokio::test]
+async fn a_restart_uses_the_options_of_the_last_start() {
+    let home = Home::new();
+    home.good(&["start", "--sim", "--sim-rate", "2000"]);
+    home.flows().await;
+    let before = home.rows();
+    home.good(&["restart"]);
+    home.until("data flows from the simulator again", || {
+        let rows = home.rows();
+        if rows > before { Ok(()) } else { Err(rows.to_string()) }
+    })
+    .await;
+    let collector = home.process("collector");
+    home.good(&["restart", "hot"]);
+    assert_eq!(home.process("collector"), collector, "only what was named");
+}
+
+#[test]
+fn init_repairs_what_is_broken_and_repeats_itself_for_nothing() {
+    let home = Home::new();
+    let first = home.good(&["init"]);
+    assert!(first["tables"].to_string().contains("trades"), "{first}");
+    assert_eq!(first["streams_ready"], true);
+    let again = home.good(&["init"]);
+    assert_eq!(
+        (&again["steps"], &again["tables"]),
+        (&Value::Array(vec![]), &Value::Array(vec![]))
+    );
+    home.good(&["start", "clickhouse"]);
+    home.write("DROP TABLE marketprism_hot.trades");
+    let broken = home.run(&["integrity", "--json"]);
+    assert_eq!(broken.code, 1, "{broken:?}");
+    assert!(broken.stdout.contains("table trades is missing"), "{broken:?}");
+    let repaired = home.good(&["init"]);
+    assert_eq!(repaired["tables"], serde_json::json!(["trades"]));
+    assert_eq!(home.status("clickhouse")["state"], "running", "what ran before goes on");
+    assert_eq!(
+        home.status("nats")["state"],
+        "stopped",
+        "what was started for it does not"
+    );
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let home = Home::new();
+    for line in [
+        &["init", "--dry-run"][..],
+        &["up", "--sim", "--dry-run"],
+        &["start", "--sim", "--dry-run"],
+        &["stop", "--dry-run"],
+        &["restart", "--dry-run"],
+        &["down", "--dry-run"],
+        &["smoke", "--dry-run"],
+        &["bench", "start", "--dry-run"],
+    ] {
+        home.good(line);
+        assert!(!home.path().exists(), "{line:?}");
+    }
+}

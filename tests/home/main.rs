@@ -1,0 +1,8 @@
+//! Whole homes with every real part: nats-server, the engine, the workers, the supervisor, and the simulator for an exchange.
+
+mod bad_input;
+mod commands;
+mod corpus;
+mod kills;
+mod smoke;
+mod support;

@@ -1,0 +1,278 @@
+//! A running home of a test's own: its own folder, its own ports, stopped when the test ends, however it ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mprism::commands::smoke::{Reconciled, reconcile};
+use mprism::control::{ClaimedOffset, claim_free_offset};
+use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use mprism_testkit::PATIENCE;
+use serde_json::Value;
+
+/// Between looks at something that changes elsewhere.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A home.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    offset: ClaimedOffset,
+    environment: BTreeMap<String, String>,
+}
+
+/// How a run of the binary ended.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Done {
+    /// Returns the one document on standard output.
+    pub(crate) fn document(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Returns the document of a run that must have ended well.
+    pub(crate) fn good(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.document()
+    }
+}
+
+impl Home {
+    /// Makes the folder and claims ports; nothing runs yet.
+    pub(crate) fn new() -> Self {
+        // Dependencies are fetched once per user, so the cache is the user's; no setting of the caller gets through.
+        let is_kept = |name: &str| {
+            ["HOME", "PATH", "XDG_CACHE_HOME", "TMPDIR"].contains(&name)
+                || name.starts_with("PIP_")
+                || name.to_lowercase().starts_with("npm_config_")
+                || name.to_lowercase().ends_with("_proxy")
+        };
+        let environment = std::env::vars().filter(|(name, _)| is_kept(name)).collect();
+        let claims = std::env::temp_dir().join("mprism-test-offsets");
+        Self {
+            folder: tempfile::tempdir().expect("temporary folder"),
+            offset: claim_free_offset(&claims).expect("free ports"),
+            environment,
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Returns the folder around the home, for what a test needs beside it.
+    pub(crate) fn beside(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn port(&self, standard: u16) -> u16 {
+        standard + self.offset.offset
+    }
+
+    pub(crate) fn address(&self, standard: u16) -> SocketAddr {
+        ([127, 0, 0, 1], self.port(standard)).into()
+    }
+
+    /// Writes a file of settings.
+    pub(crate) fn configure(&self, yaml: &str) {
+        let folder = self.path().join("config");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("test.yaml"), yaml).expect("written");
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mprism"));
+        command
+            .args(arguments)
+            .arg("--home")
+            .arg(self.path())
+            .args(["--port-offset", &self.offset.offset.to_string()])
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
+        let output = self.command(arguments).output().expect("started");
+        Done {
+            code: output.status.code().expect("not killed"),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// Runs a command that must end well and returns its document.
+    pub(crate) fn good(&self, arguments: &[&str]) -> Value {
+        self.run(&[arguments, &["--json"]].concat()).good()
+    }
+
+    /// Runs one statement and returns its answer, without the line break.
+    pub(crate) fn query(&self, sql: &str) -> String {
+        let done = self.run(&["query", "--format", "TabSeparated", sql]);
+        assert_eq!(done.code, 0, "{done:?}");
+        done.stdout.trim_end().to_owned()
+    }
+
+    pub(crate) fn write(&self, sql: &str) {
+        let done = self.run(&["query", "--write", sql]);
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+
+    /// Returns what `status` says of a service.
+    pub(crate) fn status(&self, service: &str) -> Value {
+        let document = self.good(&["status"]);
+        let services = document["services"].as_array().expect("a list");
+        let found = services.iter().find(|found| found["name"] == service);
+        found.unwrap_or_else(|| panic!("{service}: {document}")).clone()
+    }
+
+    pub(crate) fn process(&self, service: &str) -> ProcessIdentity {
+        let status = self.status(service);
+        let pid = status["pid"].as_u64().unwrap_or_else(|| panic!("runs: {status}"));
+        ProcessIdentity::of(u32::try_from(pid).expect("a pid")).expect("alive")
+    }
+
+    /// Returns the supervisor's process.
+    pub(crate) fn supervisor(&self) -> ProcessIdentity {
+        let text = fs::read_to_string(self.path().join("run/supervisor.lock")).expect("there");
+        let holder: Value = serde_json::from_str(&text).expect("a holder");
+        ProcessIdentity::of(u32::try_from(holder["pid"].as_u64().expect("a pid")).expect("a pid")).expect("alive")
+    }
+
+    /// Waits until a service serves with another process than before.
+    pub(crate) async fn back(&self, service: &str, before: &ProcessIdentity) {
+        self.until(&format!("{service} is back"), || {
+            let status = self.status(service);
+            let is_back = status["healthy"] == true && status["pid"] != before.pid;
+            if is_back { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
+    }
+
+    pub(crate) async fn until<T>(&self, what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match condition() {
+                Ok(value) => return value,
+                Err(so_far) if Instant::now() > deadline => {
+                    panic!("{what}: not within {PATIENCE:?}; last: {so_far}\n{}", self.logs())
+                }
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    fn logs(&self) -> String {
+        self.run(&["logs", "-n", "40", "--level", "warn"]).stdout
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.query("SELECT count() FROM marketprism_hot.trades")
+            .parse()
+            .expect("a number")
+    }
+
+    /// Asks the simulator.
+    pub(crate) async fn sim(&self, path: &str) -> String {
+        http(reqwest::Method::GET, self.address(8090), path, "").await
+    }
+
+    /// Tells the simulator something.
+    pub(crate) async fn tell_sim(&self, path: &str, body: &str) {
+        http(reqwest::Method::POST, self.address(8090), path, body).await;
+    }
+
+    /// Returns how many trades the simulator has sent.
+    pub(crate) async fn sent(&self) -> u64 {
+        let counts: Value = serde_json::from_str(&self.sim("/truth/counts").await).expect("a document");
+        let symbols = counts["trade"]["binance_spot"].as_object();
+        symbols
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, count)| count.as_u64())
+            .sum()
+    }
+
+    /// Waits until rows grow again: the line works.
+    pub(crate) async fn flows(&self) {
+        let sent = self.sent().await;
+        self.until("everything sent so far is stored", || {
+            let rows = self.rows();
+            if rows > sent {
+                Ok(())
+            } else {
+                Err(format!("{rows} rows of {sent}"))
+            }
+        })
+        .await;
+    }
+
+    /// Stops sending, waits until nothing more arrives that could, and compares. `missing` are known to be lost.
+    pub(crate) async fn settled(&self, missing: impl Fn(&Self) -> u64) -> Reconciled {
+        self.tell_sim("/control/pause", "").await;
+        let sent = self.sent().await;
+        self.until("everything that was sent is stored", || {
+            let (rows, missing) = (self.rows(), missing(self));
+            if rows + missing >= sent {
+                Ok(())
+            } else {
+                Err(format!("{rows} rows and {missing} missing of {sent}"))
+            }
+        })
+        .await;
+        reconcile(self.address(8090), &format!("http://{}", self.address(8123)))
+            .await
+            .expect("both answer")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let down = self.run(&["down"]);
+        // A test that fails already says why; nothing may be left running either way.
+        assert!(down.code == 0 || std::thread::panicking(), "{down:?}");
+    }
+}
+
+async fn http(method: reqwest::Method, address: SocketAddr, path: &str, body: &str) -> String {
+    mprism::commands::install_crypto_provider();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let request = client
+        .request(method, format!("http://{address}{path}"))
+        .body(body.to_owned());
+    let answer = request.send().await.and_then(reqwest::Response::error_for_status);
+    let answer = answer.unwrap_or_else(|e| panic!("{path}: {e}"));
+    answer.text().await.expect("text")
+}
+
+/// Sends a signal to exactly this life of a process.
+pub(crate) fn signal(process: &ProcessIdentity, signal: Signal) {
+    let handle = PidFd::open(process).expect("ours").expect("alive");
+    handle.signal(signal).expect("sent");
+}
+
+/// Kills a process and waits until it is gone.
+pub(crate) async fn kill(process: &ProcessIdentity) {
+    let handle = PidFd::open(process).expect("ours").expect("alive");
+    handle.signal(Signal::KILL).expect("sent");
+    tokio::time::timeout(PATIENCE, handle.wait_exited())
+        .await
+        .expect("a killed process ends")
+        .expect("watched");
+}
