@@ -60,6 +60,7 @@ pub fn fetch_options(context: &Context, provider: Provider, offline: bool) -> Re
         provider,
         offline,
         search_path: context.environment.get("PATH").cloned().unwrap_or_default().into(),
+        stall_max: mprism_deps::STALL_MAX,
     })
 }
 

@@ -122,6 +122,7 @@ mod tests {
             provider: mprism_deps::Provider::Auto,
             offline: true,
             search_path: std::ffi::OsString::new(),
+            stall_max: mprism_deps::STALL_MAX,
         }
     }
 
