@@ -191,7 +191,11 @@ impl DepsError {
             }
             Self::Member { .. } => vec!["this mprism's pins are wrong; tell its makers `mprism --version`".into()],
             Self::DiskFull { path, .. } => vec![format!("free some space: `df -h {}`", path.display())],
-            Self::Io { path, .. } => vec![format!("look at its owner and mode: `ls -ld {}`", path.display())],
+            Self::Io { path, .. } => {
+                // What cannot be made is not there to be looked at; what it should be made in is.
+                let there = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+                vec![format!("look at its owner and mode: `ls -ld {}`", there.display())]
+            }
         }
     }
 

@@ -151,7 +151,7 @@ fn a_cache_that_cannot_be_made_is_one_clear_error() {
         [
             format!("cannot create {folder}"),
             "caused by: Not a directory (os error 20)".into(),
-            format!("hint: look at its owner and mode: `ls -ld {folder}`"),
+            format!("hint: look at its owner and mode: `ls -ld {}`", lab.cache().display()),
         ]
     );
     assert_eq!(lab.calls("python3"), Vec::<String>::new());

@@ -1,78 +1,57 @@
 //! A disk that is full: on a real file system that is too small, and in the words of the real clients.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
 use mprism_deps::{Dependency, FetchOptions, Pin};
+use mprism_testkit::Tmpfs;
 
 use crate::lab::{CONTENT, Lab, ensure, pin_of, tarball, told};
 
 const SIZE: usize = 8 << 20;
 
-/// A file system of 8 MiB; unmounted when dropped.
-struct Small(PathBuf);
+/// A cache on a file system of its own.
+struct Small(Tmpfs);
 
 impl Small {
     /// Returns `None` where mounting is not permitted.
     fn mount(lab: &Lab) -> Option<Self> {
         let path = lab.path().join("small");
         fs::create_dir(&path).expect("made");
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "tmpfs", "-o", &format!("size={SIZE}"), "mprism-test"])
-            .arg(&path);
-        let outcome = mount.output().map_err(|e| e.to_string());
-        match outcome {
-            Ok(done) if done.status.success() => Some(Self(path)),
-            Ok(done) => {
-                mprism_testkit::absent("mount", String::from_utf8_lossy(&done.stderr).trim());
-                None
-            }
-            Err(why) => {
-                mprism_testkit::absent("mount", &why);
-                None
-            }
-        }
+        Tmpfs::mount(&path, SIZE).map(Self)
     }
 
     fn options(&self, lab: &Lab) -> FetchOptions {
         FetchOptions {
-            cache: self.0.join("cache"),
+            cache: self.0.path().join("cache"),
             ..lab.options()
         }
     }
 
     /// Fails unless the disk is as empty as before.
     fn assert_nothing_half_installed(&self, pin: &Pin) {
-        let folder = pin.cached(&self.0.join("cache"));
+        let folder = pin.cached(&self.0.path().join("cache"));
         let folder = folder.parent().expect("a folder");
         let names = fs::read_dir(folder)
             .expect("made")
             .flatten()
             .map(|entry| entry.file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["lock"]);
-        let room = rustix::fs::statvfs(&self.0).expect("mounted");
+        let room = rustix::fs::statvfs(self.0.path()).expect("mounted");
         assert_eq!(room.f_bavail, room.f_blocks, "all room is free again");
     }
 
     fn told(&self, name: &str) -> [String; 2] {
-        let folder = self.0.join("cache").join(format!("{name}-9.9.9")).display().to_string();
+        let folder = self
+            .0
+            .path()
+            .join("cache")
+            .join(format!("{name}-9.9.9"))
+            .display()
+            .to_string();
         [
             format!("no space left for {name} in {folder}"),
             format!("hint: free some space: `df -h {folder}`"),
         ]
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let done = Command::new("umount").arg(&self.0).status();
-        assert!(
-            done.is_ok_and(|status| status.success()),
-            "{} stays mounted",
-            self.0.display()
-        );
     }
 }
 
@@ -109,7 +88,7 @@ fn a_disk_that_is_full_from_the_start_is_told_even_where_the_client_notices_firs
     let lab = Lab::new();
     let pin = lab.tarball();
     let Some(small) = Small::mount(&lab) else { return };
-    let filler = small.0.join("filler");
+    let filler = small.0.path().join("filler");
     let filled = fs::write(&filler, vec![0; SIZE + 1]).expect_err("no room");
     assert_eq!(filled.kind(), std::io::ErrorKind::StorageFull);
     lab.client(
