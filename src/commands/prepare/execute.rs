@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use mprism_deps::{Dependency, DepsError, FetchOptions, Progress, ensure, link, verify_quick};
+use mprism_deps::{Dependency, DepsError, FetchOptions, Progress, Provider, ensure, link, verify_quick};
 use mprism_runtime::files::{ensure_folder, write_atomic};
 use mprism_settings::DEFAULT_YAML;
 
@@ -51,7 +51,7 @@ pub fn check_providers(steps: &[Step], options: &FetchOptions) -> Result<(), Cli
     for step in steps {
         let Step::Dependency { name, .. } = step else { continue };
         let pin = name.pin()?;
-        let is_fetched = !options.offline && pin.verify_quick(&pin.cached(&options.cache)).is_err();
+        let is_fetched = may_fetch(options) && pin.verify_quick(&pin.cached(&options.cache)).is_err();
         if is_fetched {
             pin.check_provider(options.provider)?;
         }
@@ -62,7 +62,7 @@ pub fn check_providers(steps: &[Step], options: &FetchOptions) -> Result<(), Cli
 /// Refuses to fetch what the disk cannot hold, before anything is downloaded: package clients hide a full disk well.
 fn check_room(name: Dependency, options: &FetchOptions) -> Result<(), CliError> {
     let pin = name.pin()?;
-    if options.offline || verify_quick(name, &pin.cached(&options.cache)).is_ok() {
+    if !may_fetch(options) || verify_quick(name, &pin.cached(&options.cache)).is_ok() {
         return Ok(());
     }
     let needed = room_for(pin.size);
@@ -87,6 +87,10 @@ fn check_room(name: Dependency, options: &FetchOptions) -> Result<(), CliError> 
         }
         _ => Ok(()),
     }
+}
+
+fn may_fetch(options: &FetchOptions) -> bool {
+    !options.offline && options.provider != Provider::Path
 }
 
 /// The archive and what is unpacked from it lie side by side for a moment; an archive is never half as large. Before that npm
