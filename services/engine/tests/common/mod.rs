@@ -82,6 +82,7 @@ fn library() -> PathBuf {
             provider: Provider::Auto,
             offline: false,
             search_path: std::env::var_os("PATH").unwrap_or_default(),
+            stall_max: mprism_deps::STALL_MAX,
         };
         let installed = ensure(Dependency::Libchdb, &options, &|_| {}).expect("libchdb");
         installed.path
