@@ -74,9 +74,10 @@ impl HomeFolders {
     pub fn all(&self) -> Vec<(PathBuf, u32)> {
         let open = |name: &str| (self.root.join(name), 0o755);
         let mut folders = vec![(self.root.clone(), 0o755)];
-        folders.extend(["config", "bin", "lib", "data"].map(open));
-        // Market data and logs are for the owner's group at most; credentials and sockets are for the owner alone.
-        folders.extend([self.nats_data(), self.clickhouse_data(), self.spool(), self.logs()].map(|path| (path, 0o750)));
+        // Logs are open so that logrotate may work in them.
+        folders.extend(["config", "bin", "lib", "data", "logs"].map(open));
+        // Market data is for the owner's group at most; credentials and sockets are for the owner alone.
+        folders.extend([self.nats_data(), self.clickhouse_data(), self.spool()].map(|path| (path, 0o750)));
         folders.extend([self.run(), self.secrets()].map(|path| (path, 0o700)));
         folders
     }

@@ -21,6 +21,8 @@ pub use config::{Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT, USER_OPERATOR}
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often room is made. At 40,000 trades a second 2 GB fill in about 100 s.
 const PURGE_EVERY: Duration = Duration::from_secs(5);
+/// How long the end of a server that does not answer is waited for, before it is taken to be alive.
+const ENDED_WITHIN: Duration = Duration::from_millis(500);
 /// How long nats-server may take to end after SIGTERM.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
@@ -120,6 +122,14 @@ pub async fn run(options: BrokerOptions, shutdown: CancellationToken) -> Result<
         () = shutdown.cancelled() => Ok(()),
         ended = server.ended() => Err(ended),
         failed = serve(&options) => failed,
+    };
+    let result = match result {
+        Err(failed) if !matches!(failed, BrokerError::Ended { .. }) => {
+            // A server that has died refuses connections before its end can be seen: its end is the better reason.
+            let ended = tokio::time::timeout(ENDED_WITHIN, server.ended()).await;
+            Err(ended.unwrap_or(failed))
+        }
+        result => result,
     };
     if !matches!(result, Err(BrokerError::Ended { .. })) {
         server.stop(STOP_WITHIN).await;
