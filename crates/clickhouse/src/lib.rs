@@ -11,5 +11,5 @@ pub mod time;
 
 pub use error::{InsertError, StoreError};
 pub use insert::Insert;
-pub use schema::{DATABASE, SchemaReport, TABLES, columns_of, ensure_schema};
+pub use schema::{DATABASE, SchemaReport, TABLES, columns_of, ensure_schema, indices_of, storage_of};
 pub use store::{Store, StoreOptions};

@@ -121,6 +121,35 @@ pub fn columns_of(table: &str) -> Vec<Column> {
         .collect()
 }
 
+/// Returns how the schema has a table stored, from `PARTITION BY` on: partitions, keys, TTL and settings, in one line with single
+/// blanks, as the server prints it.
+pub fn storage_of(table: &str) -> String {
+    let head = format!("CREATE TABLE IF NOT EXISTS {DATABASE}.{table} (");
+    let statement = SCHEMA.split_once(&head).map_or("", |(_, rest)| rest);
+    let statement = statement
+        .split_once(";\n")
+        .map_or(statement, |(statement, _)| statement);
+    let storage = statement.find("PARTITION BY").map_or("", |at| &statement[at..]);
+    let words: Vec<&str> = storage.split_whitespace().collect();
+    words.join(" ").trim_end_matches(';').to_owned()
+}
+
+/// Returns the skipping indices that the schema gives a table, each as `name expression TYPE type`.
+pub fn indices_of(table: &str) -> Vec<String> {
+    let head = format!("CREATE TABLE IF NOT EXISTS {DATABASE}.{table} (");
+    let body = SCHEMA.split_once(&head).map_or("", |(_, rest)| rest);
+    let lines = body.lines().map(str::trim).take_while(|line| !line.starts_with(')'));
+    let indices = lines.filter_map(|line| line.strip_prefix("INDEX "));
+    indices
+        .map(|index| {
+            index
+                .split_once(" GRANULARITY")
+                .map_or(index, |(index, _)| index)
+                .to_owned()
+        })
+        .collect()
+}
+
 /// Returns the schema's statements.
 fn statements() -> Vec<String> {
     let code: Vec<&str> = SCHEMA
@@ -148,6 +177,18 @@ mod tests {
         assert_eq!((trades[8].name.as_str(), trades[8].kind.as_str()), ("is_maker", "Bool"));
         assert_eq!(trades[17].kind, "Date");
         assert!(TABLES.iter().all(|table| !columns_of(table).is_empty()));
+        let storage = storage_of("trades");
+        assert!(
+            storage.starts_with("PARTITION BY (day, exchange) ORDER BY (exchange, market_type, symbol, "),
+            "{storage}"
+        );
+        assert!(
+            storage.ends_with("non_replicated_deduplication_window = 0"),
+            "{storage}"
+        );
+        assert!(storage_of("dead_letters").starts_with("PARTITION BY day ORDER BY"));
+        assert_eq!(indices_of("gaps"), ["ps producer_seq TYPE minmax"]);
+        assert_eq!(indices_of("trades")[1], "natural toUInt64OrZero(trade_id) TYPE minmax");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod observe;
 mod prove;
+mod schema;
 
 use mprism_settings::Settings;
 use serde::Serialize;

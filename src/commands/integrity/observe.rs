@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mprism_bus::{Bus, BusLayout, BusOptions, Credentials, DEAD_LETTER, Plan};
-use mprism_clickhouse::{TABLES, columns_of, time::between};
+use mprism_clickhouse::time::between;
 use mprism_model::UnixMillis;
 use mprism_settings::{Mode, Settings, SyncInterval, loopback};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::commands::worker::{bus_layout, read_secret};
 use crate::error::CliError;
 
 /// How long one query may take.
-const QUERY_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const QUERY_WITHIN: Duration = Duration::from_secs(120);
 /// How long the broker may take to answer.
 const BUS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -97,13 +97,6 @@ pub(crate) struct DurableState {
 }
 
 #[derive(Deserialize)]
-struct ColumnRow {
-    table: String,
-    name: String,
-    r#type: String,
-}
-
-#[derive(Deserialize)]
 struct GapCounts {
     rows: u64,
     identities: u64,
@@ -125,7 +118,7 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
     };
     let trades = "marketprism_hot.trades";
     let mut observed = Observed {
-        schema: schema(&reader).await?,
+        schema: super::schema::differences(&reader).await?,
         ..Observed::default()
     };
     if !observed.schema.iter().any(|text| text.contains("is missing")) {
@@ -157,34 +150,6 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
     }
     observed.transport = transport(settings, &mut observed.dead_letters).await;
     Ok(observed)
-}
-
-async fn schema(reader: &Reader) -> Result<Vec<String>, CliError> {
-    let query = "SELECT table, name, type FROM system.columns WHERE database = 'marketprism_hot'";
-    let found: Vec<ColumnRow> = reader.rows(query, QUERY_WITHIN).await?;
-    let mut differs = Vec::new();
-    for table in TABLES {
-        if !found.iter().any(|column| column.table == table) {
-            differs.push(format!("table {table} is missing"));
-            continue;
-        }
-        for wanted in columns_of(table) {
-            let column = found
-                .iter()
-                .find(|column| column.table == table && column.name == wanted.name);
-            match column {
-                None => differs.push(format!("column {table}.{} is missing", wanted.name)),
-                Some(column) if column.r#type != wanted.kind => {
-                    differs.push(format!(
-                        "{table}.{} is {}, not {}",
-                        wanted.name, column.r#type, wanted.kind
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    Ok(differs)
 }
 
 async fn transport(settings: &Settings, dead_letters: &mut u64) -> Transport {
