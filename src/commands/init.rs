@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::commands::deployment::{dependencies_of, deployment, selected};
 use crate::commands::lifecycle::{start_services, stop_services};
 use crate::commands::prepare::{self, Planned, Step};
-use crate::control::{Action, Service, Start, Stop};
+use crate::control::{Action, Outcome, Service, Start, Stop};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
@@ -49,47 +49,17 @@ async fn make(
         .filter(|service| matches!(service, Service::Nats | Service::Clickhouse))
         .collect();
     let deployment = deployment(context, settings, &SimArgs::default())?;
-    let started = start_services(
-        settings,
-        Start {
-            deployment: deployment.clone(),
-            services: servers.clone(),
-            wait: settings.supervisor.ready_timeout,
-            force,
-        },
-        context,
-    )
-    .await?;
-    if let Some(failed) = started.iter().find(|outcome| outcome.action == Action::Failed) {
-        let detail = failed.detail.clone().unwrap_or_default();
-        return Err(CliError::failed("start_failed", anyhow::anyhow!("{detail}"))
-            .context(format!("cannot start `{}`", failed.name))
-            .hint(format!("see what it wrote: `mprism logs {}`", failed.name)));
-    }
-    let mut report = InitReport {
-        steps: done,
-        tables: Vec::new(),
-        streams_ready: false,
+    let start = Start {
+        deployment: deployment.clone(),
+        services: servers.clone(),
+        wait: settings.supervisor.ready_timeout,
+        force,
     };
-    if servers.contains(&Service::Clickhouse) {
-        let store = super::worker::store(settings)?;
-        let schema = mprism_clickhouse::ensure_schema(&store).await;
-        let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
-        for difference in &schema.differs {
-            context.printer.warn(&format!("{difference}; it is left as it is"));
-        }
-        report.tables = [schema.created, schema.added].concat();
-    }
-    if servers.contains(&Service::Nats) {
-        wait_for_streams(settings).await?;
-        report.streams_ready = true;
-    }
-    // What ran before goes on.
-    let ours: Vec<Service> = started
-        .iter()
-        .filter(|outcome| outcome.action == Action::Started)
-        .map(|outcome| outcome.name)
-        .collect();
+    let started = start_services(settings, start, context).await?;
+    let made = fill(settings, &servers, &started, context).await;
+    // What ran before goes on; what was started for this does not, even where it failed.
+    let was_ours = |outcome: &&Outcome| matches!(outcome.action, Action::Started | Action::Failed);
+    let ours: Vec<Service> = started.iter().filter(was_ours).map(|outcome| outcome.name).collect();
     if !ours.is_empty() {
         let stop = Stop {
             deployment,
@@ -98,7 +68,42 @@ async fn make(
         };
         stop_services(settings, stop, context).await?;
     }
-    Ok(report)
+    let (tables, streams_ready) = made.map_err(|error| prepare::room::blame(settings.home.root(), error))?;
+    Ok(InitReport {
+        steps: done,
+        tables,
+        streams_ready,
+    })
+}
+
+/// Makes the tables that are missing, and waits for the streams. Returns the tables, and whether there are streams.
+async fn fill(
+    settings: &Settings,
+    servers: &[Service],
+    started: &[Outcome],
+    context: &Context,
+) -> Result<(Vec<String>, bool), CliError> {
+    if let Some(failed) = started.iter().find(|outcome| outcome.action == Action::Failed) {
+        let detail = failed.detail.clone().unwrap_or_default();
+        return Err(CliError::failed("start_failed", anyhow::anyhow!("{detail}"))
+            .context(format!("cannot start `{}`", failed.name))
+            .hint(format!("see what it wrote: `mprism logs {}`", failed.name)));
+    }
+    let mut tables = Vec::new();
+    if servers.contains(&Service::Clickhouse) {
+        let store = super::worker::store(settings)?;
+        let schema = mprism_clickhouse::ensure_schema(&store).await;
+        let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
+        for difference in &schema.differs {
+            context.printer.warn(&format!("{difference}; it is left as it is"));
+        }
+        tables = [schema.created, schema.added].concat();
+    }
+    let has_broker = servers.contains(&Service::Nats);
+    if has_broker {
+        wait_for_streams(settings).await?;
+    }
+    Ok((tables, has_broker))
 }
 
 /// The broker makes its streams as it starts; this waits until they are as wanted.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod corpus;
+mod disk;
 mod kills;
 mod smoke;
 mod support;

@@ -7,9 +7,8 @@ use mprism_deps::{Dependency, DepsError, FetchOptions, Progress, Provider, ensur
 use mprism_runtime::files::{ensure_folder, write_atomic};
 use mprism_settings::DEFAULT_YAML;
 
-use crate::commands::prepare::Step;
+use crate::commands::prepare::{Step, room};
 use crate::error::CliError;
-use crate::report::bytes;
 
 const HEADER: &str = "# Settings of this home. Everything is commented out and stands for its default; change what you need.\n\
                       # Other *.yaml files beside this one are read too, in the order of their names.\n\n";
@@ -65,28 +64,7 @@ fn check_room(name: Dependency, options: &FetchOptions) -> Result<(), CliError> 
     if !may_fetch(options) || verify_quick(name, &pin.cached(&options.cache)).is_ok() {
         return Ok(());
     }
-    let needed = room_for(pin.size);
-    let place = options.cache.ancestors().find(|path| path.exists());
-    let free = place
-        .and_then(|path| rustix::fs::statvfs(path).ok())
-        .map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    // Where the room cannot be told, fetching finds out.
-    match free {
-        Some(free) if free < needed => {
-            let text = format!(
-                "{name} needs {} in {}, {} are free",
-                bytes(needed),
-                options.cache.display(),
-                bytes(free)
-            );
-            let error = CliError::failed("disk_full", anyhow::Error::msg(text));
-            Err(error.hint(format!(
-                "free some space: `df -h {}`",
-                place.unwrap_or(&options.cache).display()
-            )))
-        }
-        _ => Ok(()),
-    }
+    room::require(&options.cache, room_for(pin.size), name.as_str())
 }
 
 fn may_fetch(options: &FetchOptions) -> bool {

@@ -5,6 +5,7 @@
 
 mod execute;
 mod plan;
+pub(crate) mod room;
 
 use mprism_deps::{Dependency, FetchOptions, Progress};
 use mprism_settings::HomeFolders;
@@ -35,6 +36,9 @@ pub fn prepare(
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<Step>, CliError> {
     let steps = plan(home, dependencies, &options.cache);
+    if !steps.is_empty() {
+        room::require_home(home.root())?;
+    }
     execute(&steps, options, progress)?;
     Ok(steps)
 }

@@ -98,6 +98,9 @@ mod tests {
     use mprism_runtime::lock::LockFile;
     use std::os::unix::process::CommandExt;
 
+    /// A child that is started while a lock's descriptor is inheritable inherits it: these tests take turns.
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
     fn unit(lock: std::path::PathBuf) -> UnitSpec {
         UnitSpec {
             service: Service::Nats,
@@ -113,6 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_inherited_the_lock_is_ended_with_its_parent_gone() {
+        let _turn = TURN.lock().await;
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("nats.lock");
         let lock = LockFile::open(&path).expect("free");
@@ -137,6 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_is_ended_and_strangers_are_not() {
+        let _turn = TURN.lock().await;
         let folder = tempfile::tempdir().expect("temporary folder");
         let mut member = std::process::Command::new("sleep")
             .arg("600")
