@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mprism_settings::Settings;
+use mprism_settings::{Settings, loopback};
 use serde::Serialize;
 
 use crate::cli::{RestartArgs, SimArgs, StartArgs, StatusArgs, StopArgs};
@@ -10,8 +10,8 @@ use crate::commands::Context;
 use crate::commands::deployment::{dependencies_of, deployment, paths, selected};
 use crate::commands::prepare;
 use crate::control::{
-    self, Action, ControlError, Deployment, Event, Observer, Outcome, Plan, Service, Start, Step, Stop, UnitState,
-    UnitStatus,
+    self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Step, Stop,
+    UnitState, UnitStatus,
 };
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
@@ -166,7 +166,36 @@ pub(crate) async fn stop_services(
     stop: Stop,
     context: &Context,
 ) -> Result<Vec<Outcome>, CliError> {
-    Ok(control::stop(&paths(settings), stop, &mut Teller::new(context)).await?)
+    let paths = paths(settings);
+    if [Service::Sim, Service::Collector]
+        .iter()
+        .all(|service| stop.services.contains(service))
+    {
+        rest_simulated_markets(&paths, settings, &stop.deployment, context).await?;
+    }
+    Ok(control::stop(&paths, stop, &mut Teller::new(context)).await?)
+}
+
+/// A simulated market rests while nobody of this home can hear it: unlike a venue's, it loses nothing by that.
+async fn rest_simulated_markets(
+    paths: &HomePaths,
+    settings: &Settings,
+    deployment: &Deployment,
+    context: &Context,
+) -> Result<(), CliError> {
+    if !paths.run().is_dir() {
+        return Ok(());
+    }
+    let statuses = control::status(paths, deployment).await?;
+    let is_running = |service: Service| statuses.iter().any(|unit| unit.name == service && unit.pid.is_some());
+    if is_running(Service::Sim)
+        && is_running(Service::Collector)
+        && let Err(error) = super::sim::pause(loopback(settings.sim.port)).await
+    {
+        // It is about to be stopped anyway.
+        context.printer.detail(&format!("{:#}", error.source));
+    }
+    Ok(())
 }
 
 /// Returns the deployment with every service that may run.

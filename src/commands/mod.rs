@@ -14,6 +14,7 @@ mod logs;
 pub mod prepare;
 mod query;
 mod replay;
+mod sim;
 pub mod smoke;
 mod store;
 mod up;

@@ -18,19 +18,28 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn from_nothing_to_verified_data_in_one_command() {
+fn from_nothing_to_verified_data_in_one_command_and_again() {
     let home = Home::new();
-    let document = home.good(&["up", "--sim", "--for", "3s"]);
-    assert_eq!(actions(&document), set(&["started"]));
-    assert!(document["rows"]["trade"].as_u64() > Some(0), "{document}");
+    let mut rows = 0;
+    for _ in 0..2 {
+        let document = home.good(&["up", "--sim", "--for", "3s"]);
+        check(&document);
+        let now = document["rows"]["trade"].as_u64().expect("a number");
+        assert!(now > rows, "the market goes on: {document}");
+        rows = now;
+    }
+    let status = home.good(&["status"]);
+    let services = status["services"].as_array().expect("a list");
+    assert!(services.iter().all(|service| service["state"] == "stopped"), "{status}");
+}
+
+fn check(document: &Value) {
+    assert_eq!(actions(document), set(&["started"]));
     assert_eq!(document["health"]["verdict"], "healthy");
     assert_eq!(document["integrity"]["verdict"], "pass");
     for percentile in ["p50", "p90", "p99"] {
         assert!(document["latency_ms"][percentile].as_f64() > Some(0.0), "{document}");
     }
-    let status = home.good(&["status"]);
-    let services = status["services"].as_array().expect("a list");
-    assert!(services.iter().all(|service| service["state"] == "stopped"), "{status}");
 }
 
 #[test]

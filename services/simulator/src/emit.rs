@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use crate::corpus::{Recorded, RecordedTrade};
 use crate::fault::{Malformed, RECENT_MAX};
-use crate::market::{Market, Trade, push_decimal, push_integer};
+use crate::market::{Market, Place, Trade, push_decimal, push_integer};
+use crate::places::Places;
 use crate::truth::Truth;
 use crate::{Rate, SimulatorOptions};
 
@@ -61,9 +62,12 @@ pub(crate) enum Item {
 }
 
 impl Symbol {
-    pub(crate) fn synthetic(options: &SimulatorOptions, limit: u64) -> BTreeMap<String, Self> {
+    pub(crate) fn synthetic(options: &SimulatorOptions, limit: u64, places: &Places) -> BTreeMap<String, Self> {
         let symbols = options.symbols.iter().map(|name| {
-            let market = Market::new(options.seed, name);
+            let market = match places.get(name) {
+                Some(place) => Market::resume(options.seed, name, *place),
+                None => Market::new(options.seed, name),
+            };
             let truth = Truth::Synthetic {
                 first_id: market.first_id(),
                 blocks: Vec::new(),
@@ -117,6 +121,14 @@ impl Symbol {
             mute_until: None,
             replace: VecDeque::new(),
             extra: Vec::new(),
+        }
+    }
+
+    /// Returns where a synthetic market stands.
+    pub(crate) fn place(&self) -> Option<Place> {
+        match &self.source {
+            Source::Synthetic(market) => Some(market.place()),
+            Source::Recorded { .. } => None,
         }
     }
 

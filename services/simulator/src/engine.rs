@@ -13,13 +13,14 @@ use crate::Rate;
 use crate::emit::{Item, shift_ms};
 use crate::fault::{Fault, FaultKind};
 use crate::hub::{Batch, Hub, State};
+use crate::places::Keeper;
 
 const TICK: Duration = Duration::from_millis(5);
 /// Trades of one symbol in one batch: bounds what a client's queue can hold.
 const BATCH_MAX: u64 = 1_024;
 
 /// Lets the markets run until the hub stops.
-pub(crate) async fn play(hub: Arc<Hub>, rate: Rate) {
+pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) {
     let mut pace = Pace {
         rate,
         started: None,
@@ -30,6 +31,9 @@ pub(crate) async fn play(hub: Arc<Hub>, rate: Rate) {
     };
     while !hub.stop.is_cancelled() {
         let deliveries = pace.step(&hub);
+        if let Some(keeper) = &mut keeper {
+            keeper.reserve(&hub);
+        }
         let idle = deliveries.is_empty();
         for delivery in deliveries {
             delivery.send(&hub, rate).await;
@@ -41,6 +45,9 @@ pub(crate) async fn play(hub: Arc<Hub>, rate: Rate) {
                 () = tokio::time::sleep(TICK) => {}
             }
         }
+    }
+    if let Some(keeper) = keeper {
+        keeper.settle(&hub);
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::corpus::Recorded;
 use crate::emit::Symbol;
+use crate::places::{self, Places};
 use crate::{Fault, PingRule, SimulatorOptions};
 
 /// Connection attempts an address has in [`ATTEMPTS_SPAN`].
@@ -73,7 +74,10 @@ impl Hub {
         let limit = options.limit_trades.unwrap_or(u64::MAX);
         let symbols = match recorded {
             Some(recorded) => Symbol::recorded(recorded, options, limit),
-            None => Symbol::synthetic(options, limit),
+            None => {
+                let places = options.places.as_deref().map(places::load).unwrap_or_default();
+                Symbol::synthetic(options, limit, &places)
+            }
         };
         let mut faults = options.faults.clone();
         faults.sort_by_key(|fault| fault.at);
@@ -97,6 +101,15 @@ impl Hub {
                 weights: HashMap::new(),
             }),
         }
+    }
+
+    /// Returns where the synthetic markets stand that somebody has subscribed to.
+    pub(crate) fn places(&self) -> Places {
+        let state = self.lock();
+        let started = state.symbols.values().filter(|symbol| symbol.started);
+        started
+            .filter_map(|symbol| Some((symbol.name.clone(), symbol.place()?)))
+            .collect()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

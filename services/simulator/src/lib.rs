@@ -9,6 +9,7 @@ mod engine;
 mod fault;
 mod hub;
 mod market;
+mod places;
 mod protocol;
 mod rest;
 mod truth;
@@ -46,6 +47,8 @@ pub struct SimulatorOptions {
     pub unknown_fields: bool,
     /// Trades per symbol after which its market stops.
     pub limit_trades: Option<u64>,
+    /// File that keeps where the synthetic markets stand, so that the next simulator goes on there.
+    pub places: Option<PathBuf>,
     /// Longest life of a connection (the venue's: 24 h).
     pub connection_life: Duration,
 }
@@ -138,7 +141,11 @@ pub async fn run_on(
     // Everything ends with the server, also when the listener fails.
     let stop = shutdown.child_token();
     let hub = Arc::new(hub::Hub::new(&options, pings, stop.clone(), recorded));
-    let market = tokio::spawn(engine::play(hub.clone(), options.rate));
+    let market = tokio::spawn(engine::play(
+        hub.clone(),
+        options.rate,
+        options.places.map(places::Keeper::new),
+    ));
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");

@@ -1,5 +1,7 @@
 //! The synthetic market: a seeded walk whose every trade is decided by the seed, the symbol and its position.
 
+use serde::{Deserialize, Serialize};
+
 /// A trade of the synthetic market, in units of 10⁻⁸.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trade {
@@ -12,9 +14,19 @@ pub(crate) struct Trade {
     pub(crate) same_time: bool,
 }
 
+/// Where a market stands: what the next start needs to go on there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    seed: u64,
+    random: u64,
+    pub(crate) next_id: u64,
+    price: u64,
+}
+
 /// One symbol's market.
 #[derive(Debug)]
 pub(crate) struct Market {
+    seed: u64,
     random: SplitMix,
     next_id: u64,
     price: u64,
@@ -38,11 +50,39 @@ impl Market {
             _ => (1 + random.below(500)) * UNIT,
         };
         Self {
+            seed,
             random,
             next_id,
             price,
             start_price: price,
             tick: UNIT / 100,
+        }
+    }
+
+    /// Goes on where an earlier simulator stopped: a venue does not number its trades anew because we restart. Another seed
+    /// is another market, with the same numbering.
+    pub(crate) fn resume(seed: u64, symbol: &str, place: Place) -> Self {
+        let market = Self::new(seed, symbol);
+        if place.seed != seed {
+            return Self {
+                next_id: place.next_id,
+                ..market
+            };
+        }
+        Self {
+            random: SplitMix(place.random),
+            next_id: place.next_id,
+            price: place.price,
+            ..market
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            seed: self.seed,
+            random: self.random.0,
+            next_id: self.next_id,
+            price: self.price,
         }
     }
 
@@ -136,6 +176,21 @@ mod tests {
                 .iter()
                 .all(|trade| trade.id >= 1_000_000_000 && trade.quantity > 0)
         );
+    }
+
+    #[test]
+    fn a_market_goes_on_where_it_stopped() {
+        let mut whole = Market::new(7, "BTCUSDT");
+        let trades: Vec<Trade> = (0..200).map(|_| whole.next()).collect();
+        let mut first = Market::new(7, "BTCUSDT");
+        for _ in 0..100 {
+            first.next();
+        }
+        let mut second = Market::resume(7, "BTCUSDT", first.place());
+        let rest: Vec<Trade> = (0..100).map(|_| second.next()).collect();
+        assert_eq!(rest, trades[100..]);
+        let other = Market::resume(8, "BTCUSDT", first.place());
+        assert_eq!(other.next_id, first.next_id, "another seed goes on with the numbering");
     }
 
     #[test]

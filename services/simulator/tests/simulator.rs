@@ -19,6 +19,7 @@ const WAIT: Duration = Duration::from_secs(20);
 
 fn options() -> SimulatorOptions {
     SimulatorOptions {
+        places: None,
         listen: ([127, 0, 0, 1], 0).into(),
         symbols: vec!["BTCUSDT".into(), "ETHUSDT".into()],
         rate: Rate::Max,
@@ -389,6 +390,7 @@ async fn a_paused_market_stands_still() {
     let simulator = Simulator::start(SimulatorOptions {
         rate: Rate::PerSecond(2_000.0),
         limit_trades: None,
+        places: None,
         ..options()
     })
     .await;
@@ -457,6 +459,7 @@ async fn recorded_frames_keep_every_byte() {
     let options = SimulatorOptions {
         corpus: Some(corpus),
         limit_trades: None,
+        places: None,
         ..options()
     };
     for keep_time in [true, false] {

@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
     async fn settle(&self) -> Result<String, CliError> {
         let settings = self.home.settings()?;
         let sim = loopback(settings.sim.port);
-        pause(sim).await?;
+        crate::commands::sim::pause(sim).await?;
         let sent: u64 = super::reconcile::counts(sim)
             .await?
             .values()
@@ -229,17 +229,6 @@ impl<'a> Run<'a> {
 struct Hot {
     pid: Option<u32>,
     is_healthy: bool,
-}
-
-async fn pause(sim: std::net::SocketAddr) -> Result<(), CliError> {
-    let failed = |e: reqwest::Error| CliError::failed("sim", e).context("cannot pause the simulator");
-    let http = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
-    let answer = http
-        .post(format!("http://{sim}/control/pause"))
-        .send()
-        .await
-        .map_err(failed)?;
-    answer.error_for_status().map(drop).map_err(failed)
 }
 
 fn started(document: &Value) -> String {

@@ -39,6 +39,8 @@ const REQUEST_EVERY: Duration = Duration::from_millis(300);
 const FRAMES_MAX: usize = 512;
 /// A connection that lived this long resets the backoff.
 const GOOD_LIFE: Duration = Duration::from_secs(60);
+/// How long a venue may take to agree to our leaving.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -215,8 +217,9 @@ impl Collector {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {
-                    // The venue need not answer; a closing frame is courtesy.
-                    let _courtesy = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
+                    let farewell = self.farewell(&mut socket, &mut requests);
+                    // The venue need not answer.
+                    let _in_time = tokio::time::timeout(FAREWELL, farewell).await;
                     return Ended::Stopped;
                 }
                 () = requests.due() => {
@@ -238,6 +241,22 @@ impl Collector {
                         return ended;
                     }
                 }
+            }
+        }
+    }
+
+    /// Closes, and takes what was sent until the venue agrees: what it sent before is not lost with us.
+    async fn farewell(&mut self, socket: &mut Socket, requests: &mut Requests) {
+        if socket.close(None).await.is_err() {
+            return;
+        }
+        let mut frames = Vec::with_capacity(FRAMES_MAX);
+        loop {
+            let message = socket.next().await;
+            frames.push((clock::now_ns(), message));
+            take_ready(socket, &mut frames).await;
+            if self.take(&mut frames, requests).await.is_err() {
+                return;
             }
         }
     }
