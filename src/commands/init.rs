@@ -2,24 +2,28 @@
 
 use std::time::Duration;
 
+use mprism_bus::{Bus, BusError, BusOptions};
 use mprism_settings::{Mode, Settings};
 use serde::Serialize;
 
 use crate::cli::{InitArgs, SimArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{dependencies_of, deployment, selected};
+use crate::commands::deployment::{check_supported, dependencies_of, deployment, selected};
 use crate::commands::lifecycle::{start_services, stop_services};
 use crate::commands::prepare::{self, Planned, Step};
 use crate::control::{Action, Outcome, Service, Start, Stop};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
+/// How long somebody else's broker may take to answer.
+const BROKER_WITHIN: Duration = Duration::from_secs(10);
 /// How long tables and streams may take once their servers answer.
 const MADE_WITHIN: Duration = Duration::from_secs(30);
 
 /// `mprism init`.
 pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
+    check_supported(&settings)?;
     let deployment = deployment(context, &settings, &SimArgs::default())?;
     let services = selected(&args.services, &deployment.services());
     let options = super::fetch_options(context, args.provider, args.offline)?;
@@ -100,10 +104,35 @@ async fn fill(
         tables = [schema.created, schema.added].concat();
     }
     let has_broker = servers.contains(&Service::Nats);
-    if has_broker {
-        wait_for_streams(settings).await?;
+    match settings.nats.mode {
+        Mode::Managed if has_broker => wait_for_streams(settings).await?,
+        Mode::External if has_broker => make_streams(settings, context).await?,
+        Mode::Managed | Mode::External => {}
     }
     Ok((tables, has_broker))
+}
+
+/// Makes the streams of a broker that somebody else runs.
+async fn make_streams(settings: &Settings, context: &Context) -> Result<(), CliError> {
+    let url = settings.nats.url.expose().to_owned();
+    let failed = |e: BusError| {
+        CliError::failed("no_streams", e)
+            .context(format!("cannot make streams on {}", settings.nats.url))
+            .hint("look at nats.url in the settings, and at what its user may do")
+    };
+    let bus = Bus::connect(BusOptions {
+        url,
+        credentials: None,
+        client_name: "mprism-init".into(),
+    });
+    let bus = bus.await.map_err(failed)?;
+    bus.ready(BROKER_WITHIN).await.map_err(failed)?;
+    let layout = super::worker::bus_layout(settings);
+    let report = mprism_bus::reconcile(&bus, &layout).await.map_err(failed)?;
+    for drift in &report.drifts {
+        context.printer.warn(&format!("{drift}; it is left as it is"));
+    }
+    Ok(())
 }
 
 /// The broker makes its streams as it starts; this waits until they are as wanted.
@@ -117,7 +146,7 @@ async fn wait_for_streams(settings: &Settings) -> Result<(), CliError> {
         if layout.streams.iter().all(|stream| is_there(&stream.name)) && consumers >= layout.durables.len() as u64 {
             return Ok(());
         }
-        if settings.nats.mode == Mode::External || std::time::Instant::now() >= deadline {
+        if std::time::Instant::now() >= deadline {
             return Err(CliError::failed(
                 "no_streams",
                 anyhow::anyhow!("the broker has no streams after {MADE_WITHIN:?}"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::{RestartArgs, SimArgs, StartArgs, StatusArgs, StopArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{dependencies_of, deployment, paths, selected};
+use crate::commands::deployment::{check_supported, dependencies_of, deployment, paths, selected};
 use crate::commands::prepare;
 use crate::control::{
     self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Step, Stop,
@@ -95,6 +95,7 @@ impl Observer for Teller {
 /// `mprism start`.
 pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    check_supported(&settings)?;
     let deployment = deployment(context, &settings, &args.sim)?;
     let services = selected(&args.services, &deployment.services());
     let wait = args.wait.map_or(settings.supervisor.ready_timeout, Duration::from_secs);

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{StopArgs, UpArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{dependencies_of, deployment};
+use crate::commands::deployment::{check_supported, dependencies_of, deployment};
 use crate::commands::health::{self, HealthReport};
 use crate::commands::integrity::{self, IntegrityReport};
 use crate::commands::lifecycle::{LifecycleReport, everything, start_services, stop_services};
@@ -27,6 +27,7 @@ const QUERY_WITHIN: Duration = Duration::from_secs(30);
 /// `mprism up`.
 pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    check_supported(&settings)?;
     let deployment = deployment(context, &settings, &args.sim)?;
     let services = deployment.services();
     let start = Start {

@@ -90,6 +90,10 @@ fn wrong_settings_change_nothing() {
             assert!(error.contains(told) || error.contains("port"), "{told}: {error}");
         }
     }
+    home.configure("clickhouse: {mode: external, url: 'http://10.0.0.1:8123'}\n");
+    let external = home.run(&["start", "--json"]);
+    assert_eq!(external.code, 2, "{external:?}");
+    assert!(external.stdout.contains("exactly once"), "{external:?}");
     let entries: Vec<_> = std::fs::read_dir(home.path()).expect("readable").collect();
     assert_eq!(entries.len(), 1, "only what the test wrote: {entries:?}");
     home.configure("");

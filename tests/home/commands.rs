@@ -127,3 +127,21 @@ fn a_dry_run_changes_nothing() {
         assert!(!home.path().exists(), "{line:?}");
     }
 }
+
+#[tokio::test]
+async fn a_broker_of_somebody_else_is_used_and_never_stopped() {
+    let home = Home::new();
+    let folder = home.beside().join("broker");
+    std::fs::create_dir(&folder).expect("made");
+    let server = mprism_testkit::NatsServer::start(&folder, mprism_testkit::free_address());
+    home.configure(&format!("nats: {{mode: external, url: '{}'}}\n", server.url()));
+    let made = home.good(&["init"]);
+    assert_eq!(made["streams_ready"], true, "{made}");
+    home.good(&["start", "--sim", "--sim-rate", "2000"]);
+    home.flows().await;
+    assert_eq!(home.status("nats")["state"], "external");
+    let found = home.settled(|_| 0).await;
+    assert_eq!((found.lost, found.duplicated), (0, 0), "{found:?}");
+    home.good(&["down"]);
+    std::net::TcpStream::connect(server.url().trim_start_matches("nats://")).expect("it still listens");
+}
