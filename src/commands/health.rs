@@ -12,7 +12,7 @@ use crate::cli::{ServiceName, SimArgs};
 use crate::commands::Context;
 use crate::commands::deployment::{deployment, paths, selected};
 use crate::commands::store::Reader;
-use crate::control::{self, Service, UnitStatus};
+use crate::control::{self, Service, UnitState, UnitStatus};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
 
@@ -67,6 +67,11 @@ pub(crate) async fn examine(
 fn detail(answer: &control::Answer, status: Option<&UnitStatus>) -> String {
     if answer.ready {
         return "ok".into();
+    }
+    let is_ours_and_gone = status.is_some_and(|status| status.pid.is_none() && status.state != UnitState::External);
+    if is_ours_and_gone {
+        let why = status.and_then(|status| status.last_error.as_ref());
+        return why.map_or_else(|| "not running".to_owned(), |why| format!("not running; {why}"));
     }
     match status.and_then(|status| status.last_error.as_ref()) {
         Some(error) if !answer.detail.contains(error.as_str()) => format!("{}; {error}", answer.detail),
@@ -291,7 +296,7 @@ impl Report for HealthReport {
                 .map(|service| format!("{}: {}", service.name, service.detail))
                 .collect(),
             hints: vec![
-                format!("start what is stopped: `mprism start {}`", first.name),
+                "start what is stopped: `mprism start`".to_owned(),
                 format!("see what it wrote: `mprism logs {}`", first.name),
             ],
         })

@@ -39,7 +39,7 @@ impl Reader {
         let failed = |e: reqwest::Error| {
             CliError::failed("store_unreachable", e)
                 .context(format!("cannot read from clickhouse at {}", self.url))
-                .hint("is it up? `mprism status clickhouse`")
+                .hint("start it, if it is stopped: `mprism start`")
         };
         let answer = self
             .http

@@ -68,7 +68,7 @@ fn two_starts_at_once_make_one_of_each() {
 }
 
 #[tokio::test]
-async fn a_restart_uses_the_options_of_the_last_start() {
+async fn a_restart_uses_the_options_of_the_last_start_and_windows_bound_the_proof() {
     let home = Home::new();
     home.good(&["start", "--sim", "--sim-rate", "2000"]);
     home.flows().await;
@@ -79,6 +79,21 @@ async fn a_restart_uses_the_options_of_the_last_start() {
         if rows > before { Ok(()) } else { Err(rows.to_string()) }
     })
     .await;
+    for window in [
+        &["--since", "1h"][..],
+        &["--from", "2020-01-01T00:00:00Z", "--to", "2040-01-01T00:00:00Z"],
+    ] {
+        let document = home.good(&[&["integrity"], window].concat());
+        assert!(document["tables"][0]["hot_rows"].as_u64() > Some(before), "{document}");
+    }
+    let past = home.good(&[
+        "integrity",
+        "--from",
+        "2020-01-01T00:00:00Z",
+        "--to",
+        "2021-01-01T00:00:00Z",
+    ]);
+    assert_eq!(past["tables"][0]["hot_rows"], 0, "{past}");
     let collector = home.process("collector");
     home.good(&["restart", "hot"]);
     assert_eq!(home.process("collector"), collector, "only what was named");

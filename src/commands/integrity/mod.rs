@@ -19,9 +19,18 @@ pub(crate) use prove::prove;
 pub(crate) fn run(args: &IntegrityArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
     let window = window(args)?;
-    let mut report = context.block_on_interruptible(examine(&settings, window))?;
+    let module_codes = args.scope == Some(IntegrityScope::Storage);
+    let examined = context.block_on_interruptible(examine(&settings, window));
+    let mut report = examined.map_err(|error| match error.kind {
+        // MarketPrism's module rule: what could not be looked at is an error, and an error is 2.
+        Exit::Failed if module_codes => CliError {
+            kind: Exit::Usage,
+            ..error
+        },
+        _ => error,
+    })?;
     report.strict = args.strict;
-    report.module_codes = args.scope == Some(IntegrityScope::Storage);
+    report.module_codes = module_codes;
     if let Some(path) = &args.report {
         let text = serde_json::to_vec_pretty(&report).map_err(|e| CliError::failed("report", e))?;
         mprism_runtime::files::write_atomic(path, &text, 0o644)

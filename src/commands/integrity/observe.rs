@@ -112,8 +112,7 @@ struct Newest {
 pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> Result<Observed, CliError> {
     let reader = Reader::new(settings)?;
     let within = match window {
-        // Days end where ClickHouse's Date does.
-        Some((from, to)) => between(UnixMillis(from), UnixMillis(to.min(5_662_310_400_000))),
+        Some((from, to)) => between(UnixMillis(from), UnixMillis(to)),
         None => "1".to_owned(),
     };
     let trades = "marketprism_hot.trades";
