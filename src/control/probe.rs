@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How a service is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +44,10 @@ pub async fn ask(spec: &ProbeSpec, within: Duration) -> Answer {
                 ProbeSpec::Clickhouse(_) => body.starts_with("Ok."),
                 ProbeSpec::Worker(_) => true,
             };
-            (
-                status == 200 && expected,
-                format!("http://{address}{path} answered {status}: {}", one_line(&body)),
-            )
+            let ready = status == 200 && expected;
+            let complaint = complaint(&body).filter(|_| !ready);
+            let said = || format!("http://{address}{path} answered {status}: {}", one_line(&body));
+            (ready, complaint.unwrap_or_else(said))
         }
         Err(error) => (false, format!("http://{address}{path}: {error}")),
     };
@@ -55,6 +56,21 @@ pub async fn ask(spec: &ProbeSpec, within: Duration) -> Answer {
         detail,
         took: began.elapsed(),
     }
+}
+
+/// Returns what a worker says is wrong with it, where it says so: its reason, or the checks that failed.
+fn complaint(body: &str) -> Option<String> {
+    let document: Value = serde_json::from_str(body).ok()?;
+    if let Some(reason) = document.get("reason").and_then(Value::as_str) {
+        return Some(one_line(reason));
+    }
+    let checks = document.get("checks")?.as_object()?;
+    let failed = checks.iter().filter_map(|(name, check)| {
+        let error = check.get("error_message")?.as_str()?;
+        Some(format!("{name}: {error}"))
+    });
+    let failed: Vec<String> = failed.collect();
+    (!failed.is_empty()).then(|| one_line(&failed.join("; ")))
 }
 
 /// Shortens an answer to one line of at most 200 characters.
@@ -99,6 +115,17 @@ mod tests {
             answering("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n{\"status\": \"unhealthy\"}").await;
         let answer = ask(&ProbeSpec::Worker(ill), WITHIN).await;
         assert!(!answer.ready && answer.detail.contains("503"), "{}", answer.detail);
+    }
+
+    #[test]
+    fn a_workers_own_words_are_told() {
+        let checks =
+            r#"{"checks": {"nats": {"error_message": null}, "binance_spot": {"error_message": "not connected"}}}"#;
+        assert_eq!(complaint(checks).as_deref(), Some("binance_spot: not connected"));
+        let reason = r#"{"status": "unhealthy", "reason": "nats is not connected"}"#;
+        assert_eq!(complaint(reason).as_deref(), Some("nats is not connected"));
+        assert_eq!(complaint(r#"{"reason": null, "checks": {}}"#), None);
+        assert_eq!(complaint("Ok."), None);
     }
 
     #[tokio::test]
