@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::cli::{InitArgs, SimArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{dependencies_of, deployment, selected};
-use crate::commands::lifecycle::{start_services, stop_services};
+use crate::commands::deployment::{dependencies_of, deployment, paths, selected};
+use crate::commands::lifecycle::Teller;
 use crate::commands::prepare::{self, Planned, Step};
-use crate::control::{Action, Service, Start, Stop};
+use crate::control::{self, Service, Start};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
@@ -26,51 +26,39 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     let needed = dependencies_of(&services, &settings);
     if context.globals.dry_run {
         let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        prepare::check_providers(&plan, &options)?;
         return context.printer.report(&Planned::new(&plan));
     }
     let progress = context.printer.progress();
-    let done = prepare::prepare(&settings.home, &needed, &options, &|now| {
-        super::show_progress(&progress, now)
+    let steps = context.interrupt()?.during(|| {
+        prepare::prepare(&settings.home, &needed, &options, &|now| {
+            super::show_progress(&progress, now)
+        })
     })?;
-    let report = context.block_on(make(&settings, services, done, args.force, context))?;
-    context.printer.report(&report)
+    let is_server = |service: &Service| matches!(service, Service::Nats | Service::Clickhouse);
+    let start = Start {
+        deployment,
+        services: services.into_iter().filter(is_server).collect(),
+        wait: settings.supervisor.ready_timeout,
+        force: args.force,
+    };
+    let made = context.block_on(make(&settings, start, context))?;
+    context.printer.report(&InitReport { steps, ..made })
 }
 
-/// Makes tables and streams, with the servers started for it where they do not run.
-async fn make(
-    settings: &Settings,
-    services: Vec<Service>,
-    done: Vec<Step>,
-    force: bool,
-    context: &Context,
-) -> Result<InitReport, CliError> {
-    let servers: Vec<Service> = services
-        .into_iter()
-        .filter(|service| matches!(service, Service::Nats | Service::Clickhouse))
-        .collect();
-    let deployment = deployment(context, settings, &SimArgs::default())?;
-    let started = start_services(
-        settings,
-        Start {
-            deployment: deployment.clone(),
-            services: servers.clone(),
-            wait: settings.supervisor.ready_timeout,
-            force,
-        },
-        context,
-    )
-    .await?;
-    if let Some(failed) = started.iter().find(|outcome| outcome.action == Action::Failed) {
-        let detail = failed.detail.clone().unwrap_or_default();
-        return Err(CliError::failed("start_failed", anyhow::anyhow!("{detail}"))
-            .context(format!("cannot start `{}`", failed.name))
-            .hint(format!("see what it wrote: `mprism logs {}`", failed.name)));
-    }
-    let mut report = InitReport {
-        steps: done,
-        tables: Vec::new(),
-        streams_ready: false,
-    };
+/// Makes tables and streams, with the servers started for it where they do not run. What ran before goes on.
+async fn make(settings: &Settings, start: Start, context: &Context) -> Result<InitReport, CliError> {
+    let interrupt = context.interrupt()?;
+    let servers = start.services.clone();
+    let made = interrupt.or(make_in(settings, &servers, context));
+    let mut teller = Teller::new(context);
+    let made = control::during(&paths(settings), start, interrupt.token(), &mut teller, made).await;
+    interrupt.check()?;
+    made?.unwrap_or_else(|| Ok(InitReport::default()))
+}
+
+async fn make_in(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
+    let mut report = InitReport::default();
     if servers.contains(&Service::Clickhouse) {
         let store = super::worker::store(settings)?;
         let schema = mprism_clickhouse::ensure_schema(&store).await;
@@ -83,20 +71,6 @@ async fn make(
     if servers.contains(&Service::Nats) {
         wait_for_streams(settings).await?;
         report.streams_ready = true;
-    }
-    // What ran before goes on.
-    let ours: Vec<Service> = started
-        .iter()
-        .filter(|outcome| outcome.action == Action::Started)
-        .map(|outcome| outcome.name)
-        .collect();
-    if !ours.is_empty() {
-        let stop = Stop {
-            deployment,
-            services: ours,
-            drain: None,
-        };
-        stop_services(settings, stop, context).await?;
     }
     Ok(report)
 }
@@ -124,7 +98,7 @@ async fn wait_for_streams(settings: &Settings) -> Result<(), CliError> {
 }
 
 /// What was made.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct InitReport {
     steps: Vec<Step>,
     tables: Vec<String>,

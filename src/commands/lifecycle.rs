@@ -106,14 +106,15 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     };
     if context.globals.dry_run {
         let paths = paths(&settings);
-        let plan = context.block_on(async { Ok(control::observe_plan(&paths, &start).await?) })?;
+        let plan = context.block_on_interruptible(async { Ok(control::observe_plan(&paths, &start).await?) })?;
         if !plan.refused.is_empty() {
             return Err(ControlError::Ports { ports: plan.refused }.into());
         }
         return context.printer.report(&PlannedStart::new(&plan));
     }
     make_ready(&start.services, &settings, context)?;
-    let outcomes = context.block_on(start_services(&settings, start, context))?;
+    // What was asked to start goes on without us.
+    let outcomes = context.block_on_interruptible(start_services(&settings, start, context))?;
     let report = LifecycleReport::new(outcomes, "start");
     if args.verify && report.exit() == Exit::Success {
         return super::health::run(&[], context);
@@ -126,8 +127,10 @@ pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Co
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
     let progress = context.printer.progress();
-    prepare::prepare(&settings.home, &needed, &options, &|now| {
-        super::show_progress(&progress, now)
+    context.interrupt()?.during(|| {
+        prepare::prepare(&settings.home, &needed, &options, &|now| {
+            super::show_progress(&progress, now)
+        })
     })?;
     Ok(())
 }
@@ -157,7 +160,7 @@ pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError>
             stop: stop.services,
         });
     }
-    let outcomes = context.block_on(stop_services(&settings, stop, context))?;
+    let outcomes = context.block_on_interruptible(stop_services(&settings, stop, context))?;
     context.printer.report(&LifecycleReport::new(outcomes, "stop"))
 }
 
@@ -194,7 +197,7 @@ pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, Cli
         });
     }
     make_ready(&services, &settings, context)?;
-    let outcomes = context.block_on(async {
+    let outcomes = context.block_on_interruptible(async {
         let stop = Stop {
             deployment: deployment.clone(),
             services: services.clone(),
@@ -219,7 +222,8 @@ pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, Cli
 pub(crate) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
     let deployment = deployment(context, &settings, &SimArgs::default())?;
-    let mut services = context.block_on(async { Ok(control::status(&paths(&settings), &deployment).await?) })?;
+    let mut services =
+        context.block_on_interruptible(async { Ok(control::status(&paths(&settings), &deployment).await?) })?;
     if !args.services.is_empty() {
         let everything: Vec<Service> = services.iter().map(|unit| unit.name).collect();
         let wanted = selected(&args.services, &everything);

@@ -8,6 +8,7 @@ mod env;
 mod health;
 mod init;
 mod integrity;
+mod interrupt;
 mod isolated;
 mod lifecycle;
 mod logs;
