@@ -5,6 +5,7 @@ mod context;
 mod deployment;
 mod deps;
 mod env;
+mod foreground;
 mod health;
 mod init;
 mod integrity;
@@ -16,6 +17,7 @@ pub mod prepare;
 mod query;
 mod replay;
 pub mod smoke;
+mod status;
 mod store;
 mod up;
 mod worker;
@@ -48,7 +50,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Start(args) => lifecycle::start(&args, context),
         Verb::Stop(args) => lifecycle::stop(&args, context),
         Verb::Restart(args) => lifecycle::restart(&args, context),
-        Verb::Status(args) => lifecycle::status(&args, context),
+        Verb::Status(args) => status::run(&args, context),
         Verb::Health(args) => health::run(&args.services, context),
         Verb::Worker(args) => worker::run(&args, context),
     }

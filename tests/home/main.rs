@@ -4,5 +4,6 @@ mod bad_input;
 mod commands;
 mod corpus;
 mod kills;
+mod life;
 mod smoke;
 mod support;
