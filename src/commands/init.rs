@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::cli::{InitArgs, SimArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{dependencies_of, deployment, paths, selected};
-use crate::commands::lifecycle::Teller;
+use crate::commands::deployment::{dependencies_of, deployment, deployment_with, selected};
+use crate::commands::lifecycle::with_services;
 use crate::commands::prepare::{self, Planned, Step};
-use crate::control::{self, Service, Start};
+use crate::control::{Service, Start};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
@@ -36,28 +36,21 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
         })
     })?;
     let is_server = |service: &Service| matches!(service, Service::Nats | Service::Clickhouse);
+    let servers: Vec<Service> = services.into_iter().filter(is_server).collect();
     let start = Start {
-        deployment,
-        services: services.into_iter().filter(is_server).collect(),
+        deployment: deployment_with(context, &settings, &servers)?,
+        services: servers.clone(),
         wait: settings.supervisor.ready_timeout,
         force: args.force,
     };
-    let made = context.block_on(make(&settings, start, context))?;
+    // Started for it where they do not run.
+    let made = with_services(&settings, start, context, make(&settings, &servers, context));
+    let made = context.block_on(made)?;
     context.printer.report(&InitReport { steps, ..made })
 }
 
-/// Makes tables and streams, with the servers started for it where they do not run. What ran before goes on.
-async fn make(settings: &Settings, start: Start, context: &Context) -> Result<InitReport, CliError> {
-    let interrupt = context.interrupt()?;
-    let servers = start.services.clone();
-    let made = interrupt.or(make_in(settings, &servers, context));
-    let mut teller = Teller::new(context);
-    let made = control::during(&paths(settings), start, interrupt.token(), &mut teller, made).await;
-    interrupt.check()?;
-    made?.unwrap_or_else(|| Ok(InitReport::default()))
-}
-
-async fn make_in(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
+/// Makes tables and streams.
+async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
     let mut report = InitReport::default();
     if servers.contains(&Service::Clickhouse) {
         let store = super::worker::store(settings)?;

@@ -145,6 +145,20 @@ pub(crate) async fn start_services(
     Ok(control::start(&paths(settings), start, &mut Teller::new(context)).await?)
 }
 
+/// Does work while services are up, and stops those again that were started for it. A signal drops the work.
+pub(crate) async fn with_services<T>(
+    settings: &Settings,
+    start: Start,
+    context: &Context,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let interrupt = context.interrupt()?;
+    let (paths, mut teller) = (paths(settings), Teller::new(context));
+    let done = control::during(&paths, start, interrupt.token(), &mut teller, interrupt.or(work)).await;
+    interrupt.check()?;
+    done?.unwrap_or(Err(CliError::interrupted(Exit::Interrupted)))
+}
+
 /// `mprism stop`, and `mprism down`, which stops the simulator too.
 pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;

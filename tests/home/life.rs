@@ -1,4 +1,4 @@
-//! Commands that are told to end while they work, and a supervisor in the foreground.
+//! Commands that are told to end while they work, a supervisor in the foreground, and an engine that runs for one query.
 
 use std::process::{Child, Output};
 
@@ -225,4 +225,98 @@ async fn a_start_in_the_foreground_that_fails_leaves_nothing() {
     let output = foreground.wait_with_output().expect("ended");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(states(&home).iter().all(|state| state == "stopped"));
+}
+
+#[tokio::test]
+async fn a_query_on_a_stopped_home_has_the_engine_run_for_it() {
+    let home = Home::new();
+    home.good(&["init"]);
+    home.good(&["start", "nats"]);
+    let done = home.run(&["query", "SELECT 42 AS n"]);
+    assert_eq!((done.code, &*done.stdout), (0, "n\n42\n"), "{done:?}");
+    assert_eq!(home.status("clickhouse")["state"], "stopped");
+    assert_eq!(
+        home.status("nats")["state"],
+        "running",
+        "only what was started for it is stopped"
+    );
+    home.write("CREATE TABLE marketprism_hot.mine (n UInt8) ENGINE = MergeTree ORDER BY n");
+    home.write("INSERT INTO marketprism_hot.mine VALUES (7)");
+    assert_eq!(
+        home.good(&["query", "SELECT n FROM marketprism_hot.mine"])["data"][0]["n"],
+        7
+    );
+    let refused = home.run(&["query", "SELEC"]);
+    assert_eq!((refused.code, &*refused.stdout), (1, ""), "{refused:?}");
+    home.good(&["stop"]);
+    let states = states(&home);
+    assert!(states.iter().all(|state| state == "stopped"), "{states:?}");
+}
+
+#[tokio::test]
+async fn queries_at_once_on_a_stopped_home_are_all_answered() {
+    let home = Home::new();
+    home.good(&["init"]);
+    let queries: Vec<Child> = (0..4)
+        .map(|_| spawn(&home, &["query", "SELECT 1 FORMAT CSV"]))
+        .collect();
+    for query in queries {
+        let output = query.wait_with_output().expect("ended");
+        assert!(output.status.success() && output.stdout == b"1\n", "{output:?}");
+    }
+    assert_eq!(home.status("clickhouse")["state"], "stopped");
+}
+
+#[tokio::test]
+async fn a_query_asks_nobody_else_and_stops_what_it_started_when_it_is_interrupted() {
+    let home = Home::new();
+    home.good(&["init"]);
+    let stranger = std::net::TcpListener::bind(home.address(8123)).expect("free");
+    let refused = home.run(&["query", "--json", "SELECT 1"]);
+    assert_eq!(
+        (refused.code, code(&refused.document())),
+        (4, "port_taken"),
+        "{refused:?}"
+    );
+    let port = format!(
+        "port {} of `clickhouse` is held by pid {}",
+        home.port(8123),
+        std::process::id()
+    );
+    assert!(refused.stderr.contains(&port), "{refused:?}");
+    drop(stranger);
+    let query = spawn(
+        &home,
+        &[
+            "query",
+            "SELECT sleepEachRow(1) FROM numbers(3600) SETTINGS max_block_size = 1",
+        ],
+    );
+    healthy_engine(&home).await;
+    let output = end(query, Signal::INT);
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(home.status("clickhouse")["state"], "stopped");
+}
+
+async fn healthy_engine(home: &Home) {
+    home.until("the engine serves", || {
+        let status = home.run(&["status", "clickhouse", "--json"]).document();
+        if status["services"][0]["healthy"] == true {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_runs_for_a_moment_changes_no_options() {
+    let home = Home::new();
+    home.good(&["start", "--sim"]);
+    home.good(&["stop"]);
+    home.good(&["init"]);
+    assert_eq!(home.query("SELECT 1"), "1");
+    let restarted = home.good(&["restart"]);
+    assert!(restarted.to_string().contains("\"sim\""), "{restarted}");
 }

@@ -13,8 +13,9 @@ use crate::control::plan::Step;
 use crate::control::protocol::{Action, Desired, Request};
 use crate::control::service::Service;
 
-/// Does `task` while services are up. Those that did not run are stopped after it, whatever came of it; nobody else changes the
-/// home meanwhile. Returns `None` where `cancelled` came first: the task is dropped, and what was started is stopped too.
+/// Does `task` while services are up. Those that did not run are stopped after it, whatever came of it, and nobody else
+/// changes the home meanwhile. Returns `None` where `cancelled` came first: the task is dropped, and what was started is
+/// stopped too.
 ///
 /// # Errors
 /// Where somebody else has a port (nothing is started then), no supervisor can be had, or a service does not come up.
@@ -26,10 +27,10 @@ pub async fn during<T>(
     task: impl Future<Output = T>,
 ) -> Result<Option<T>, ControlError> {
     ensure_folders(paths)?;
-    let _operation = tokio::select! {
+    let mut operation = tokio::select! {
         biased;
         () = cancelled.cancelled() => return Ok(None),
-        lock = operation_lock(paths, observer) => lock?,
+        lock = operation_lock(paths, observer) => Some(lock?),
     };
     let plan = observe_plan(paths, &start).await?;
     if !plan.refused.is_empty() {
@@ -55,6 +56,10 @@ pub async fn during<T>(
                 clear(step, &start.deployment, observer).await;
             }
             up(paths, &start, observer).await?;
+            if ours.is_empty() {
+                // Nothing has to be undone: others need not wait for the task.
+                operation = None;
+            }
             Ok(Some(task.await))
         } => done,
     };

@@ -341,6 +341,11 @@ pub fn is_supervised(paths: &HomePaths) -> bool {
     is_held(&paths.supervisor_lock())
 }
 
+/// Returns whether another command changes the home right now.
+pub fn is_changing(paths: &HomePaths) -> bool {
+    is_held(&paths.operation_lock())
+}
+
 /// Returns the options of the last start, if there was one.
 pub fn last_deployment(paths: &HomePaths) -> Option<Deployment> {
     State::load(&paths.state()).ok().flatten().map(|state| state.deployment)
