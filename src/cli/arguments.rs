@@ -193,8 +193,8 @@ pub struct StartArgs {
     /// Wait at most so many seconds for everything to be ready
     #[arg(long, value_name = "SECONDS")]
     pub wait: Option<u64>,
-    /// Run the supervisor in this terminal
-    #[arg(long)]
+    /// Supervise in this terminal until something stops everything; SIGINT and SIGTERM stop it and end with 130 and 143
+    #[arg(long, conflicts_with = "verify")]
     pub foreground: bool,
     /// End with a health check and its exit code
     #[arg(long)]

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use mprism_settings::{HomeFolders, Override, Settings, Sources, default_home};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Globals;
-use crate::error::{CliError, Exit};
+use crate::commands::interrupt::Interrupt;
+use crate::error::CliError;
 use crate::ui::Printer;
 
 /// What every command gets.
@@ -22,6 +23,7 @@ pub struct Context {
     pub home: HomeFolders,
     /// The only way to the terminal.
     pub printer: Printer,
+    interrupt: OnceLock<Interrupt>,
 }
 
 impl Context {
@@ -46,6 +48,7 @@ impl Context {
             environment,
             home: HomeFolders::new(home),
             printer,
+            interrupt: OnceLock::new(),
         })
     }
 
@@ -86,21 +89,26 @@ impl Context {
         runtime.block_on(work)
     }
 
+    /// Returns what SIGINT and SIGTERM ask for. From the first call on they end nothing by themselves.
+    ///
+    /// # Errors
+    /// Where signals cannot be watched.
+    pub(crate) fn interrupt(&self) -> Result<&Interrupt, CliError> {
+        if let Some(interrupt) = self.interrupt.get() {
+            return Ok(interrupt);
+        }
+        // Commands ask from one thread: nobody was faster.
+        let interrupt = Interrupt::watch()?;
+        Ok(self.interrupt.get_or_init(|| interrupt))
+    }
+
     /// Runs asynchronous work that has nothing to clean up: SIGINT and SIGTERM end it with their exit codes.
     ///
     /// # Errors
     /// As [`Context::block_on`], and where a signal came first.
     pub fn block_on_interruptible<T>(&self, work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-        self.block_on(async {
-            let watch = |kind| signal(kind).map_err(|e| CliError::failed("signals", e).context("cannot watch signals"));
-            let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => Err(CliError::interrupted(Exit::Interrupted)),
-                _ = terminate.recv() => Err(CliError::interrupted(Exit::Terminated)),
-                done = work => done,
-            }
-        })
+        let interrupt = self.interrupt()?;
+        self.block_on(interrupt.or(work))
     }
 }
 

@@ -9,7 +9,7 @@ use mprism_settings::{Mode, Settings, loopback};
 use crate::cli::{ServiceName, SimArgs, WorkerName};
 use crate::commands::Context;
 use crate::commands::worker::lock_path;
-use crate::control::{Deployment, HomePaths, ProbeSpec, RestartPolicy, Service, UnitSpec};
+use crate::control::{Deployment, HomePaths, ProbeSpec, RestartPolicy, Service, UnitSpec, last_deployment};
 use crate::error::CliError;
 
 /// Returns the paths that the control plane uses.
@@ -59,6 +59,24 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
     let text = "clickhouse.mode `external` is not supported yet: rows could not be stored exactly once";
     Err(CliError::usage("not_supported", anyhow::anyhow!(text))
         .hint("use the embedded engine: `clickhouse: {mode: managed}`"))
+}
+
+/// Returns the deployment of the last start with these services as the settings are now: what is started for a moment changes
+/// nothing about the others.
+pub(crate) fn deployment_with(
+    context: &Context,
+    settings: &Settings,
+    services: &[Service],
+) -> Result<Deployment, CliError> {
+    let mut now = deployment(context, settings, &SimArgs::default())?;
+    if let Some(last) = last_deployment(&paths(settings)) {
+        let is_now = |unit: &UnitSpec| services.contains(&unit.service);
+        let others = last.units.into_iter().filter(|unit| !is_now(unit));
+        now.units.retain(is_now);
+        now.units.extend(others);
+        now.units.sort_by_key(|unit| unit.service);
+    }
+    Ok(now)
 }
 
 fn global_flags(context: &Context, settings: &Settings) -> Result<Vec<String>, CliError> {

@@ -45,16 +45,17 @@ fn install(wanted: &[Dependency], options: &FetchOptions, context: &Context) -> 
         return context.printer.report(&Planned::new(&plan));
     }
     let progress = context.printer.progress();
-    prepare::execute(&plan, options, &|now| show_progress(&progress, now))?;
+    let interrupt = context.interrupt()?;
+    interrupt.during(|| prepare::execute(&plan, options, &|now| show_progress(&progress, now)))?;
     let mut report = observe(context, verify_quick)?;
     report.dependencies.retain(|found| wanted.contains(&found.name));
     context.printer.report(&report)
 }
 
-/// Returns how to fetch, as flags and environment say.
+/// Returns how to fetch, as flags and environment say; SIGINT and SIGTERM end it.
 ///
 /// # Errors
-/// Where the environment names no place for a cache.
+/// Where the environment names no place for a cache, or signals cannot be watched.
 pub fn fetch_options(context: &Context, provider: Provider, offline: bool) -> Result<FetchOptions, CliError> {
     Ok(FetchOptions {
         cache: cache(context)?,
@@ -62,10 +63,12 @@ pub fn fetch_options(context: &Context, provider: Provider, offline: bool) -> Re
         offline,
         search_path: context.environment.get("PATH").cloned().unwrap_or_default().into(),
         stall_max: mprism_deps::STALL_MAX,
+        cancel: Some(context.interrupt()?.fetching()),
     })
 }
 
-fn cache(context: &Context) -> Result<PathBuf, CliError> {
+/// Returns the place of the user's cache.
+pub(super) fn cache(context: &Context) -> Result<PathBuf, CliError> {
     let path = |name: &str| {
         context
             .environment

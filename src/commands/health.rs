@@ -26,7 +26,7 @@ const STALLED_AFTER_S: f64 = 60.0;
 /// `mprism health`.
 pub(crate) fn run(services: &[ServiceName], context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
-    let report = context.block_on(examine(&settings, services, context))?;
+    let report = context.block_on_interruptible(examine(&settings, services, context))?;
     context.printer.report(&report)
 }
 

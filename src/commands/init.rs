@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::cli::{InitArgs, SimArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{check_supported, dependencies_of, deployment, selected};
-use crate::commands::lifecycle::{start_services, stop_services};
+use crate::commands::deployment::{check_supported, dependencies_of, deployment, deployment_with, selected};
+use crate::commands::lifecycle::with_services;
 use crate::commands::prepare::{self, Planned, Step};
-use crate::control::{Action, Outcome, Service, Start, Stop};
+use crate::control::{Service, Start};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
@@ -30,70 +30,33 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     let needed = dependencies_of(&services, &settings);
     if context.globals.dry_run {
         let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        prepare::check_providers(&plan, &options)?;
         return context.printer.report(&Planned::new(&plan));
     }
     let progress = context.printer.progress();
-    let done = prepare::prepare(&settings.home, &needed, &options, &|now| {
-        super::show_progress(&progress, now)
+    let steps = context.interrupt()?.during(|| {
+        prepare::prepare(&settings.home, &needed, &options, &|now| {
+            super::show_progress(&progress, now)
+        })
     })?;
-    let report = context.block_on(make(&settings, services, done, args.force, context))?;
-    context.printer.report(&report)
-}
-
-/// Makes tables and streams, with the servers started for it where they do not run.
-async fn make(
-    settings: &Settings,
-    services: Vec<Service>,
-    done: Vec<Step>,
-    force: bool,
-    context: &Context,
-) -> Result<InitReport, CliError> {
-    let servers: Vec<Service> = services
-        .into_iter()
-        .filter(|service| matches!(service, Service::Nats | Service::Clickhouse))
-        .collect();
-    let deployment = deployment(context, settings, &SimArgs::default())?;
+    let is_server = |service: &Service| matches!(service, Service::Nats | Service::Clickhouse);
+    let servers: Vec<Service> = services.into_iter().filter(is_server).collect();
     let start = Start {
-        deployment: deployment.clone(),
+        deployment: deployment_with(context, &settings, &servers)?,
         services: servers.clone(),
         wait: settings.supervisor.ready_timeout,
-        force,
+        force: args.force,
     };
-    let started = start_services(settings, start, context).await?;
-    let made = fill(settings, &servers, &started, context).await;
-    // What ran before goes on; what was started for this does not, even where it failed.
-    let was_ours = |outcome: &&Outcome| matches!(outcome.action, Action::Started | Action::Failed);
-    let ours: Vec<Service> = started.iter().filter(was_ours).map(|outcome| outcome.name).collect();
-    if !ours.is_empty() {
-        let stop = Stop {
-            deployment,
-            services: ours,
-            drain: None,
-        };
-        stop_services(settings, stop, context).await?;
-    }
-    let (tables, streams_ready) = made.map_err(|error| prepare::room::blame(settings.home.root(), error))?;
-    Ok(InitReport {
-        steps: done,
-        tables,
-        streams_ready,
-    })
+    // Started for it where they do not run.
+    let made = with_services(&settings, start, context, make(&settings, &servers, context));
+    let made = context.block_on(made);
+    let made = made.map_err(|error| prepare::room::blame(settings.home.root(), error))?;
+    context.printer.report(&InitReport { steps, ..made })
 }
 
-/// Makes the tables that are missing, and waits for the streams. Returns the tables, and whether there are streams.
-async fn fill(
-    settings: &Settings,
-    servers: &[Service],
-    started: &[Outcome],
-    context: &Context,
-) -> Result<(Vec<String>, bool), CliError> {
-    if let Some(failed) = started.iter().find(|outcome| outcome.action == Action::Failed) {
-        let detail = failed.detail.clone().unwrap_or_default();
-        return Err(CliError::failed("start_failed", anyhow::anyhow!("{detail}"))
-            .context(format!("cannot start `{}`", failed.name))
-            .hint(format!("see what it wrote: `mprism logs {}`", failed.name)));
-    }
-    let mut tables = Vec::new();
+/// Makes tables and streams.
+async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
+    let mut report = InitReport::default();
     if servers.contains(&Service::Clickhouse) {
         let store = super::worker::store(settings)?;
         let schema = mprism_clickhouse::ensure_schema(&store).await;
@@ -101,15 +64,16 @@ async fn fill(
         for difference in &schema.differs {
             context.printer.warn(&format!("{difference}; it is left as it is"));
         }
-        tables = [schema.created, schema.added].concat();
+        report.tables = [schema.created, schema.added].concat();
     }
-    let has_broker = servers.contains(&Service::Nats);
-    match settings.nats.mode {
-        Mode::Managed if has_broker => wait_for_streams(settings).await?,
-        Mode::External if has_broker => make_streams(settings, context).await?,
-        Mode::Managed | Mode::External => {}
+    if servers.contains(&Service::Nats) {
+        match settings.nats.mode {
+            Mode::Managed => wait_for_streams(settings).await?,
+            Mode::External => make_streams(settings, context).await?,
+        }
+        report.streams_ready = true;
     }
-    Ok((tables, has_broker))
+    Ok(report)
 }
 
 /// Makes the streams of a broker that somebody else runs.
@@ -158,7 +122,7 @@ async fn wait_for_streams(settings: &Settings) -> Result<(), CliError> {
 }
 
 /// What was made.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct InitReport {
     steps: Vec<Step>,
     tables: Vec<String>,

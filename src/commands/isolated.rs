@@ -58,9 +58,7 @@ impl IsolatedHome {
     /// Claims ports and makes the folder.
     pub(crate) fn claim(context: &Context) -> Result<Self, CliError> {
         let failed = |e: std::io::Error| CliError::failed("no_home", e).context("cannot make a home of its own");
-        let claims = super::fetch_options(context, mprism_deps::Provider::Auto, false)?
-            .cache
-            .join("offsets");
+        let claims = super::deps::cache(context)?.join("offsets");
         let offset = claim_free_offset(&claims)
             .map_err(|e| CliError::failed("no_ports", e).context("cannot claim ports for a home of its own"))?;
         let folder = tempfile::Builder::new().prefix("mprism-").tempdir().map_err(failed)?;

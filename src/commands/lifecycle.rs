@@ -1,20 +1,19 @@
-//! `start`, `stop`, `restart`, `down`, `status`: asking the control plane and showing what it did.
+//! `start`, `stop`, `restart`, `down`: asking the control plane and showing what it did.
 
 use std::time::Duration;
 
 use mprism_settings::{Settings, loopback};
 use serde::Serialize;
 
-use crate::cli::{RestartArgs, SimArgs, StartArgs, StatusArgs, StopArgs};
+use crate::cli::{RestartArgs, SimArgs, StartArgs, StopArgs};
 use crate::commands::Context;
 use crate::commands::deployment::{check_supported, dependencies_of, deployment, paths, selected};
 use crate::commands::prepare;
 use crate::control::{
     self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Step, Stop,
-    UnitState, UnitStatus,
 };
 use crate::error::{CliError, Exit, Failure};
-use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
+use crate::report::{Cell, Page, Report, Tone, duration_text};
 use crate::ui::Printer;
 
 impl From<ControlError> for CliError {
@@ -107,14 +106,18 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     };
     if context.globals.dry_run {
         let paths = paths(&settings);
-        let plan = context.block_on(async { Ok(control::observe_plan(&paths, &start).await?) })?;
+        let plan = context.block_on_interruptible(async { Ok(control::observe_plan(&paths, &start).await?) })?;
         if !plan.refused.is_empty() {
             return Err(ControlError::Ports { ports: plan.refused }.into());
         }
         return context.printer.report(&PlannedStart::new(&plan));
     }
+    if args.foreground {
+        return super::foreground::run(start, &settings, context);
+    }
     make_ready(&start.services, &settings, context)?;
-    let outcomes = context.block_on(start_services(&settings, start, context))?;
+    // What was asked to start goes on without us.
+    let outcomes = context.block_on_interruptible(start_services(&settings, start, context))?;
     let report = LifecycleReport::new(outcomes, "start");
     if args.verify && report.exit() == Exit::Success {
         return super::health::run(&[], context);
@@ -127,8 +130,10 @@ pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Co
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
     let progress = context.printer.progress();
-    prepare::prepare(&settings.home, &needed, &options, &|now| {
-        super::show_progress(&progress, now)
+    context.interrupt()?.during(|| {
+        prepare::prepare(&settings.home, &needed, &options, &|now| {
+            super::show_progress(&progress, now)
+        })
     })?;
     Ok(())
 }
@@ -139,6 +144,20 @@ pub(crate) async fn start_services(
     context: &Context,
 ) -> Result<Vec<Outcome>, CliError> {
     Ok(control::start(&paths(settings), start, &mut Teller::new(context)).await?)
+}
+
+/// Does work while services are up, and stops those again that were started for it. A signal drops the work.
+pub(crate) async fn with_services<T>(
+    settings: &Settings,
+    start: Start,
+    context: &Context,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let interrupt = context.interrupt()?;
+    let (paths, mut teller) = (paths(settings), Teller::new(context));
+    let done = control::during(&paths, start, interrupt.token(), &mut teller, interrupt.or(work)).await;
+    interrupt.check()?;
+    done?.unwrap_or(Err(CliError::interrupted(Exit::Interrupted)))
 }
 
 /// `mprism stop`, and `mprism down`, which stops the simulator too.
@@ -158,7 +177,7 @@ pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError>
             stop: stop.services,
         });
     }
-    let outcomes = context.block_on(stop_services(&settings, stop, context))?;
+    let outcomes = context.block_on_interruptible(stop_services(&settings, stop, context))?;
     context.printer.report(&LifecycleReport::new(outcomes, "stop"))
 }
 
@@ -224,7 +243,7 @@ pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, Cli
         });
     }
     make_ready(&services, &settings, context)?;
-    let outcomes = context.block_on(async {
+    let outcomes = context.block_on_interruptible(async {
         let stop = Stop {
             deployment: deployment.clone(),
             services: services.clone(),
@@ -243,19 +262,6 @@ pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, Cli
         start_services(&settings, start, context).await
     })?;
     context.printer.report(&LifecycleReport::new(outcomes, "restart"))
-}
-
-/// `mprism status`.
-pub(crate) fn status(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
-    let settings = context.settings()?;
-    let deployment = deployment(context, &settings, &SimArgs::default())?;
-    let mut services = context.block_on(async { Ok(control::status(&paths(&settings), &deployment).await?) })?;
-    if !args.services.is_empty() {
-        let everything: Vec<Service> = services.iter().map(|unit| unit.name).collect();
-        let wanted = selected(&args.services, &everything);
-        services.retain(|unit| wanted.contains(&unit.name));
-    }
-    context.printer.report(&StatusReport { services })
 }
 
 /// What became of each service.
@@ -324,88 +330,6 @@ fn words(action: Action) -> (&'static str, Tone) {
         Action::AlreadyStopped => ("already stopped", Tone::Plain),
         Action::Failed => ("failed", Tone::Bad),
         Action::Skipped => ("skipped", Tone::Dim),
-    }
-}
-
-/// How every service is.
-#[derive(Serialize)]
-pub(crate) struct StatusReport {
-    pub(crate) services: Vec<UnitStatus>,
-}
-
-impl Report for StatusReport {
-    fn exit(&self) -> Exit {
-        let is_failed = self.services.iter().any(|unit| unit.state == UnitState::Failed);
-        if is_failed { Exit::Failed } else { Exit::Success }
-    }
-
-    fn failure(&self) -> Option<Failure> {
-        let failed: Vec<&UnitStatus> = self
-            .services
-            .iter()
-            .filter(|unit| unit.state == UnitState::Failed)
-            .collect();
-        let first = failed.first()?;
-        Some(Failure {
-            code: "service_failed",
-            message: format!("{} of {} services have failed", failed.len(), self.services.len()),
-            causes: failed
-                .iter()
-                .filter_map(|unit| Some(format!("{}: {}", unit.name, unit.last_error.as_ref()?)))
-                .collect(),
-            hints: vec![
-                format!("see why: `mprism logs {}`", first.name),
-                format!("try again: `mprism restart {}`", first.name),
-            ],
-        })
-    }
-
-    fn page(&self) -> Page {
-        let rows = self.services.iter().map(|unit| {
-            let (state, tone) = match (unit.state, unit.healthy) {
-                (UnitState::Running, Some(false)) => ("unhealthy", Tone::Warn),
-                (UnitState::Running, _) => ("running", Tone::Good),
-                (UnitState::Starting, _) => ("starting", Tone::Warn),
-                (UnitState::Stopped, _) => ("stopped", Tone::Dim),
-                (UnitState::Failed, _) => ("failed", Tone::Bad),
-                (UnitState::Backoff, _) => ("waiting to restart", Tone::Warn),
-                (UnitState::External, Some(false)) => ("external, unhealthy", Tone::Bad),
-                (UnitState::External, _) => ("external", Tone::Plain),
-            };
-            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
-            vec![
-                Cell::plain(unit.name.name()),
-                Cell::toned(state, tone),
-                Cell::number(or_dash(unit.pid.map(|pid| pid.to_string()))),
-                Cell::number(or_dash(
-                    unit.uptime_s
-                        .map(|s| duration_text(Duration::from_secs_f64(s.max(0.0)))),
-                )),
-                Cell::number(unit.restarts),
-                Cell::number(or_dash(unit.cpu_percent.map(|percent| format!("{percent:.1} %")))),
-                Cell::number(or_dash(unit.rss_bytes.map(bytes))),
-                Cell::plain(unit.address.clone()),
-                Cell::toned(
-                    unit.last_error
-                        .as_deref()
-                        .and_then(|e| e.lines().next())
-                        .unwrap_or_default(),
-                    Tone::Dim,
-                ),
-            ]
-        });
-        let header = vec![
-            "service",
-            "state",
-            "pid",
-            "uptime",
-            "restarts",
-            "cpu",
-            "memory",
-            "address",
-            "last error",
-        ];
-        Page::new().table(header, rows.collect())
     }
 }
 

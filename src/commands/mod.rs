@@ -5,9 +5,11 @@ mod context;
 mod deployment;
 mod deps;
 mod env;
+mod foreground;
 mod health;
 mod init;
 mod integrity;
+mod interrupt;
 mod isolated;
 mod lifecycle;
 mod logs;
@@ -16,6 +18,7 @@ mod query;
 mod replay;
 mod sim;
 pub mod smoke;
+mod status;
 mod store;
 mod up;
 mod worker;
@@ -48,7 +51,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Start(args) => lifecycle::start(&args, context),
         Verb::Stop(args) => lifecycle::stop(&args, context),
         Verb::Restart(args) => lifecycle::restart(&args, context),
-        Verb::Status(args) => lifecycle::status(&args, context),
+        Verb::Status(args) => status::run(&args, context),
         Verb::Health(args) => health::run(&args.services, context),
         Verb::Worker(args) => worker::run(&args, context),
     }

@@ -1,9 +1,11 @@
-//! `mprism query`: one statement to the store's HTTP interface, the answer streamed as it comes.
+//! `mprism query`: one statement to the store's HTTP interface, the answer streamed as it comes. An engine of ours that is
+//! stopped runs for as long as that takes.
 
 use std::io::Read;
 use std::time::Duration;
 
 use mprism_runtime::files::read_secret;
+use mprism_runtime::lock::{self, LockState};
 use mprism_settings::{Mode, Settings, WRITER_USER};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -11,6 +13,9 @@ use serde_json::{Map, Value};
 
 use crate::cli::QueryArgs;
 use crate::commands::Context;
+use crate::commands::deployment::{deployment_with, paths};
+use crate::commands::lifecycle::with_services;
+use crate::control::{self, Service, Start};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
@@ -18,6 +23,8 @@ use crate::report::{Page, Report};
 const DOCUMENT_BYTES_MAX: usize = 64 << 20;
 /// What is read of an error's text, in bytes.
 const ERROR_BYTES_MAX: usize = 64 << 10;
+/// How long an engine that runs may take to say so before it is waited for as one that starts.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// Sends the statement and prints the answer.
 pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError> {
@@ -34,14 +41,46 @@ pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError>
         write: args.write,
         sql,
     };
-    context.block_on_interruptible(async {
+    let answer = async {
         let response = request.send().await?;
         if context.printer.is_json() {
-            context.printer.report(&document(response).await?)
-        } else {
-            stream(response, context).await
+            return document(response).await.map(Some);
         }
-    })
+        stream(response, context).await.map(|()| None)
+    };
+    let document = context.block_on(async {
+        match engine_to_start(&settings, context).await? {
+            Some(start) => with_services(&settings, start, context, answer).await,
+            None => context.interrupt()?.or(answer).await,
+        }
+    })?;
+    document.map_or(Ok(Exit::Success), |document| context.printer.report(&document))
+}
+
+/// Returns what to start for this one statement: the engine, where it is ours and ready to run, and does not.
+///
+/// Whatever answers at its port then is somebody else's, and is asked nothing.
+async fn engine_to_start(settings: &Settings, context: &Context) -> Result<Option<Start>, CliError> {
+    let home = &settings.home;
+    let needed = [home.run(), home.libchdb(), home.secret("clickhouse-writer")];
+    if settings.clickhouse.mode == Mode::External || !needed.iter().all(|path| path.exists()) {
+        return Ok(None);
+    }
+    let deployment = deployment_with(context, settings, &[Service::Clickhouse])?;
+    if let Some(unit) = deployment.unit(Service::Clickhouse)
+        && matches!(lock::probe(&unit.lock), Ok(LockState::Held(_)))
+        && control::ask(&unit.probe, READY_WITHIN).await.ready
+        // It may run for another query only, and stop with that one.
+        && !control::is_changing(&paths(settings))
+    {
+        return Ok(None);
+    }
+    Ok(Some(Start {
+        deployment,
+        services: vec![Service::Clickhouse],
+        wait: settings.supervisor.ready_timeout,
+        force: false,
+    }))
 }
 
 fn statement(text: &str) -> Result<String, CliError> {
@@ -166,18 +205,18 @@ async fn refused(mut response: reqwest::Response) -> CliError {
     }
 }
 
-async fn stream(mut response: reqwest::Response, context: &Context) -> Result<Exit, CliError> {
+async fn stream(mut response: reqwest::Response, context: &Context) -> Result<(), CliError> {
     let mut output = context.printer.output();
     let mut last = Vec::new();
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
-            Ok(None) => return Ok(Exit::Success),
+            Ok(None) => return Ok(()),
             Err(error) => return Err(broken(error, &last)),
         };
         let written = output.write(&chunk);
         if !written.map_err(|e| CliError::failed("output", e).context("cannot write to standard output"))? {
-            return Ok(Exit::Success);
+            return Ok(());
         }
         last = chunk.to_vec();
     }

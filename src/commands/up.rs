@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use mprism_settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{StopArgs, UpArgs};
 use crate::commands::Context;
@@ -40,41 +39,31 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
     let needed = dependencies_of(&services, &settings);
     if context.globals.dry_run {
         let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        prepare::check_providers(&plan, &options)?;
         return context.printer.report(&prepare::Planned::new(&plan));
     }
     let progress = context.printer.progress();
-    prepare::prepare(&settings.home, &needed, &options, &|now| {
-        super::show_progress(&progress, now)
+    context.interrupt()?.during(|| {
+        prepare::prepare(&settings.home, &needed, &options, &|now| {
+            super::show_progress(&progress, now)
+        })
     })?;
     let (report, exit) = context.block_on(up(&settings, start, args.run_for, context))?;
     let reported = context.printer.report(&report)?;
     Ok(if exit == Exit::Success { reported } else { exit })
 }
 
+/// Goes through all phases. Who said for how long wants nothing left behind: then a signal in any of them stops everything.
 async fn up(
     settings: &Settings,
     start: Start,
     run_for: Option<Duration>,
     context: &Context,
 ) -> Result<(UpReport, Exit), CliError> {
-    let outcomes = start_services(settings, start, context).await?;
-    if let Some(failure) = LifecycleReport::new(outcomes.clone(), "start").failure() {
-        return Ok((UpReport::failed(outcomes, failure), Exit::Failed));
-    }
-    wait_for_rows(settings).await?;
-    let mut exit = Exit::Success;
-    if let Some(run_for) = run_for {
-        context.printer.note(&format!(
-            "everything is healthy; running for {}",
-            crate::report::duration_text(run_for)
-        ));
-        exit = wait(run_for).await?;
-    }
-    let health = health::examine(settings, &[], context).await?;
-    let integrity = integrity::examine(settings, None).await?;
-    let rows = rows(settings).await?;
-    let latency_ms = latency(settings).await;
-    if run_for.is_some() {
+    let interrupt = context.interrupt()?;
+    let done = run_until_verified(settings, start, run_for, context).await;
+    let is_failed = matches!(&done, Ok((_, Exit::Failed)) | Err(_));
+    if run_for.is_some() && (!is_failed || interrupt.exit().is_some()) {
         let deployment = everything(context, settings)?;
         let services = deployment.services();
         let stop = Stop {
@@ -84,27 +73,44 @@ async fn up(
         };
         stop_services(settings, stop, context).await?;
     }
-    let report = UpReport {
-        services: outcomes,
-        health: Some(health),
-        integrity: Some(integrity),
-        rows,
-        latency_ms,
-        failure: None,
-    };
-    Ok((report, exit))
+    done
 }
 
-/// Waits; a signal ends it early, and everything is stopped in order then too.
-async fn wait(run_for: Duration) -> Result<Exit, CliError> {
-    let watch = |kind| signal(kind).map_err(|e| CliError::failed("signals", e).context("cannot watch signals"));
-    let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
-    Ok(tokio::select! {
+async fn run_until_verified(
+    settings: &Settings,
+    start: Start,
+    run_for: Option<Duration>,
+    context: &Context,
+) -> Result<(UpReport, Exit), CliError> {
+    let interrupt = context.interrupt()?;
+    let outcomes = interrupt.or(start_services(settings, start, context)).await?;
+    if let Some(failure) = LifecycleReport::new(outcomes.clone(), "start").failure() {
+        return Ok((UpReport::failed(outcomes, failure), Exit::Failed));
+    }
+    interrupt.or(wait_for_rows(settings)).await?;
+    let verify = async {
+        Ok(UpReport {
+            services: outcomes,
+            health: Some(health::examine(settings, &[], context).await?),
+            integrity: Some(integrity::examine(settings, None).await?),
+            rows: rows(settings).await?,
+            latency_ms: latency(settings).await,
+            failure: None,
+        })
+    };
+    let Some(run_for) = run_for else {
+        return Ok((interrupt.or(verify).await?, Exit::Success));
+    };
+    context.printer.note(&format!(
+        "everything is healthy; running for {}",
+        crate::report::duration_text(run_for)
+    ));
+    tokio::select! {
         biased;
-        _ = interrupt.recv() => Exit::Interrupted,
-        _ = terminate.recv() => Exit::Terminated,
-        () = tokio::time::sleep(run_for) => Exit::Success,
-    })
+        // What ran until then is worth a report; a second signal gives that up too.
+        () = interrupt.token().cancelled() => Ok((verify.await?, interrupt.exit().unwrap_or(Exit::Interrupted))),
+        () = tokio::time::sleep(run_for) => Ok((interrupt.or(verify).await?, Exit::Success)),
+    }
 }
 
 /// Waits until trades can be read. No rows are no error: a market may be quiet.

@@ -39,6 +39,14 @@ pub enum ControlError {
         /// Which, and who.
         ports: Vec<(Service, TakenPort)>,
     },
+    /// A service that is needed for a moment does not come up.
+    #[error("cannot start `{service}`: {reason}")]
+    NotStarted {
+        /// The service.
+        service: Service,
+        /// What it said.
+        reason: String,
+    },
     /// The supervisor does not come up.
     #[error("the supervisor does not come up: {reason}")]
     Supervisor {
@@ -91,6 +99,7 @@ impl ControlError {
             Self::Lock(_) => "lock",
             Self::Busy { .. } => "busy",
             Self::Ports { .. } => "port_taken",
+            Self::NotStarted { .. } => "start_failed",
             Self::Supervisor { .. } => "supervisor_failed",
             Self::Connection(_) => "supervisor_lost",
             Self::Refused { .. } => "supervisor_refused",
@@ -102,7 +111,11 @@ impl ControlError {
         match self {
             Self::Ports { .. } | Self::Busy { .. } => true,
             Self::Lock(error) => matches!(error, LockError::Held { .. } | LockError::Unsafe { .. }),
-            Self::Home { .. } | Self::Supervisor { .. } | Self::Connection(_) | Self::Refused { .. } => false,
+            Self::Home { .. }
+            | Self::NotStarted { .. }
+            | Self::Supervisor { .. }
+            | Self::Connection(_)
+            | Self::Refused { .. } => false,
         }
     }
 
@@ -123,6 +136,7 @@ impl ControlError {
             }
             Self::Home { path, .. } => vec![format!("look at its owner and mode: `ls -ld {}`", path.display())],
             Self::Busy { .. } => vec!["try again when it has finished".into()],
+            Self::NotStarted { service, .. } => vec![format!("see what it wrote: `mprism logs {service}`")],
             Self::Supervisor { .. } | Self::Connection(_) | Self::Refused { .. } | Self::Lock(_) => {
                 vec!["see what it wrote: `mprism logs supervisor`".into()]
             }

@@ -18,7 +18,7 @@ mod service;
 mod state;
 pub mod supervisor;
 
-pub use client::{Start, Stop, last_deployment, observe_plan, start, status, stop};
+pub use client::{Start, Stop, during, is_changing, is_supervised, last_deployment, observe_plan, start, status, stop};
 pub use deployment::{Deployment, UnitSpec};
 pub use error::ControlError;
 pub use events::{Event, Observer, Silent};

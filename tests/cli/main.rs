@@ -4,4 +4,5 @@ mod command_line;
 mod deps_failures;
 mod logs;
 mod query;
+mod signals;
 mod support;

@@ -5,5 +5,6 @@ mod commands;
 mod corpus;
 mod disk;
 mod kills;
+mod life;
 mod smoke;
 mod support;

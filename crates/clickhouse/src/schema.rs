@@ -71,15 +71,10 @@ pub async fn ensure_schema(store: &Store) -> Result<SchemaReport, StoreError> {
 }
 
 async fn found_columns(store: &Store) -> Result<BTreeMap<String, BTreeMap<String, String>>, StoreError> {
-    let query = "SELECT table, name, type FROM system.columns WHERE database = ?";
-    let rows = store
-        .client()
-        .query(query)
-        .bind(DATABASE)
-        .fetch_all::<FoundColumn>()
-        .await;
+    let query = format!("SELECT table, name, type FROM system.columns WHERE database = '{DATABASE}'");
+    let rows = store.fetch_all::<FoundColumn>(&query).await?;
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for row in rows.map_err(|e| store.failed(e))? {
+    for row in rows {
         found.entry(row.table).or_default().insert(row.name, row.r#type);
     }
     Ok(found)

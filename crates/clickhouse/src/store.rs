@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use clickhouse::Client;
+use clickhouse::{Client, RowOwned, RowRead};
 use serde::Deserialize;
 
 use crate::StoreError;
@@ -17,6 +17,10 @@ pub struct StoreOptions {
     pub user: String,
     /// Our password.
     pub password: String,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long a statement may take that reads, or that makes a table.
+    pub query_timeout: Duration,
     /// How long an insert may take until it is in doubt.
     pub insert_timeout: Duration,
     /// How long a fence may take: it waits for running inserts.
@@ -58,7 +62,7 @@ impl Store {
     /// Where the process cannot make HTTP connections.
     pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
         let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(3))
+            .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(10))
@@ -74,9 +78,20 @@ impl Store {
         Ok(Self { client, http, options })
     }
 
-    /// Returns the client for typed reads.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// Reads all rows of a query.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn fetch_all<T: RowOwned + RowRead>(&self, query: &str) -> Result<Vec<T>, StoreError> {
+        self.within(self.client.query_raw(query).fetch_all::<T>()).await
+    }
+
+    /// Reads the one row of a query.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; no row at all is unexpected.
+    pub async fn fetch_one<T: RowOwned + RowRead>(&self, query: &str) -> Result<T, StoreError> {
+        self.within(self.client.query_raw(query).fetch_one::<T>()).await
     }
 
     /// Asks `/ping`.
@@ -95,11 +110,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn execute(&self, statement: &str) -> Result<(), StoreError> {
-        self.client
-            .query_raw(statement)
-            .execute()
-            .await
-            .map_err(|e| self.failed(e))
+        self.within(self.client.query_raw(statement).execute()).await
     }
 
     /// Raises the fence of a table (`database.table`): returns once no insert of an earlier writer runs or can ever begin.
@@ -147,8 +158,15 @@ impl Store {
         let _harmless = released.await;
     }
 
+    /// Waits for the typed client, which waits for ever, as long as a query may take.
+    async fn within<T>(&self, asked: impl Future<Output = clickhouse::error::Result<T>>) -> Result<T, StoreError> {
+        let answered = tokio::time::timeout(self.options.query_timeout, asked).await;
+        let answer = answered.unwrap_or(Err(clickhouse::error::Error::TimedOut));
+        answer.map_err(|e| self.failed(e))
+    }
+
     /// Sorts an error of the typed client.
-    pub fn failed(&self, error: clickhouse::error::Error) -> StoreError {
+    fn failed(&self, error: clickhouse::error::Error) -> StoreError {
         use clickhouse::error::Error;
         match error {
             Error::BadResponse(message) => StoreError::Exception {
@@ -186,6 +204,18 @@ pub(crate) fn code_of(message: &str) -> i32 {
 mod tests {
     use super::*;
 
+    fn options() -> StoreOptions {
+        StoreOptions {
+            url: "http://127.0.0.1:1".into(),
+            user: "writer".into(),
+            password: "s3cret".into(),
+            connect_timeout: Duration::from_secs(1),
+            query_timeout: Duration::from_secs(7),
+            insert_timeout: Duration::from_secs(1),
+            fence_timeout: Duration::from_secs(1),
+        }
+    }
+
     #[test]
     fn codes_are_read_from_texts() {
         assert_eq!(code_of("Code: 60. DB::Exception: Unknown table. (UNKNOWN_TABLE)"), 60);
@@ -195,12 +225,33 @@ mod tests {
     #[test]
     fn passwords_stay_out_of_debug_output() {
         let options = StoreOptions {
-            url: "http://127.0.0.1:1".into(),
-            user: "writer".into(),
             password: "s3cret".into(),
-            insert_timeout: Duration::from_secs(1),
-            fence_timeout: Duration::from_secs(1),
+            ..options()
         };
         assert!(!format!("{options:?}").contains("s3cret"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_takes_a_question_and_never_answers_is_unreachable_in_time() {
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let store = Store::new(StoreOptions {
+            url: format!("http://{address}"),
+            ..options()
+        });
+        let store = store.expect("prepared");
+        let began = tokio::time::Instant::now();
+        for asked in [
+            store.execute("SELECT 1").await,
+            store.fetch_all::<u8>("SELECT 1").await.map(|_| ()),
+        ] {
+            let error = asked.expect_err("no answer");
+            assert!(
+                matches!(&error, StoreError::Unreachable { .. }) && error.is_retryable(),
+                "{error:?}"
+            );
+        }
+        assert_eq!(began.elapsed().as_secs(), 2 * options().query_timeout.as_secs());
     }
 }

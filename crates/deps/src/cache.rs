@@ -5,11 +5,19 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::event::Timespec;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::fetch::{self, MODE, Provider};
 use crate::record::Record;
 use crate::{Dependency, DepsError, FetchOptions, Installed, Pin, Progress};
+
+/// How often the lock is tried that another process holds.
+const TRY_EVERY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
+};
 
 impl Pin {
     /// Makes sure that the pinned file is in the cache, fetching it where it is missing or damaged.
@@ -36,7 +44,7 @@ impl Pin {
             return Err(offline(self.dependency, &path));
         }
         fs::create_dir_all(folder).map_err(|e| DepsError::io(self.dependency, "create", folder, e))?;
-        let _held = lock(self.dependency, folder, progress)?;
+        let _held = lock(self.dependency, folder, options, progress)?;
         let fetched = match adopt(self, &path) {
             Ok(()) => false,
             Err(unusable) if !may_fetch(options) => return Err(while_offline(self.dependency, &path, unusable)),
@@ -57,7 +65,7 @@ impl Pin {
     /// # Errors
     /// [`DepsError::Mismatch`] where it differs, [`DepsError::Io`] where it cannot be read.
     pub fn verify(&self, path: &Path) -> Result<(), DepsError> {
-        let different = fetch::compare(path, self.size, &self.sha256);
+        let different = fetch::compare(path, self.size, &self.sha256, &|| Ok(()));
         match different.map_err(|e| DepsError::io(self.dependency, "read", path, e))? {
             None => Ok(()),
             Some(difference) => Err(DepsError::Mismatch {
@@ -179,13 +187,30 @@ fn sweep(folder: &Path) {
 }
 
 /// Waits until nobody else fetches the same file.
-fn lock(dependency: Dependency, folder: &Path, progress: &dyn Fn(Progress)) -> Result<File, DepsError> {
+fn lock(
+    dependency: Dependency,
+    folder: &Path,
+    options: &FetchOptions,
+    progress: &dyn Fn(Progress),
+) -> Result<File, DepsError> {
     let path = folder.join("lock");
     let failed = |e: io::Error| DepsError::io(dependency, "lock", &path, e);
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         progress(Progress::Waiting(dependency));
-        flock(&file, FlockOperation::LockExclusive).map_err(|e| failed(e.into()))?;
+        let Some(cancel) = &options.cancel else {
+            flock(&file, FlockOperation::LockExclusive).map_err(|e| failed(e.into()))?;
+            return Ok(file);
+        };
+        // A lock that is waited for cannot be given up, so it is tried now and then.
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK {
+                return Err(failed(error.into()));
+            }
+            if cancel.within(&TRY_EVERY).map_err(failed)? {
+                return Err(DepsError::Cancelled { dependency });
+            }
+        }
     }
     Ok(file)
 }

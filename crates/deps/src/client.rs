@@ -4,17 +4,18 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, PipeReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::pins::PinnedSource;
-use crate::{Dependency, DepsError, FetchOptions, Progress, Provider};
+use crate::{Cancel, Dependency, DepsError, FetchOptions, Progress, Provider};
 
 /// How often progress is told while a client neither speaks nor ends.
 const LOOK_EVERY: Timespec = Timespec {
@@ -66,8 +67,11 @@ pub(crate) fn download(
         progress(Progress::Downloaded(dependency, bytes.min(source.size)));
         bytes
     };
-    let ended = run(&mut command, options.stall_max, &arrived);
+    let ended = run(&mut command, options, &arrived);
     let Ended { status, said } = ended.map_err(|e| DepsError::io(dependency, "run", &program, e))?;
+    if options.is_cancelled() {
+        return Err(DepsError::Cancelled { dependency });
+    }
     let failed = |status, output| DepsError::Client {
         dependency,
         command: command_line(source),
@@ -130,37 +134,58 @@ fn client_of(provider: Provider) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// How a client ended: without a status where it stalled and was killed.
+/// How a client ended: without a status where it stalled, or was given up, and was killed.
 struct Ended {
     status: Option<ExitStatus>,
     said: Vec<u8>,
 }
 
-/// A process that is killed and reaped when dropped.
-struct Running(Child);
+/// A process that leads a group. All of the group is killed, and the process reaped, when this is dropped before it ended.
+struct Running {
+    child: Child,
+    is_reaped: bool,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail only where it has been reaped.
-        let _gone = self.0.kill();
-        let _gone = self.0.wait();
+impl Running {
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        self.is_reaped = true;
+        self.child.wait()
     }
 }
 
-/// Runs a client to its end, or until neither its words nor what `arrived` returns have changed for `stall_max`.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.is_reaped {
+            // Its number may be somebody else's by now.
+            return;
+        }
+        // It fails only where the whole group is gone.
+        let _gone = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _gone = self.child.wait();
+    }
+}
+
+/// Runs a client to its end, until it is given up, or until neither its words nor what `arrived` returns have changed for too
+/// long.
 ///
 /// Its words go through a pipe and not into a file: on a full disk they are what tells so, and would be lost.
-fn run(command: &mut Command, stall_max: Duration, arrived: &dyn Fn() -> u64) -> io::Result<Ended> {
+fn run(command: &mut Command, options: &FetchOptions, arrived: &dyn Fn() -> u64) -> io::Result<Ended> {
     // `command` keeps its writing ends, so the pipe stays open; the end of the process counts, not that of the pipe, which a
     // grandchild might hold.
     let (mut reader, writer) = io::pipe()?;
     fcntl_setfl(&reader, OFlags::NONBLOCK)?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = Running(command.spawn()?);
-    let end = pidfd_open(Pid::from_child(&child.0), PidfdFlags::empty())?;
+    // A group of its own: Ctrl-C is for us, and what ends it ends its children too.
+    command.process_group(0);
+    let mut running = Running {
+        child: command.spawn()?,
+        is_reaped: false,
+    };
+    let end = pidfd_open(Pid::from_child(&running.child), PidfdFlags::empty())?;
     let (mut said, mut bytes, mut changed) = (Vec::new(), 0, Instant::now());
     loop {
-        let mut events = [PollFd::new(&end, PollFlags::IN), PollFd::new(&reader, PollFlags::IN)];
+        let mut events = vec![PollFd::new(&end, PollFlags::IN), PollFd::new(&reader, PollFlags::IN)];
+        events.extend(options.cancel.as_ref().map(Cancel::readable));
         match poll(&mut events, Some(&LOOK_EVERY)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -168,13 +193,16 @@ fn run(command: &mut Command, stall_max: Duration, arrived: &dyn Fn() -> u64) ->
         let has_ended = !events[0].revents().is_empty();
         let has_spoken = listen(&mut reader, &mut said)?;
         if has_ended {
-            let status = Some(child.0.wait()?);
+            let status = Some(running.reap()?);
             return Ok(Ended { status, said });
+        }
+        if options.is_cancelled() {
+            return Ok(Ended { status: None, said });
         }
         let now = arrived();
         if has_spoken || now != bytes {
             (bytes, changed) = (now, Instant::now());
-        } else if changed.elapsed() >= stall_max {
+        } else if changed.elapsed() >= options.stall_max {
             return Ok(Ended { status: None, said });
         }
     }

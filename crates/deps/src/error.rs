@@ -81,6 +81,12 @@ pub enum DepsError {
         /// How long nothing happened.
         after: Duration,
     },
+    /// Nobody wants it any more.
+    #[error("fetching {dependency} was given up")]
+    Cancelled {
+        /// What was wanted.
+        dependency: Dependency,
+    },
     /// A package client delivered something else.
     #[error("`{command}` delivered another file than the pinned {dependency}: expected {expected}, found {found}")]
     Delivered {
@@ -144,6 +150,7 @@ impl DepsError {
             Self::NoSource { .. } => "no_source",
             Self::ClientMissing { .. } => "client_missing",
             Self::Client { .. } | Self::Stalled { .. } => "fetch_failed",
+            Self::Cancelled { .. } => "interrupted",
             Self::Damaged { .. } | Self::Delivered { .. } | Self::Mismatch { .. } => "checksum_mismatch",
             Self::Member { .. } => "bad_archive",
             Self::DiskFull { .. } => "disk_full",
@@ -176,6 +183,7 @@ impl DepsError {
                     install(dependency)
                 )]
             }
+            Self::Cancelled { dependency } => vec![format!("go on: {}", install(dependency))],
             Self::Delivered {
                 dependency, command, ..
             } => {

@@ -52,6 +52,11 @@ pub(crate) fn fetch(
     for source in pin.sources_from(options.provider) {
         failed = match fetch_from(pin, source, options, folder, target, progress) {
             Ok(()) => return Ok(()),
+            // Whatever it looks like: a client that is ended fails, and so does what reads its work.
+            Err(_) if options.is_cancelled() => {
+                let dependency = pin.dependency;
+                return Err(DepsError::Cancelled { dependency });
+            }
             // More tries elsewhere would fail the same way. The work is gone by now; what is full is the disk of the cache.
             Err(DepsError::DiskFull { dependency, .. }) => {
                 let path = folder.to_path_buf();
@@ -83,6 +88,10 @@ fn fetch_from(
         expected: difference.expected,
         found: difference.found,
     };
+    let go_on = || match options.is_cancelled() {
+        true => Err(io::ErrorKind::Interrupted.into()),
+        false => Ok(()),
+    };
     // Removed when dropped, whatever happens: nothing half-installed stays.
     let work = tempfile::Builder::new()
         .prefix(".fetch-")
@@ -90,13 +99,16 @@ fn fetch_from(
         .map_err(io_failed("create", folder))?;
     progress(Progress::Downloading(dependency, source.size));
     let archive = client::download(dependency, source, options, work.path(), progress)?;
-    let difference = compare(&archive, source.size, &source.sha256).map_err(io_failed("read", &archive))?;
+    let difference = compare(&archive, source.size, &source.sha256, &go_on).map_err(io_failed("read", &archive))?;
     difference.map_or(Ok(()), |difference| Err(different(difference)))?;
 
     progress(Progress::Unpacking(dependency, pin.size));
     let unpacked = work.path().join("unpacked");
     let mut file = File::create(&unpacked).map_err(io_failed("create", &unpacked))?;
-    let tell = |bytes| progress(Progress::Unpacked(dependency, bytes));
+    let tell = |bytes| {
+        progress(Progress::Unpacked(dependency, bytes));
+        go_on()
+    };
     let size =
         unpack::unpack(&archive, &source.member, pin.size, &mut file, &tell).map_err(io_failed("unpack", &archive))?;
     if size.is_none() {
@@ -106,7 +118,7 @@ fn fetch_from(
             member: source.member.clone(),
         });
     }
-    let difference = compare(&unpacked, pin.size, &pin.sha256).map_err(io_failed("read", &unpacked))?;
+    let difference = compare(&unpacked, pin.size, &pin.sha256, &go_on).map_err(io_failed("read", &unpacked))?;
     difference.map_or(Ok(()), |difference| Err(different(difference)))?;
     let place = || -> io::Result<()> {
         file.set_permissions(fs::Permissions::from_mode(MODE))?;
@@ -123,8 +135,13 @@ pub(crate) struct Difference {
     pub(crate) found: String,
 }
 
-/// Compares a file's size and SHA-256; returns `None` where both fit.
-pub(crate) fn compare(path: &Path, size: u64, sha256: &str) -> io::Result<Option<Difference>> {
+/// Compares a file's size and SHA-256; returns `None` where both fit. A large file takes seconds: `go_on` may end it.
+pub(crate) fn compare(
+    path: &Path,
+    size: u64,
+    sha256: &str,
+    go_on: &dyn Fn() -> io::Result<()>,
+) -> io::Result<Option<Difference>> {
     let mut file = File::open(path)?;
     let found = file.metadata()?.len();
     if found != size {
@@ -136,6 +153,7 @@ pub(crate) fn compare(path: &Path, size: u64, sha256: &str) -> io::Result<Option
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
+        go_on()?;
         let read = file.read(&mut buffer)?;
         if read == 0 {
             break;

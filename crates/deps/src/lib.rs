@@ -4,6 +4,7 @@
 //! Files live once per user in a cache and are linked into each home.
 
 mod cache;
+mod cancel;
 mod client;
 mod error;
 mod fetch;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use cache::{cache_folder, link};
+pub use cancel::Cancel;
 pub use error::DepsError;
 pub use fetch::Provider;
 pub use pins::{Dependency, Pin, PinnedSource};
@@ -35,6 +37,14 @@ pub struct FetchOptions {
     pub search_path: std::ffi::OsString,
     /// How long a package client may neither say nor write anything before it is ended; [`STALL_MAX`] outside tests.
     pub stall_max: Duration,
+    /// What ends the fetch early; without it nothing does.
+    pub cancel: Option<Cancel>,
+}
+
+impl FetchOptions {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
+    }
 }
 
 /// What happens while something is fetched, for whoever shows it.

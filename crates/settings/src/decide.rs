@@ -203,7 +203,6 @@ impl Decider {
                 enabled: self.values.flag("collector.exchanges.binance_spot.enabled"),
                 symbols: self.values.list("collector.exchanges.binance_spot.symbols").to_vec(),
                 websocket_url: self.endpoint("collector.exchanges.binance_spot.websocket_url", "wss"),
-                rest_url: self.endpoint("collector.exchanges.binance_spot.rest_url", "https"),
             },
             spool,
             publish: PublishSettings {

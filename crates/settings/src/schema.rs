@@ -72,10 +72,6 @@ pub(crate) const FIELDS: &[Field] = &[
         "collector.exchanges.binance_spot.websocket_url",
         Kind::Url(&["ws", "wss"]),
     ),
-    field(
-        "collector.exchanges.binance_spot.rest_url",
-        Kind::Url(&["http", "https"]),
-    ),
     field("collector.spool.bytes_max", Kind::Bytes(64 * MIB, 16 * TIB)),
     field("collector.spool.free_bytes_min", Kind::Bytes(0, 16 * TIB)),
     field("collector.spool.fsync_interval", Kind::Span(1, 10 * SECOND)),

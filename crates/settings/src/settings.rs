@@ -134,8 +134,6 @@ pub struct ExchangeSettings {
     pub symbols: Vec<String>,
     /// Base of the websocket endpoints, without a slash at the end.
     pub websocket_url: ServerUrl,
-    /// Base of the REST endpoints, without a slash at the end.
-    pub rest_url: ServerUrl,
 }
 
 /// The collector's spool.

@@ -184,12 +184,12 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
             "not \"btcusdt\"",
         ),
         (
-            "collector: {exchanges: {binance_spot: {rest_url: null}}}\n",
-            "rest_url: expected a URL, not nothing",
+            "collector: {exchanges: {binance_spot: {websocket_url: null}}}\n",
+            "websocket_url: expected a URL, not nothing",
         ),
         (
-            "collector: {exchanges: {binance_spot: {rest_url: ftp://a}}}\n",
-            "expected a URL with the scheme http or https",
+            "collector: {exchanges: {binance_spot: {websocket_url: ftp://a}}}\n",
+            "expected a URL with the scheme ws or wss",
         ),
         (
             "collector: {spool: {bytes_max: 64MiB, segment_bytes: 1GiB}}\n",

@@ -31,6 +31,7 @@ pub fn dependency(dependency: Dependency) -> PathBuf {
         offline: false,
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         stall_max: mprism_deps::STALL_MAX,
+        cancel: None,
     };
     match mprism_deps::ensure(dependency, &options, &|_| {}) {
         Ok(installed) => installed.path,

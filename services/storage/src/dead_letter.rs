@@ -54,8 +54,7 @@ pub(crate) async fn copy(store: &Store, generation: u64, letter: &DeadLetter) ->
         "SELECT count() AS count FROM {TABLE} WHERE producer_epoch = {} AND producer_seq = {seq}",
         epoch.0
     );
-    let there = store.client().query_raw(&query).fetch_one::<Count>().await;
-    if there.map_err(|e| store.failed(e))?.count > 0 {
+    if store.fetch_one::<Count>(&query).await?.count > 0 {
         return Ok(());
     }
     let mut row = clock::now_ms().to_le_bytes().to_vec();

@@ -128,7 +128,7 @@ pub(crate) async fn read_marks(store: &Store, data_type: DataType) -> Result<Mar
     let mut marks = Marks::default();
     let query =
         format!("SELECT producer_epoch, max(producer_seq) AS producer_seq FROM {table} GROUP BY producer_epoch");
-    for mark in all::<EpochMark>(store, &query).await? {
+    for mark in store.fetch_all::<EpochMark>(&query).await? {
         marks.raise_identity(ProducerId {
             epoch: Epoch(mark.producer_epoch),
             seq: mark.producer_seq,
@@ -139,7 +139,7 @@ pub(crate) async fn read_marks(store: &Store, data_type: DataType) -> Result<Mar
             "SELECT exchange, market_type, symbol, max(toUInt64OrZero(trade_id)) AS id FROM {table} \
              GROUP BY exchange, market_type, symbol"
         );
-        for mark in all::<MarketMark>(store, &query).await? {
+        for mark in store.fetch_all::<MarketMark>(&query).await? {
             if let Some(market) = market_of(&mark.exchange, &mark.market_type, &mark.symbol) {
                 marks.raise_natural(&market, &Natural::Number(mark.id));
             }
@@ -288,7 +288,7 @@ async fn read_into(
                 "SELECT exchange, market_type, symbol, trade_id, price, quantity, side, trade_time, producer_epoch, \
                  producer_seq FROM {table} WHERE {condition}"
             );
-            for row in all::<StoredTrade>(store, &query).await? {
+            for row in store.fetch_all::<StoredTrade>(&query).await? {
                 let side = if row.side == Side::Buy.as_str() {
                     Side::Buy
                 } else {
@@ -317,7 +317,7 @@ async fn read_into(
                 "SELECT exchange, market_type, symbol, gap_id, version, to_id, cause, state, producer_epoch, \
                  producer_seq FROM {table} WHERE {condition}"
             );
-            for row in all::<StoredGap>(store, &query).await? {
+            for row in store.fetch_all::<StoredGap>(&query).await? {
                 let content =
                     mprism_model::gap_content_hash(&row.gap_id, row.version, &row.to_id, &row.cause, &row.state);
                 let market = market_of(&row.exchange, &row.market_type, &row.symbol);
@@ -345,14 +345,6 @@ fn note(present: &mut Present, identity: (u64, u64), market: Option<Market>, nat
         let contents: &mut HashSet<u64> = present.by_natural.entry((market, natural)).or_default();
         contents.insert(content);
     }
-}
-
-async fn all<T>(store: &Store, query: &str) -> Result<Vec<T>, StoreError>
-where
-    T: clickhouse::RowOwned + clickhouse::RowRead,
-{
-    let rows = store.client().query_raw(query).fetch_all::<T>().await;
-    rows.map_err(|error| store.failed(error))
 }
 
 #[cfg(test)]

@@ -126,6 +126,7 @@ mod tests {
             offline: true,
             search_path: std::ffi::OsString::new(),
             stall_max: mprism_deps::STALL_MAX,
+            cancel: None,
         }
     }
 

@@ -18,9 +18,6 @@ use mprism_storage::{BatchOptions, StorageOptions};
 use crate::cli::SimArgs;
 use crate::error::CliError;
 
-/// Largest body of data that the engine takes in one insert.
-const INSERT_BYTES_MAX: u64 = 1 << 30;
-
 /// Reads one of the home's credentials.
 pub(crate) fn read_secret(settings: &Settings, name: &str) -> Result<String, CliError> {
     let path = settings.home.secret(name);
@@ -100,7 +97,7 @@ pub(super) fn engine(settings: &Settings) -> Result<EngineOptions, CliError> {
         readers_max: settings.clickhouse.readers_max,
         reader_wait: settings.clickhouse.reader_wait,
         writers_max: settings.clickhouse.writers_max,
-        body_bytes_max: INSERT_BYTES_MAX,
+        body_bytes_max: settings.clickhouse.body_bytes_max,
     })
 }
 
@@ -109,6 +106,8 @@ fn store_options(settings: &Settings) -> Result<StoreOptions, CliError> {
         url: settings.clickhouse.url.expose().to_owned(),
         user: WRITER_USER.to_owned(),
         password: read_secret(settings, "clickhouse-writer")?,
+        connect_timeout: settings.hot.clickhouse.connect,
+        query_timeout: settings.hot.clickhouse.query,
         insert_timeout: settings.hot.clickhouse.insert,
         fence_timeout: settings.hot.clickhouse.insert,
     })

@@ -1,6 +1,7 @@
 //! What commands do: ask the supervisor, and start one where it is needed.
 
 mod connection;
+mod during;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use mprism_runtime::lock::{self, LockError, LockFile, LockState};
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
 
 use connection::{ask_status, work};
+pub use during::during;
 
 use super::deployment::{Deployment, UnitSpec};
 use super::error::ControlError;
@@ -332,6 +334,16 @@ async fn clear(step: &Step, deployment: &Deployment, observer: &mut dyn Observer
     if tokio::time::timeout(END_WITHIN, handle.wait_exited()).await.is_err() && handle.signal(Signal::KILL).is_ok() {
         let _shows_as_a_taken_port = tokio::time::timeout(END_WITHIN, handle.wait_exited()).await;
     }
+}
+
+/// Returns whether a supervisor of the home runs.
+pub fn is_supervised(paths: &HomePaths) -> bool {
+    is_held(&paths.supervisor_lock())
+}
+
+/// Returns whether another command changes the home right now.
+pub fn is_changing(paths: &HomePaths) -> bool {
+    is_held(&paths.operation_lock())
 }
 
 /// Returns the options of the last start, if there was one.

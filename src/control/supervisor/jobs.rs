@@ -9,7 +9,7 @@ use super::unit::{Phase, Unit};
 use crate::control::events::Event;
 use crate::control::log_tail::last_lines;
 use crate::control::paths::HomePaths;
-use crate::control::protocol::{Action, Message, Outcome};
+use crate::control::protocol::{Action, Desired, Message, Outcome};
 use crate::control::service::Service;
 
 /// Log lines told about a service that did not start.
@@ -155,6 +155,10 @@ impl Job {
         let service = unit.spec.service;
         match unit.phase {
             Phase::Running => self.decided(service, Action::Started, None),
+            // Whoever asked for it has left, and somebody else has asked for the opposite.
+            _ if unit.desired == Desired::Down => {
+                self.decided(service, Action::Failed, Some("stopped before it was ready".into()));
+            }
             Phase::Failed => {
                 let reason = unit.last_error.clone().unwrap_or_default();
                 self.decided(service, Action::Failed, Some(with_log(reason, paths, service)));

@@ -3,24 +3,20 @@
 //! It holds nothing that a crash could lose: services outlive it, hold their own locks, and are adopted by the next one.
 
 mod jobs;
+mod serve;
 mod settle;
 mod spawn;
 mod tasks;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mprism_runtime::lock::{self, LockError, LockFile, LockState};
+use mprism_runtime::lock::{self, LockState};
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
-use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::deployment::Deployment;
 use super::events::Event;
@@ -35,88 +31,12 @@ use jobs::Job;
 use tasks::Input;
 use unit::{Live, Phase, Unit};
 
+pub use serve::{Listening, SupervisorError, run};
 pub(super) use spawn::{allowed_environment, open_output};
 pub(super) use tasks::socket_place;
 
-/// Requests, probes and exits that may wait for the loop.
-const INPUTS: usize = 256;
 /// Log lines told about a service that ended.
 const LOG_LINES: usize = 5;
-/// How long the last request's answer may take to be read before the supervisor leaves.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Why the supervisor ended.
-#[derive(Debug, thiserror::Error)]
-pub enum SupervisorError {
-    /// Another one runs.
-    #[error("another supervisor runs")]
-    Lock(#[from] LockError),
-    /// Its socket cannot be used.
-    #[error("cannot {action} {}", path.display())]
-    Socket {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-/// Supervises a home until everything was stopped, or `shutdown` is cancelled; then the services live on.
-///
-/// # Errors
-/// Where another supervisor runs or the home's run folder cannot be used.
-pub async fn run(paths: HomePaths, shutdown: CancellationToken) -> Result<(), SupervisorError> {
-    let _lock = LockFile::acquire(&paths.supervisor_lock())?;
-    let place = socket_place(&paths).map_err(|source| SupervisorError::Socket {
-        action: "open",
-        path: paths.run(),
-        source,
-    })?;
-    let failed = |action| {
-        let path = paths.run().join(HomePaths::socket_name());
-        move |source| SupervisorError::Socket { action, path, source }
-    };
-    // Ours to remove: whoever listens on it holds the lock that we hold.
-    match std::fs::remove_file(place.path()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(place.path()).map_err(failed("listen on"))?;
-    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o600)).map_err(failed("protect"))?;
-    let (sender, mut inputs) = mpsc::channel(INPUTS);
-    let mut supervisor = Supervisor::new(paths, sender.clone());
-    supervisor.adopt().await;
-    let (clients, leaving) = (TaskTracker::new(), CancellationToken::new());
-    let accepting = tokio::spawn(tasks::accept(listener, sender, clients.clone(), leaving.clone()));
-    loop {
-        let input = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            input = inputs.recv() => input,
-        };
-        let Some(input) = input else { break };
-        supervisor.take(input).await;
-        if supervisor.is_over() {
-            break;
-        }
-    }
-    supervisor.save();
-    // Who asks from here on finds nobody, and starts the next supervisor once our lock is free.
-    let _socket_is_gone_with_us = std::fs::remove_file(place.path());
-    leaving.cancel();
-    drop(inputs);
-    drop(supervisor);
-    let _accepting_has_ended = accepting.await;
-    // What was answered has to reach its reader.
-    clients.close();
-    if tokio::time::timeout(FAREWELL, clients.wait()).await.is_err() {
-        tracing::warn!("a client did not read its answer");
-    }
-    tracing::info!("supervisor ended");
-    Ok(())
-}
 
 struct Supervisor {
     paths: HomePaths,
@@ -127,6 +47,8 @@ struct Supervisor {
     saved: Option<State>,
     /// Set once a request was done: an idle supervisor ends.
     has_worked: bool,
+    /// Who watches from within our process.
+    watcher: Option<mpsc::Sender<Event>>,
 }
 
 impl Supervisor {
@@ -139,6 +61,7 @@ impl Supervisor {
             jobs: Vec::new(),
             saved: None,
             has_worked: false,
+            watcher: None,
         }
     }
 
@@ -530,6 +453,9 @@ impl Supervisor {
     fn tell(&mut self, event: &Event) {
         for job in &mut self.jobs {
             job.tell(event.clone());
+        }
+        if let Some(watcher) = &self.watcher {
+            let _watcher_is_behind = watcher.try_send(event.clone());
         }
     }
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use mprism_deps::Pin;
+use mprism_deps::{Cancel, Pin};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::lab::{CONTENT, Lab, ensure, told, with_search_path, with_stall_max};
 
@@ -206,4 +208,38 @@ fn what_a_client_writes_stays_in_the_work() {
     assert_eq!((temporary, pip), (npm, "1"));
     assert!(Path::new(temporary).starts_with(lab.cache()), "{note}");
     assert!(!Path::new(temporary).exists(), "{note}");
+}
+
+#[test]
+fn a_client_that_is_given_up_is_ended_with_its_children() {
+    let lab = Lab::new();
+    let pin = lab.wheel();
+    let child = lab.path().join("child");
+    let does = format!("sleep 1000 & echo $! >{0}.new; mv {0}.new {0}; wait", child.display());
+    lab.client("python3", &half(&lab, &does));
+    let cancel = Cancel::new().expect("a flag");
+    let mut options = lab.options();
+    options.cancel = Some(cancel.clone());
+    let given_up = pin.ensure(&options, &|_| {
+        if child.exists() {
+            cancel.cancel();
+        }
+    });
+    let given_up = given_up.expect_err("given up");
+    assert_eq!(
+        (given_up.code(), &*given_up.to_string()),
+        ("interrupted", "fetching nats-server was given up")
+    );
+    lab.assert_nothing_half_installed(&pin);
+    let child = fs::read_to_string(child).expect("it ran");
+    let child = child.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    // It is not ours to reap: its end is what can be waited for, unless it is gone already.
+    if let Ok(child) = pidfd_open(child.expect("a process id"), PidfdFlags::empty()) {
+        let mut ends = [PollFd::new(&child, PollFlags::IN)];
+        let within = Timespec::try_from(mprism_testkit::PATIENCE).expect("a time");
+        assert_eq!(poll(&mut ends, Some(&within)), Ok(1), "it has ended too");
+    }
+    // What was given up once is had the next time.
+    let pin = lab.wheel();
+    ensure(&pin, &lab.options()).expect("fetched");
 }

@@ -71,6 +71,7 @@ impl Lab {
             offline: false,
             search_path: self.path().join("clients").into_os_string(),
             stall_max: mprism_testkit::PATIENCE,
+            cancel: None,
         }
     }
 

@@ -26,6 +26,7 @@ fn what_is_pinned_is_what_is_had() {
             offline: true,
             search_path: "".into(),
             stall_max: mprism_deps::STALL_MAX,
+            cancel: None,
         };
         let again = ensure(&pin, &offline).expect("no client is needed any more");
         assert_eq!((again.path, again.fetched), (path, false));

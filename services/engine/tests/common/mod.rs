@@ -83,6 +83,7 @@ fn library() -> PathBuf {
             offline: false,
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             stall_max: mprism_deps::STALL_MAX,
+            cancel: None,
         };
         let installed = ensure(Dependency::Libchdb, &options, &|_| {}).expect("libchdb");
         installed.path

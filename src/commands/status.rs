@@ -1,0 +1,108 @@
+//! `mprism status`: how every service is.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::{SimArgs, StatusArgs};
+use crate::commands::Context;
+use crate::commands::deployment::{deployment, paths, selected};
+use crate::control::{self, Service, UnitState, UnitStatus};
+use crate::error::{CliError, Exit, Failure};
+use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
+
+/// `mprism status`.
+pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let deployment = deployment(context, &settings, &SimArgs::default())?;
+    let mut services =
+        context.block_on_interruptible(async { Ok(control::status(&paths(&settings), &deployment).await?) })?;
+    if !args.services.is_empty() {
+        let everything: Vec<Service> = services.iter().map(|unit| unit.name).collect();
+        let wanted = selected(&args.services, &everything);
+        services.retain(|unit| wanted.contains(&unit.name));
+    }
+    context.printer.report(&StatusReport { services })
+}
+
+/// How every service is.
+#[derive(Serialize)]
+pub(crate) struct StatusReport {
+    pub(crate) services: Vec<UnitStatus>,
+}
+
+impl Report for StatusReport {
+    fn exit(&self) -> Exit {
+        let is_failed = self.services.iter().any(|unit| unit.state == UnitState::Failed);
+        if is_failed { Exit::Failed } else { Exit::Success }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let failed: Vec<&UnitStatus> = self
+            .services
+            .iter()
+            .filter(|unit| unit.state == UnitState::Failed)
+            .collect();
+        let first = failed.first()?;
+        Some(Failure {
+            code: "service_failed",
+            message: format!("{} of {} services have failed", failed.len(), self.services.len()),
+            causes: failed
+                .iter()
+                .filter_map(|unit| Some(format!("{}: {}", unit.name, unit.last_error.as_ref()?)))
+                .collect(),
+            hints: vec![
+                format!("see why: `mprism logs {}`", first.name),
+                format!("try again: `mprism restart {}`", first.name),
+            ],
+        })
+    }
+
+    fn page(&self) -> Page {
+        let rows = self.services.iter().map(|unit| {
+            let (state, tone) = match (unit.state, unit.healthy) {
+                (UnitState::Running, Some(false)) => ("unhealthy", Tone::Warn),
+                (UnitState::Running, _) => ("running", Tone::Good),
+                (UnitState::Starting, _) => ("starting", Tone::Warn),
+                (UnitState::Stopped, _) => ("stopped", Tone::Dim),
+                (UnitState::Failed, _) => ("failed", Tone::Bad),
+                (UnitState::Backoff, _) => ("waiting to restart", Tone::Warn),
+                (UnitState::External, Some(false)) => ("external, unhealthy", Tone::Bad),
+                (UnitState::External, _) => ("external", Tone::Plain),
+            };
+            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
+            vec![
+                Cell::plain(unit.name.name()),
+                Cell::toned(state, tone),
+                Cell::number(or_dash(unit.pid.map(|pid| pid.to_string()))),
+                Cell::number(or_dash(
+                    unit.uptime_s
+                        .map(|s| duration_text(Duration::from_secs_f64(s.max(0.0)))),
+                )),
+                Cell::number(unit.restarts),
+                Cell::number(or_dash(unit.cpu_percent.map(|percent| format!("{percent:.1} %")))),
+                Cell::number(or_dash(unit.rss_bytes.map(bytes))),
+                Cell::plain(unit.address.clone()),
+                Cell::toned(
+                    unit.last_error
+                        .as_deref()
+                        .and_then(|e| e.lines().next())
+                        .unwrap_or_default(),
+                    Tone::Dim,
+                ),
+            ]
+        });
+        let header = vec![
+            "service",
+            "state",
+            "pid",
+            "uptime",
+            "restarts",
+            "cpu",
+            "memory",
+            "address",
+            "last error",
+        ];
+        Page::new().table(header, rows.collect())
+    }
+}
