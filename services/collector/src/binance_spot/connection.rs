@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
+use super::named::instrument_named;
 use super::{ParseError, Parsed, parse_frame};
 use crate::LivenessOptions;
 use crate::admission::Admission;
@@ -348,8 +349,14 @@ impl Collector {
             Ok(Parsed::Aggregate(..)) => self.skipped("aggTrade"),
             Err(error) => {
                 self.malformed(error.cause(), &describe(&error, text));
-                for state in self.states.values_mut() {
-                    state.sequencer.expect(GapCause::Malformed);
+                // What one instrument lost is no explanation of another one's gap.
+                let named = instrument_named(text).and_then(|name| InstrumentId::new(&name).ok());
+                match named.and_then(|id| self.states.get_mut(&id)) {
+                    Some(state) => state.sequencer.expect(GapCause::Malformed),
+                    None => {
+                        let states = self.states.values_mut();
+                        states.for_each(|state| state.sequencer.expect(GapCause::Malformed));
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod messages;
+mod named;
 mod parse;
 
 pub(crate) use connection::{Instrument, run};

@@ -1,0 +1,44 @@
+//! Whom a frame is about that is not understood.
+
+/// Returns the instrument id that a frame names, by its stream or its symbol. A frame that names two, or none, tells nothing.
+///
+/// It looks at the text alone: what is not understood may be no JSON at all.
+pub(super) fn instrument_named(text: &str) -> Option<String> {
+    let stream = text_after(text, "\"stream\":\"").and_then(|stream| stream.split_once('@').map(|(name, _)| name));
+    let symbol = text_after(text, "\"s\":\"");
+    let (stream, symbol) = (stream.map(str::to_uppercase), symbol.map(str::to_uppercase));
+    match (stream, symbol) {
+        (Some(stream), Some(symbol)) => (stream == symbol).then_some(symbol),
+        (stream, symbol) => stream.or(symbol),
+    }
+}
+
+/// Returns the whole text that follows a key.
+fn text_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(key)?;
+    rest.split_once('"').map(|(value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_names_its_instrument_by_stream_or_symbol_whole_or_torn() {
+        let named = |text| instrument_named(text);
+        let btc = Some("BTCUSDT".to_owned());
+        assert_eq!(
+            named(r#"{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","p":"x"}}"#),
+            btc
+        );
+        assert_eq!(named(r#"{"stream":"btcusdt@trade","data":{"e":"tra"#), btc);
+        assert_eq!(named(r#"{"e":"trade","s":"BTCUSDT","t":-1}"#), btc);
+        assert_eq!(
+            named(r#"{"stream":"btcusdt@trade","data":{"s":"ETHUSDT"}}"#),
+            None,
+            "two names"
+        );
+        assert_eq!(named(r#"{"stream":"btcus"#), None, "half a name");
+        assert_eq!(named("garbage"), None);
+    }
+}
