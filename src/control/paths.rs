@@ -69,7 +69,7 @@ impl HomePaths {
     /// # Errors
     /// Where a folder cannot be made, is a link, or belongs to another user; the error names it.
     pub fn ensure(&self) -> io::Result<()> {
-        for (folder, mode) in [(self.home.clone(), 0o755), (self.run(), 0o700), (self.logs(), 0o750)] {
+        for (folder, mode) in [(self.home.clone(), 0o755), (self.run(), 0o700), (self.logs(), 0o755)] {
             // The home's own mode is its owner's choice once it exists.
             if folder == self.home && folder.is_dir() {
                 continue;
