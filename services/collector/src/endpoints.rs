@@ -119,7 +119,8 @@ fn check_exchange(name: &'static str, exchange: &ExchangeStats, source: &Source,
         symbols.insert(symbol, age_ms.map_or(Value::Null, |age| json!(age as f64 / 1000.0)));
     }
     let error = if !is_connected && !is_young {
-        Some("not connected".to_owned())
+        let why = exchange.last_end().map(|why| format!(": {why}")).unwrap_or_default();
+        Some(format!("not connected{why}"))
     } else if !silent.is_empty() && !is_young {
         Some(format!("silent: {}", silent.join(", ")))
     } else {

@@ -46,6 +46,8 @@ pub(crate) struct ExchangeStats {
     pub(crate) skipped: Causes,
     /// When each symbol last had an event, in milliseconds since the Unix epoch; 0 before the first.
     pub(crate) symbols: Mutex<BTreeMap<String, i64>>,
+    /// Why the last connection ended.
+    last_end: Mutex<Option<String>>,
 }
 
 impl Stats {
@@ -79,6 +81,16 @@ impl Stats {
 }
 
 impl ExchangeStats {
+    /// Notes why a connection ended.
+    pub(crate) fn ended(&self, why: &str) {
+        *self.last_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    /// Returns why the last connection ended, if one has.
+    pub(crate) fn last_end(&self) -> Option<String> {
+        self.last_end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns when each symbol last had an event.
     pub(crate) fn symbol_times(&self) -> BTreeMap<String, i64> {
         self.symbols.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,4 +1,4 @@
-//! Connecting, subscribing and keeping alive: the only room here that does I/O.
+//! A venue's connection from its first byte to its last, and the next one after it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,15 +10,14 @@ use mprism_bus::SubjectText;
 use mprism_model::{Event, Exchange, GapCause, InstrumentId, MarketType, Source, Subject, UnixNanos};
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::named::instrument_named;
+use super::requests::Requests;
+use super::socket::{Ended, FRAMES_MAX, Received, Socket, connect, take_ready};
 use super::{ParseError, Parsed, parse_frame};
 use crate::LivenessOptions;
 use crate::admission::Admission;
@@ -26,24 +25,10 @@ use crate::sequencer::{Seen, Sequencer, Verdict};
 use crate::spool::Outgoing;
 use crate::stats::ExchangeStats;
 
-/// Larger frames and messages are not market data, in bytes.
-const FRAME_BYTES_MAX: usize = 4 << 20;
-/// TCP, TLS and the upgrade together.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// From a request to the venue's answer.
-const ACK_WITHIN: Duration = Duration::from_secs(10);
-/// Streams named in one request; the venue counts requests, not names.
-const STREAMS_PER_REQUEST: usize = 100;
-/// Between requests: the venue takes five incoming messages a second, pongs included.
-const REQUEST_EVERY: Duration = Duration::from_millis(300);
-/// Frames that are taken together, if they are there already.
-const FRAMES_MAX: usize = 512;
 /// A connection that lived this long resets the backoff.
 const GOOD_LIFE: Duration = Duration::from_secs(60);
 /// How long a venue may take to agree to our leaving.
 const FAREWELL: Duration = Duration::from_millis(500);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// One collected instrument.
 #[derive(Debug)]
@@ -71,47 +56,6 @@ struct State {
     sequencer: Sequencer,
     /// Of the current connection.
     last_event: Option<Instant>,
-}
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error("told to stop")]
-    Stopped,
-    #[error("nobody takes events any more")]
-    Closed,
-    #[error("cannot connect")]
-    Connect(#[source] Box<tokio_tungstenite::tungstenite::Error>),
-    #[error("no answer to a {what} within {within:?}")]
-    NoAnswer { what: &'static str, within: Duration },
-    #[error("the venue refused a subscription: {message} (code {code})")]
-    Refused { code: i64, message: String },
-    #[error("the connection failed")]
-    Socket(#[source] Box<tokio_tungstenite::tungstenite::Error>),
-    #[error("the venue closed the connection")]
-    ClosedByVenue,
-    #[error("the venue is about to close the connection")]
-    Shutdown,
-    #[error("`{0}` is acknowledged and silent")]
-    NeverSpoke(String),
-    #[error("`{0}` fell silent")]
-    FellSilent(String),
-}
-
-impl Ended {
-    fn cause(&self) -> &'static str {
-        match self {
-            Self::Stopped | Self::Closed => "stopped",
-            Self::Connect(_) => "connect",
-            Self::NoAnswer { .. } => "no_answer",
-            Self::Refused { .. } => "refused",
-            Self::Socket(_) => "socket",
-            Self::ClosedByVenue => "closed_by_venue",
-            Self::Shutdown => "server_shutdown",
-            Self::NeverSpoke(_) => "never_spoke",
-            Self::FellSilent(_) => "fell_silent",
-        }
-    }
 }
 
 /// Collects until `shutdown` is cancelled or nobody takes events any more.
@@ -153,6 +97,7 @@ pub(crate) async fn run(
         }
         let first = collector.stats.disconnects.first(ended.cause());
         let error = mprism_runtime::log::chain(&ended);
+        collector.stats.ended(&error);
         if first {
             tracing::warn!(exchange = "binance_spot", error, "connection ended; connecting again");
         } else {
@@ -392,38 +337,6 @@ impl Collector {
     }
 }
 
-type Received = (i64, Option<Result<Message, tokio_tungstenite::tungstenite::Error>>);
-
-async fn connect(url: &str) -> Result<Socket, Ended> {
-    let config = WebSocketConfig::default()
-        .max_frame_size(Some(FRAME_BYTES_MAX))
-        .max_message_size(Some(FRAME_BYTES_MAX));
-    let connecting = tokio_tungstenite::connect_async_with_config(url, Some(config), true);
-    match tokio::time::timeout(CONNECT_WITHIN, connecting).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(error)) => Err(Ended::Connect(Box::new(error))),
-        Err(_) => Err(Ended::NoAnswer {
-            what: "connection",
-            within: CONNECT_WITHIN,
-        }),
-    }
-}
-
-/// Adds what has arrived already, without waiting for more.
-async fn take_ready(socket: &mut Socket, frames: &mut Vec<Received>) {
-    while frames.len() < FRAMES_MAX && matches!(frames.last(), Some((_, Some(Ok(_))))) {
-        let ready = tokio::select! {
-            biased;
-            message = socket.next() => Some(message),
-            () = std::future::ready(()) => None,
-        };
-        match ready {
-            Some(message) => frames.push((clock::now_ns(), message)),
-            None => return,
-        }
-    }
-}
-
 fn outgoing(subject: &SubjectText, event: &Event) -> Outgoing {
     Outgoing {
         subject: subject.clone(),
@@ -435,59 +348,4 @@ fn outgoing(subject: &SubjectText, event: &Event) -> Outgoing {
 fn describe(error: &ParseError, text: &str) -> String {
     let start: String = text.chars().filter(|c| !c.is_control()).take(120).collect();
     format!("{}: {start}", mprism_runtime::log::chain(error))
-}
-
-/// The subscriptions still to be made, and the answers still awaited.
-struct Requests {
-    texts: std::vec::IntoIter<String>,
-    next_id: u64,
-    due: Option<Instant>,
-    awaited: HashMap<u64, Instant>,
-}
-
-impl Requests {
-    fn new(streams: &[String]) -> Self {
-        let texts: Vec<String> = streams
-            .chunks(STREAMS_PER_REQUEST)
-            .enumerate()
-            .map(|(index, names)| {
-                serde_json::json!({"method": "SUBSCRIBE", "params": names, "id": index as u64 + 1}).to_string()
-            })
-            .collect();
-        Self {
-            texts: texts.into_iter(),
-            next_id: 1,
-            due: Some(Instant::now()),
-            awaited: HashMap::new(),
-        }
-    }
-
-    async fn due(&self) {
-        match self.due {
-            Some(due) => tokio::time::sleep_until(due).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn next(&mut self) -> Option<String> {
-        let text = self.texts.next();
-        self.due = text.as_ref().map(|_| Instant::now() + REQUEST_EVERY);
-        if text.is_some() {
-            self.awaited.insert(self.next_id, Instant::now());
-            self.next_id += 1;
-        }
-        text
-    }
-
-    fn accepted(&mut self, id: u64) {
-        self.awaited.remove(&id);
-    }
-
-    fn overdue(&self) -> Option<Ended> {
-        let is_overdue = self.awaited.values().any(|sent| sent.elapsed() >= ACK_WITHIN);
-        is_overdue.then_some(Ended::NoAnswer {
-            what: "subscription",
-            within: ACK_WITHIN,
-        })
-    }
 }

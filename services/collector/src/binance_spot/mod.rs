@@ -4,6 +4,8 @@ mod connection;
 mod messages;
 mod named;
 mod parse;
+mod requests;
+mod socket;
 
 pub(crate) use connection::{Instrument, run};
 pub(crate) use parse::parse_rest_trades;
