@@ -4,5 +4,6 @@ mod command_line;
 mod deps_failures;
 mod logs;
 mod query;
+mod replay;
 mod signals;
 mod support;
