@@ -55,7 +55,10 @@ impl Home {
                 || name.to_lowercase().ends_with("_proxy")
         };
         let environment = std::env::vars().filter(|(name, _)| is_kept(name)).collect();
-        let claims = std::env::temp_dir().join("mprism-test-offsets");
+        // Where `smoke` claims its ports too: they must not meet.
+        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let user = folder("HOME").unwrap_or_else(|| "/".into());
+        let claims = mprism_deps::cache_folder(folder("XDG_CACHE_HOME").as_deref(), &user).join("offsets");
         Self {
             folder: tempfile::tempdir().expect("temporary folder"),
             offset: claim_free_offset(&claims).expect("free ports"),
