@@ -18,7 +18,8 @@ use crate::report::Report;
 
 /// Supervises in this process until everything was stopped, or a signal comes.
 pub(crate) fn run(start: Start, settings: &Settings, context: &Context) -> Result<Exit, CliError> {
-    if control::is_supervised(&paths(settings)) {
+    let home = paths(settings);
+    if context.block_on_interruptible(async { Ok(control::is_supervised(&home).await) })? {
         // Before anything is fetched or made.
         return Err(already_supervised(anyhow::anyhow!("another supervisor runs")));
     }

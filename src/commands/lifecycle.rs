@@ -112,6 +112,9 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
         }
         return context.printer.report(&PlannedStart::new(&plan));
     }
+    if start.services.contains(&Service::Collector) {
+        super::sim::warn_of_mixture(&settings.home, args.sim.sim, &context.printer);
+    }
     if args.foreground {
         return super::foreground::run(start, &settings, context);
     }

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
         prepare::check_providers(&plan, &options)?;
         return context.printer.report(&prepare::Planned::new(&plan));
     }
+    super::sim::warn_of_mixture(&settings.home, args.sim.sim, &context.printer);
     let progress = context.printer.progress();
     context.interrupt()?.during(|| {
         prepare::prepare(&settings.home, &needed, &options, &|now| {

@@ -31,6 +31,9 @@ fn from_nothing_to_verified_data_in_one_command_and_again() {
     let status = home.good(&["status"]);
     let services = status["services"].as_array().expect("a list");
     assert!(services.iter().all(|service| service["state"] == "stopped"), "{status}");
+    // Real trades would join the simulated ones: that is told before it happens.
+    let live = home.run(&["start"]);
+    assert!(live.stderr.contains("this home holds simulated trades"), "{live:?}");
 }
 
 fn check(document: &Value) {

@@ -65,6 +65,11 @@ impl HomeFolders {
         self.root.join("secrets")
     }
 
+    /// Returns the file that keeps where simulated markets stand; a home has it if it ever had one.
+    pub fn sim_places(&self) -> PathBuf {
+        self.root.join("data/sim.json")
+    }
+
     /// Returns the file of one credential, for example `nats-hot`.
     pub fn secret(&self, name: &str) -> PathBuf {
         self.secrets().join(name)

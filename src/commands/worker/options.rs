@@ -204,7 +204,7 @@ pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorO
         faults,
         unknown_fields: false,
         limit_trades: None,
-        places: Some(settings.home.run().join("sim.json")),
+        places: Some(settings.home.sim_places()),
         connection_life: Duration::from_secs(24 * 3600),
     })
 }

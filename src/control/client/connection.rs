@@ -55,6 +55,13 @@ struct Connection {
     writer: OwnedWriteHalf,
 }
 
+/// Asks the supervisor that runs, if one does; starts none.
+pub(super) async fn ask_running(paths: &HomePaths) -> Option<Message> {
+    let mut connection = connect(paths).await.ok()?;
+    connection.send(&Request::Status).await.ok()?;
+    connection.receive().await.ok()
+}
+
 async fn connect(paths: &HomePaths) -> io::Result<Connection> {
     let place = socket_place(paths)?;
     let (reader, writer) = UnixStream::connect(place.path()).await?.into_split();

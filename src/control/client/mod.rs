@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mprism_runtime::lock::{self, LockError, LockFile, LockState};
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
 
-use connection::{ask_status, work};
+use connection::{ask_running, ask_status, work};
 pub use during::during;
 
 use super::deployment::{Deployment, UnitSpec};
@@ -31,6 +31,8 @@ const OPERATION_WITHIN: Duration = Duration::from_secs(180);
 const END_WITHIN: Duration = Duration::from_secs(3);
 /// How many supervisors may die over one request.
 const WORK_TRIES: u32 = 5;
+/// How long a supervisor that has nothing left to do may take to leave.
+const LEAVING_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks at something that changes elsewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a status asks services itself when there is no supervisor.
@@ -336,9 +338,22 @@ async fn clear(step: &Step, deployment: &Deployment, observer: &mut dyn Observer
     }
 }
 
-/// Returns whether a supervisor of the home runs.
-pub fn is_supervised(paths: &HomePaths) -> bool {
-    is_held(&paths.supervisor_lock())
+/// Returns whether a supervisor of the home runs and has something to supervise; one that is about to leave is waited for.
+pub async fn is_supervised(paths: &HomePaths) -> bool {
+    let began = Instant::now();
+    while is_held(&paths.supervisor_lock()) {
+        let is_busy = |unit: &UnitStatus| unit.desired == Desired::Up || unit.pid.is_some();
+        let is_needed = match ask_running(paths).await {
+            Some(Message::Status { units, .. }) => units.iter().any(is_busy),
+            // It has taken its socket away, or does not answer yet.
+            _ => false,
+        };
+        if is_needed || began.elapsed() >= LEAVING_WITHIN {
+            return true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    false
 }
 
 /// Returns whether another command changes the home right now.
