@@ -56,6 +56,37 @@ pub enum DepsVerb {
     Verify,
 }
 
+/// `mprism config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+/// What can be done with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print every value and who said it; credentials are hidden
+    Show {
+        /// Only settings whose path starts so, for example `nats` or `hot.batch`
+        #[arg(value_name = "PREFIX")]
+        prefixes: Vec<String>,
+    },
+    /// Tell everything that is wrong at once, with file, line and key
+    Validate {
+        /// This file alone; by default everything that this home reads
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print which files are read, the lowest layer first
+    Path,
+    /// Change the home's settings file with $VISUAL or $EDITOR; what is not valid replaces nothing
+    Edit,
+    /// Print a JSON Schema of settings files, for editors
+    Schema,
+}
+
 /// `mprism env`.
 #[derive(Debug, Args)]
 pub struct EnvArgs {

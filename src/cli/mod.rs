@@ -8,9 +8,9 @@ use std::ffi::OsString;
 use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
-    BenchArgs, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel,
-    LogsArgs, QueryArgs, ReplayArgs, ReplayTarget, RestartArgs, ServiceName, SimArgs, SmokeArgs, StartArgs, StatusArgs,
-    StopArgs, UpArgs, WorkerArgs, WorkerName,
+    BenchArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs,
+    IntegrityScope, LogLevel, LogsArgs, QueryArgs, ReplayArgs, ReplayTarget, RestartArgs, ServiceName, SimArgs,
+    SmokeArgs, StartArgs, StatusArgs, StopArgs, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -57,6 +57,8 @@ pub enum Verb {
     Deps(DepsArgs),
     /// Endpoints and credential paths for other programs.
     Env(EnvArgs),
+    /// Settings: show them with their origins, check them, change them.
+    Config(ConfigArgs),
     /// Run SQL against the store.
     Query(QueryArgs),
     /// Show logs of all services in one stream, ordered by time.
@@ -87,6 +89,7 @@ impl Verb {
             Self::Integrity(_) => "integrity",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
+            Self::Config(_) => "config",
             Self::Query(_) => "query",
             Self::Logs(_) => "logs",
             Self::Replay(_) => "replay",

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use mprism_settings::{HomeFolders, Override, Settings, Sources, default_home};
+use mprism_settings::{HomeFolders, Ignored, Origin, Override, Settings, Sources, default_home};
 
 use crate::cli::Globals;
 use crate::commands::interrupt::Interrupt;
@@ -24,6 +25,7 @@ pub struct Context {
     /// The only way to the terminal.
     pub printer: Printer,
     interrupt: OnceLock<Interrupt>,
+    has_warned: AtomicBool,
 }
 
 impl Context {
@@ -49,6 +51,7 @@ impl Context {
             home: HomeFolders::new(home),
             printer,
             interrupt: OnceLock::new(),
+            has_warned: AtomicBool::new(false),
         })
     }
 
@@ -65,15 +68,40 @@ impl Context {
     /// # Errors
     /// As [`Context::settings`].
     pub fn settings_with(&self, overrides: Vec<Override>) -> Result<Settings, CliError> {
-        let from_environment = || non_empty(&self.environment, "MPRISM_CONFIG").map(PathBuf::from);
-        let sources = Sources {
+        let settings = Settings::load(&self.sources(overrides))?;
+        self.warn_of_ignored(&settings.ignored);
+        Ok(settings)
+    }
+
+    /// Returns where the settings of the home come from.
+    pub(crate) fn sources(&self, overrides: Vec<Override>) -> Sources {
+        Sources {
             home: self.home.root().to_path_buf(),
-            config_file: self.globals.config.clone().or_else(from_environment),
+            config_file: self.globals.config.clone(),
             port_offset: self.globals.port_offset,
             environment: self.environment.clone(),
             overrides,
-        };
-        Ok(Settings::load(&sources)?)
+            draft: None,
+        }
+    }
+
+    /// Says once what was said in vain: each variable by itself, a whole file of MarketPrism's in one line.
+    pub(crate) fn warn_of_ignored(&self, ignored: &[Ignored]) {
+        if self.has_warned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut in_file = 0;
+        for ignored in ignored {
+            match &ignored.origin {
+                Origin::Environment(name) => self.printer.warn(&format!("{name} has no effect: {}", ignored.why)),
+                _ => in_file += 1,
+            }
+        }
+        if in_file > 0 {
+            self.printer.warn(&format!(
+                "{in_file} keys of MarketPrism's configuration file have no effect; `mprism config show` names each"
+            ));
+        }
     }
 
     /// Runs asynchronous work to its end on a runtime of its own.

@@ -1,6 +1,7 @@
 //! Glue, one file a verb: observe, decide, do, and hand the result to the printer.
 
 mod bench;
+mod config;
 mod context;
 mod deployment;
 mod deps;
@@ -45,6 +46,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),
         Verb::Deps(args) => deps::run(&args, context),
+        Verb::Config(args) => config::run(&args, context),
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),

@@ -1,6 +1,7 @@
 //! The real binary, run as an operator runs it.
 
 mod command_line;
+mod config;
 mod deps_failures;
 mod logs;
 mod query;

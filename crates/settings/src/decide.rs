@@ -1,14 +1,15 @@
 //! From what the layers said to decided values, and what must hold between them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Origin, Problem, SettingsError};
 use crate::home::HomeFolders;
-use crate::layers::Gathered;
+use crate::layers::{Gathered, Ignored};
 use crate::settings::{
     BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, ExchangeSettings,
-    HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, PublishSettings, Settings, SimRate,
-    SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
+    HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, PublishSettings, SelfHealSettings, Settings,
+    SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -20,6 +21,7 @@ pub(crate) fn decide(home: HomeFolders, gathered: Gathered) -> Result<Settings, 
         problems: gathered.problems,
         port_offset: gathered.port_offset,
         ports: Vec::new(),
+        ignored: gathered.ignored,
     };
     let settings = decider.settings(home);
     decider.offset_fits(gathered.port_offset_origin);
@@ -37,24 +39,27 @@ struct Decider {
     problems: Vec<Problem>,
     port_offset: u16,
     ports: Vec<(u16, &'static str)>,
+    ignored: Vec<Ignored>,
 }
 
 impl Decider {
     fn settings(&mut self, home: HomeFolders) -> Settings {
         Settings {
-            home,
             port_offset: self.port_offset,
-            nats: self.nats(),
+            nats: self.nats(&home),
             clickhouse: self.clickhouse(),
-            collector: self.collector(),
-            hot: self.hot(),
+            collector: self.collector(&home),
+            hot: self.hot(&home),
             sim: self.sim(),
             supervisor: self.supervisor(),
             logging: LoggingSettings {
                 level: self.values.text("logging.level").to_owned(),
                 file_bytes_max: self.values.integer("logging.file_bytes_max"),
                 files_max: self.values.small("logging.files_max"),
+                total_bytes_max: self.values.integer("logging.total_bytes_max"),
             },
+            ignored: std::mem::take(&mut self.ignored),
+            home,
         }
     }
 
@@ -64,7 +69,8 @@ impl Decider {
         let Some(origin) = origins.max_by_key(Origin::layer) else {
             return;
         };
-        self.problems.push(Problem { origin, message });
+        let key = paths.first().map(|path| (*path).to_owned());
+        self.problems.push(Problem { origin, key, message });
     }
 
     /// Moves a port by the offset; every port of a home is another one.
@@ -100,7 +106,8 @@ impl Decider {
                 self.port_offset,
                 highest - highest % 100
             );
-            self.problems.push(Problem { origin, message });
+            let key = Some(path.to_owned());
+            self.problems.push(Problem { origin, key, message });
         }
     }
 
@@ -120,7 +127,7 @@ impl Decider {
         }
     }
 
-    fn nats(&mut self) -> NatsSettings {
+    fn nats(&mut self, home: &HomeFolders) -> NatsSettings {
         let port = self.port("nats.port");
         let monitor_port = self.port("nats.monitor_port");
         let (mode, url) = self.server("nats.mode", "nats.url", "nats", port);
@@ -132,6 +139,10 @@ impl Decider {
         NatsSettings {
             mode,
             url,
+            data_folder: self
+                .values
+                .folder("nats.data_folder")
+                .unwrap_or_else(|| home.nats_data()),
             port,
             monitor_port,
             durability,
@@ -181,7 +192,7 @@ impl Decider {
         }
     }
 
-    fn collector(&mut self) -> CollectorSettings {
+    fn collector(&mut self, home: &HomeFolders) -> CollectorSettings {
         let spool = SpoolSettings {
             bytes_max: self.values.integer("collector.spool.bytes_max"),
             free_bytes_min: self.values.integer("collector.spool.free_bytes_min"),
@@ -214,7 +225,27 @@ impl Decider {
                 first_message: self.values.span("collector.liveness.first_message"),
                 silence: self.values.span("collector.liveness.silence"),
             },
+            self_heal: self.self_heal(),
+            lock: self.lock("collector.lock", home, "marketprism_collector.lock"),
         }
+    }
+
+    fn self_heal(&self) -> SelfHealSettings {
+        SelfHealSettings {
+            enabled: self.values.flag("collector.self_heal.enabled"),
+            interval: self.values.span("collector.self_heal.interval"),
+            memory_bytes_max: self.values.integer("collector.self_heal.memory_bytes_max"),
+            memory_percent_max: self.values.integer("collector.self_heal.memory_percent_max"),
+            cpu_percent_max: self.values.integer("collector.self_heal.cpu_percent_max"),
+            uptime_max: self.values.span("collector.self_heal.uptime_max"),
+            cooldown: self.values.span("collector.self_heal.cooldown"),
+            restarts_max: self.values.small("collector.self_heal.restarts_max"),
+        }
+    }
+
+    /// A worker's lock: where it was said to be, else MarketPrism's name in the home.
+    fn lock(&self, path: &str, home: &HomeFolders, name: &str) -> PathBuf {
+        self.values.folder(path).unwrap_or_else(|| home.run().join(name))
     }
 
     /// An exchange's base address; the slash at its end is ours to write.
@@ -228,9 +259,10 @@ impl Decider {
         }
     }
 
-    fn hot(&mut self) -> HotSettings {
+    fn hot(&mut self, home: &HomeFolders) -> HotSettings {
         HotSettings {
             port: self.port("hot.port"),
+            lock: self.lock("hot.lock", home, "marketprism_hot_storage.lock"),
             batch: BatchSettings {
                 rows_max: self.values.small("hot.batch.rows_max"),
                 bytes_max: self.values.integer("hot.batch.bytes_max"),

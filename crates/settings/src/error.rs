@@ -45,6 +45,8 @@ impl fmt::Display for Origin {
 pub struct Problem {
     /// Where.
     pub origin: Origin,
+    /// The setting's path, where one is meant.
+    pub key: Option<String>,
     /// What, with the allowed values.
     pub message: String,
 }

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Origin, Problem, SettingsError};
+use crate::legacy;
 use crate::schema::{self, Kind, nearest, printable};
 use crate::settings::HOT_DATABASE;
 use crate::values::{Value, Values};
+use crate::variables;
 use crate::yaml::{self, Content, Node};
 
 /// The built-in defaults: the commented reference of every setting.
@@ -29,6 +31,48 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// What other flags say, the last one wins.
     pub overrides: Vec<Override>,
+    /// A settings file, and the file whose text is read in its place: to try what is not there yet.
+    pub draft: Option<(PathBuf, PathBuf)>,
+}
+
+impl Sources {
+    /// Returns the file of `--config`, or the one that a variable names.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        let named = || {
+            variables::CONFIG_FILE
+                .iter()
+                .find_map(|name| non_empty(&self.environment, name))
+        };
+        self.config_file.clone().or_else(|| named().map(PathBuf::from))
+    }
+
+    /// Returns every settings file, in the order in which they are read.
+    ///
+    /// # Errors
+    /// Where the home's folder of settings cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>, SettingsError> {
+        let mut found = files(&self.home.join("config"))?;
+        if let Some((file, _)) = &self.draft
+            && Some(file) != self.config_file().as_ref()
+            && !found.contains(file)
+        {
+            found.push(file.clone());
+            found.sort();
+        }
+        found.extend(self.config_file());
+        Ok(found)
+    }
+}
+
+/// Something that was said and sets nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Where it was said.
+    pub origin: Origin,
+    /// The key of a file; a variable is named by its origin.
+    pub key: Option<String>,
+    /// Why it sets nothing.
+    pub why: &'static str,
 }
 
 /// One setting that a flag says.
@@ -48,29 +92,37 @@ pub(crate) struct Gathered {
     pub(crate) port_offset: u16,
     pub(crate) port_offset_origin: Origin,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) ignored: Vec<Ignored>,
 }
 
 /// Reads every layer. Problems are gathered, not raised: all are told at once.
 pub(crate) fn gather(sources: &Sources) -> Result<Gathered, SettingsError> {
     let mut layers = Layers::default();
     layers.text(DEFAULT_YAML, &Origin::BuiltIn);
-    for path in files(&sources.home.join("config"))?
-        .into_iter()
-        .chain(sources.config_file.clone())
-    {
-        let text = read(&path)?;
-        layers.text(&text, &|line| Origin::File(path.clone(), line));
+    let given = sources.config_file();
+    for path in sources.files()? {
+        let draft = sources.draft.as_ref().filter(|(file, _)| *file == path);
+        let text = read(draft.map_or(&path, |(_, draft)| draft))?;
+        let origin = |line| Origin::File(path.clone(), line);
+        match yaml::parse(&text) {
+            Ok(root) if Some(&path) == given.as_ref() && legacy::is_marketprism(&root) => {
+                layers.marketprism(&root, &origin);
+            }
+            Ok(root) => layers.section("", &root, &origin),
+            Err((line, message)) => layers.problem(origin(line), None, message),
+        }
     }
-    layers.environment(&sources.environment);
+    let (port_offset, port_offset_origin) = layers.port_offset(sources);
+    layers.environment(&sources.environment, port_offset);
     for said in &sources.overrides {
         layers.one(said.path, &said.value, Origin::Flag(said.flag));
     }
-    let (port_offset, port_offset_origin) = layers.port_offset(sources);
     Ok(Gathered {
         values: layers.values,
         port_offset,
         port_offset_origin,
         problems: layers.problems,
+        ignored: layers.ignored,
     })
 }
 
@@ -121,17 +173,18 @@ fn read(path: &Path) -> Result<String, SettingsError> {
 struct Layers {
     values: Values,
     problems: Vec<Problem>,
+    ignored: Vec<Ignored>,
 }
 
 impl Layers {
-    fn problem(&mut self, origin: Origin, message: String) {
-        self.problems.push(Problem { origin, message });
+    fn problem(&mut self, origin: Origin, key: Option<String>, message: String) {
+        self.problems.push(Problem { origin, key, message });
     }
 
     fn text(&mut self, text: &str, origin: &dyn Fn(usize) -> Origin) {
         match yaml::parse(text) {
             Ok(root) => self.section("", &root, origin),
-            Err((line, message)) => self.problem(origin(line), message),
+            Err((line, message)) => self.problem(origin(line), None, message),
         }
     }
 
@@ -145,6 +198,7 @@ impl Layers {
                 let known = schema::children(path).join(", ");
                 return self.problem(
                     origin(node.line),
+                    Some(path.to_owned()).filter(|path| !path.is_empty()),
                     format!("{place} must hold keys and values; known keys: {known}"),
                 );
             }
@@ -160,11 +214,12 @@ impl Layers {
                     Ok(read) => self.values.set(field.path, read, origin(value.line)),
                     Err(allowed) => {
                         let said = describe(&field.kind, value);
-                        self.problem(origin(value.line), format!("{child}: expected {allowed}{said}"));
+                        let message = format!("{child}: expected {allowed}{said}");
+                        self.problem(origin(value.line), Some(child), message);
                     }
                 }
             } else if schema::children(&child).is_empty() {
-                self.problem(origin(key.line), unknown(path, &key.name));
+                self.problem(origin(key.line), Some(child), unknown(path, &key.name));
             } else {
                 self.section(&child, value, origin);
             }
@@ -174,7 +229,7 @@ impl Layers {
     /// Reads one setting from one piece of text and returns whether it could be read.
     fn one(&mut self, path: &'static str, text: &str, origin: Origin) -> bool {
         let Some(field) = schema::find(path) else {
-            self.problem(origin, format!("there is no setting {path}"));
+            self.problem(origin, Some(path.to_owned()), format!("there is no setting {path}"));
             return false;
         };
         // A list is written with commas where it stands in one piece of text.
@@ -195,89 +250,128 @@ impl Layers {
                 return true;
             }
             Err(allowed) if field.kind.is_printable() => {
-                self.problem(origin, format!("expected {allowed}, not \"{}\"", printable(text)));
+                let message = format!("expected {allowed}, not \"{}\"", printable(text));
+                self.problem(origin, Some(path.to_owned()), message);
             }
-            Err(allowed) => self.problem(origin, format!("expected {allowed}")),
+            Err(allowed) => self.problem(origin, Some(path.to_owned()), format!("expected {allowed}")),
         }
         false
     }
 
-    fn environment(&mut self, environment: &BTreeMap<String, String>) {
+    fn environment(&mut self, environment: &BTreeMap<String, String>, port_offset: u16) {
         let first = |names: &[&'static str]| {
             let said = |name: &&'static str| Some((*name, non_empty(environment, name)?));
             names.iter().find_map(said)
         };
         let mut seen: Vec<&str> = Vec::new();
-        for (name, path) in schema::VARIABLES {
-            if let Some(text) = non_empty(environment, name)
+        for (name, path, reads) in variables::VARIABLES {
+            if let Some(said) = non_empty(environment, name)
                 && !seen.contains(path)
+                && let Some(text) = reads.text(said)
             {
                 seen.push(path);
-                self.one(path, text, Origin::Environment(name));
+                self.one(path, &text, Origin::Environment(name));
             }
         }
-        if let Some((name, text)) = first(&schema::NATS_URL) {
-            let read = self.one("nats.url", text, Origin::Environment(name));
-            let ours = self.values.url("nats.url").is_some_and(|url| {
-                url.is_loopback() && url.port().map_or(4222, u64::from) == self.values.integer("nats.port")
-            });
-            if read {
-                self.adopt("nats", ours, name);
+        if let Some((name, text)) = first(&variables::NATS_URL) {
+            self.server("nats", text, &Origin::Environment(name), port_offset);
+        }
+        if let Some((name, url)) = first(&variables::CLICKHOUSE_URL) {
+            let url = url.trim_end_matches('/');
+            self.server("clickhouse", url, &Origin::Environment(name), port_offset);
+        }
+        if let Some((name, host)) = first(&variables::CLICKHOUSE_HOST) {
+            self.clickhouse_host(host, &Origin::Environment(name), port_offset);
+        }
+        for name in variables::CLICKHOUSE_DATABASE {
+            if let Some(database) = non_empty(environment, name) {
+                self.database(database, HOT_DATABASE, Origin::Environment(name));
             }
         }
-        if let Some((name, host)) = first(&schema::CLICKHOUSE_HOST) {
-            let port = self.values.integer("clickhouse.port");
-            let bracketed = if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.to_owned()
-            };
-            let read = self.one(
-                "clickhouse.url",
-                &format!("http://{bracketed}:{port}"),
-                Origin::Environment(name),
-            );
-            let ours = self
-                .values
-                .url("clickhouse.url")
-                .is_some_and(super::ServerUrl::is_loopback);
-            if read {
-                self.adopt("clickhouse", ours, name);
+        for (name, why) in variables::WITHOUT_EFFECT {
+            if non_empty(environment, name).is_some() {
+                self.ignored.push(Ignored {
+                    origin: Origin::Environment(name),
+                    key: None,
+                    why,
+                });
             }
-        }
-        if let Some((name, database)) = first(&schema::CLICKHOUSE_DATABASE)
-            && database != HOT_DATABASE
-        {
-            let message = format!(
-                "expected {HOT_DATABASE}, the hot database's fixed name, not \"{}\"",
-                printable(database)
-            );
-            self.problem(Origin::Environment(name), message);
         }
     }
 
-    /// Takes a server that a variable names: as external, unless it is the one we run ourselves.
-    fn adopt(&mut self, service: &str, ours: bool, name: &'static str) {
-        let (mode, url) = if service == "nats" {
-            ("nats.mode", "nats.url")
+    /// Reads a configuration file of MarketPrism's: what has a meaning here sets it, the rest is told.
+    fn marketprism(&mut self, root: &Node, origin: &dyn Fn(usize) -> Origin) {
+        for said in legacy::read(root) {
+            let origin = origin(said.line);
+            match said.meaning {
+                legacy::Meaning::Setting(path) => {
+                    self.one(path, &said.text, origin);
+                }
+                legacy::Meaning::Server(service) => self.server(service, &said.text, &origin, 0),
+                legacy::Meaning::ClickhouseHost => self.clickhouse_host(&said.text, &origin, 0),
+                legacy::Meaning::Database(name) => self.database(&said.text, name, origin),
+                legacy::Meaning::Nothing(why) => self.ignored.push(Ignored {
+                    origin,
+                    key: Some(said.key),
+                    why,
+                }),
+            }
+        }
+    }
+
+    fn database(&mut self, said: &str, name: &str, origin: Origin) {
+        if said != name {
+            let message = format!(
+                "expected {name}, the hot database's fixed name, not \"{}\"",
+                printable(said)
+            );
+            self.problem(origin, None, message);
+        }
+    }
+
+    fn clickhouse_host(&mut self, host: &str, origin: &Origin, port_offset: u16) {
+        let host = if host.contains(':') {
+            format!("[{host}]")
         } else {
-            ("clickhouse.mode", "clickhouse.url")
+            host.to_owned()
         };
-        if ours && self.values.text(mode) == "managed" {
-            self.values.set(url, Value::Nothing, Origin::Environment(name));
+        let port = self.values.integer("clickhouse.port");
+        let is_ours = matches!(&*host, "localhost" | "[::1]") || host.starts_with("127.");
+        let port = if is_ours { port + u64::from(port_offset) } else { port };
+        self.server("clickhouse", &format!("http://{host}:{port}"), origin, port_offset);
+    }
+
+    /// Takes a server that somebody named: as external, unless it is the one we run ourselves.
+    fn server(&mut self, service: &str, text: &str, origin: &Origin, port_offset: u16) {
+        let (mode, url, port, standard) = if service == "nats" {
+            ("nats.mode", "nats.url", "nats.port", 4222)
         } else {
-            self.values
-                .set(mode, Value::Text("external".to_owned()), Origin::Environment(name));
+            ("clickhouse.mode", "clickhouse.url", "clickhouse.port", 8123)
+        };
+        if !self.one(url, text, origin.clone()) {
+            return;
+        }
+        let ours = self.values.integer(port);
+        let moved = ours + u64::from(port_offset);
+        let is_ours = self.values.url(url).is_some_and(|url| {
+            let port = url.port().map_or(standard, u64::from);
+            url.is_loopback() && (port == ours || port == moved)
+        });
+        if is_ours && self.values.text(mode) == "managed" {
+            self.values.set(url, Value::Nothing, origin.clone());
+        } else {
+            let external = Value::Text("external".to_owned());
+            self.values.set(mode, external, origin.clone());
         }
     }
 
     fn port_offset(&mut self, sources: &Sources) -> (u16, Origin) {
         let (text, origin) = match (
             sources.port_offset,
-            non_empty(&sources.environment, schema::PORT_OFFSET),
+            non_empty(&sources.environment, variables::PORT_OFFSET),
         ) {
             (Some(offset), _) => (offset.to_string(), Origin::Flag("--port-offset")),
-            (None, Some(text)) => (text.to_owned(), Origin::Environment(schema::PORT_OFFSET)),
+            (None, Some(text)) => (text.to_owned(), Origin::Environment(variables::PORT_OFFSET)),
             (None, None) => return (0, Origin::Flag("--port-offset")),
         };
         let fits = |offset: &u16| offset.is_multiple_of(100);
@@ -288,14 +382,14 @@ impl Layers {
                     "expected 0 or a multiple of 100 up to 65500, not \"{}\"",
                     printable(&text)
                 );
-                self.problem(origin.clone(), message);
+                self.problem(origin.clone(), Some("port_offset".to_owned()), message);
                 (0, origin)
             }
         }
     }
 }
 
-fn non_empty<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+pub(crate) fn non_empty<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     environment
         .get(name)
         .map(String::as_str)

@@ -6,23 +6,31 @@
 
 mod decide;
 mod error;
+mod explain;
 mod home;
+mod json_schema;
 mod layers;
+mod legacy;
 mod schema;
 mod settings;
 mod units;
 mod url;
 mod values;
+mod variables;
 mod yaml;
 
 pub use error::{Origin, Problem, SettingsError};
+pub use explain::{Entry, Explained};
 pub use home::{HomeFolders, default_home};
-pub use layers::{DEFAULT_YAML, Override, Sources};
-pub use schema::variables;
+pub use json_schema::json_schema;
+pub use layers::{DEFAULT_YAML, Ignored, Override, Sources};
+pub use legacy::keys as marketprism_keys;
 pub use settings::{
     BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, ExchangeSettings,
-    HOT_DATABASE, HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, PublishSettings, Settings,
-    SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval, WRITER_USER, loopback,
+    HOT_DATABASE, HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, PublishSettings,
+    SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
+    WRITER_USER, loopback,
 };
 pub use units::{format_duration, parse_bytes, parse_duration};
 pub use url::ServerUrl;
+pub use variables::{variables, variables_without_effect};

@@ -1,4 +1,4 @@
-//! Every setting there is: its path, what it may be, and the environment variables that say it.
+//! Every setting there is: its path and what it may be.
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Symbols,
     /// A log level or filter directives.
     LogFilter,
+    /// Nothing, or an absolute path.
+    Path,
 }
 
 pub(crate) struct Field {
@@ -50,6 +52,7 @@ const TIMEOUT: Kind = Kind::Span(10, 10 * MINUTE);
 pub(crate) const FIELDS: &[Field] = &[
     field("nats.mode", MODE),
     field("nats.url", Kind::Url(&["nats", "tls"])),
+    field("nats.data_folder", Kind::Path),
     field("nats.port", PORT),
     field("nats.monitor_port", PORT),
     field("nats.durability", Kind::Choice(&["balanced", "strict", "fast"])),
@@ -81,7 +84,20 @@ pub(crate) const FIELDS: &[Field] = &[
     field("collector.publish.timeout", TIMEOUT),
     field("collector.liveness.first_message", Kind::Span(SECOND, 60 * MINUTE)),
     field("collector.liveness.silence", Kind::Span(SECOND, 60 * MINUTE)),
+    field("collector.self_heal.enabled", Kind::Flag),
+    field("collector.self_heal.interval", Kind::Span(100, 60 * MINUTE)),
+    field("collector.self_heal.memory_bytes_max", Kind::Bytes(MIB, 16 * TIB)),
+    field("collector.self_heal.memory_percent_max", Kind::Integer(1, 100)),
+    field("collector.self_heal.cpu_percent_max", Kind::Integer(1, 100_000)),
+    field(
+        "collector.self_heal.uptime_max",
+        Kind::Span(SECOND, 366 * 24 * 60 * MINUTE),
+    ),
+    field("collector.self_heal.cooldown", Kind::Span(0, 60 * MINUTE)),
+    field("collector.self_heal.restarts_max", Kind::Integer(0, 1_000)),
+    field("collector.lock", Kind::Path),
     field("hot.port", PORT),
+    field("hot.lock", Kind::Path),
     // One insert of more rows may become two parts, which is not atomic.
     field("hot.batch.rows_max", Kind::Integer(1, 500_000)),
     field("hot.batch.bytes_max", Kind::Bytes(64 << 10, 1 << 30)),
@@ -106,40 +122,8 @@ pub(crate) const FIELDS: &[Field] = &[
     field("logging.level", Kind::LogFilter),
     field("logging.file_bytes_max", Kind::Bytes(64 << 10, 16 * TIB)),
     field("logging.files_max", Kind::Integer(0, 1_000)),
+    field("logging.total_bytes_max", Kind::Bytes(MIB, 16 * TIB)),
 ];
-
-/// Environment variables that say one setting each. Of two for one setting the earlier wins.
-pub(crate) const VARIABLES: &[(&str, &str)] = &[
-    ("MPRISM_LOG", "logging.level"),
-    ("MARKETPRISM_LOG_LEVEL", "logging.level"),
-    ("LOG_LEVEL", "logging.level"),
-    ("MARKETPRISM_CLICKHOUSE_PORT", "clickhouse.port"),
-    ("CLICKHOUSE_HTTP_PORT", "clickhouse.port"),
-    ("HOT_STORAGE_HTTP_PORT", "hot.port"),
-    ("MARKETPRISM_STORAGE_SERVICE_PORT", "hot.port"),
-    ("HEALTH_CHECK_PORT", "collector.port"),
-    ("METRICS_PORT", "collector.metrics_port"),
-];
-
-/// Variables that name a NATS server: the first wins, and makes it an external one unless it is ours.
-pub(crate) const NATS_URL: [&str; 2] = ["MARKETPRISM_NATS_URL", "NATS_URL"];
-/// Variables that name a ClickHouse host, in the same way.
-pub(crate) const CLICKHOUSE_HOST: [&str; 2] = ["MARKETPRISM_CLICKHOUSE_HOST", "CLICKHOUSE_HOST"];
-/// Variables that name the hot database, whose name is fixed: another name is an error.
-pub(crate) const CLICKHOUSE_DATABASE: [&str; 2] = ["MARKETPRISM_CLICKHOUSE_DATABASE", "CLICKHOUSE_DATABASE"];
-/// The variable of `--port-offset`.
-pub(crate) const PORT_OFFSET: &str = "MPRISM_PORT_OFFSET";
-
-/// Returns the name of every environment variable that has an effect on settings.
-pub fn variables() -> Vec<&'static str> {
-    let single = VARIABLES.iter().map(|(name, _)| *name);
-    let rest = [PORT_OFFSET]
-        .into_iter()
-        .chain(NATS_URL)
-        .chain(CLICKHOUSE_HOST)
-        .chain(CLICKHOUSE_DATABASE);
-    single.chain(rest).collect()
-}
 
 /// Returns the field at a path.
 pub(crate) fn find(path: &str) -> Option<&'static Field> {
@@ -167,7 +151,7 @@ impl Kind {
     pub(crate) fn read(&self, node: &Node) -> Result<Value, String> {
         match (self, &node.content) {
             (Self::Symbols, Content::List(items)) => symbols(items),
-            (Self::Url(_), Content::Null) => Ok(Value::Nothing),
+            (Self::Url(_) | Self::Path, Content::Null) => Ok(Value::Nothing),
             (_, Content::Scalar(text)) => self.read_text(text),
             _ => Err(self.allowed()),
         }
@@ -201,6 +185,7 @@ impl Kind {
             // What is wrong is said without the text: it may hold a credential.
             Self::Url(schemes) => return ServerUrl::parse(text, schemes).map(Value::Url),
             Self::LogFilter => log_filter(text).map(Value::Text),
+            Self::Path => (text.starts_with('/') && !text.contains('\0')).then(|| Value::Text(text.to_owned())),
             Self::Symbols => None,
         };
         read.ok_or_else(|| self.allowed())
@@ -228,7 +213,13 @@ impl Kind {
             Self::Url(schemes) => format!("a URL with the scheme {}", schemes.join(" or ")),
             Self::Symbols => "a list of instrument ids like [BTCUSDT, ETHUSDT], each once".to_owned(),
             Self::LogFilter => "error, warn, info, debug, trace, or directives like info,mprism_hot=debug".to_owned(),
+            Self::Path => "an absolute path".to_owned(),
         }
+    }
+
+    /// Returns whether a number of it is a size in bytes.
+    pub(crate) fn is_size(&self) -> bool {
+        matches!(self, Self::Bytes(..))
     }
 
     /// Returns whether what was said may be repeated in an error.
@@ -312,9 +303,6 @@ mod tests {
         assert_eq!(gathered.problems, []);
         for field in FIELDS {
             assert!(gathered.values.has(field.path), "{} has no default", field.path);
-        }
-        for (name, path) in VARIABLES {
-            assert!(find(path).is_some(), "{name} says {path}, which is no setting");
         }
     }
 

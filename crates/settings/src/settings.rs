@@ -1,11 +1,12 @@
 //! The decided values, and what must hold between them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::SettingsError;
 use crate::home::HomeFolders;
-use crate::layers::{Sources, gather};
+use crate::layers::{Ignored, Sources, gather};
 use crate::url::ServerUrl;
 
 /// The hot database's name; users' queries and dashboards name it, so it is fixed.
@@ -35,6 +36,8 @@ pub struct Settings {
     pub supervisor: SupervisorSettings,
     /// Logs of every process.
     pub logging: LoggingSettings,
+    /// What was said in vain.
+    pub ignored: Vec<Ignored>,
 }
 
 /// Who runs a server.
@@ -73,6 +76,8 @@ pub struct NatsSettings {
     pub mode: Mode,
     /// Where clients reach it, in either mode.
     pub url: ServerUrl,
+    /// Where the managed server keeps its streams.
+    pub data_folder: PathBuf,
     /// Client port of the managed server.
     pub port: u16,
     /// Monitoring port of the managed server.
@@ -123,6 +128,31 @@ pub struct CollectorSettings {
     pub publish: PublishSettings,
     /// When silence means trouble.
     pub liveness: LivenessSettings,
+    /// What the worker does about itself.
+    pub self_heal: SelfHealSettings,
+    /// The worker's lock.
+    pub lock: PathBuf,
+}
+
+/// When a worker uses too much, and what it does about it.
+#[derive(Clone, Debug)]
+pub struct SelfHealSettings {
+    /// Whether it starts over, or only says so.
+    pub enabled: bool,
+    /// Between looks.
+    pub interval: Duration,
+    /// Resident memory in bytes.
+    pub memory_bytes_max: u64,
+    /// Resident memory as a share of the machine's, in percent.
+    pub memory_percent_max: u64,
+    /// CPU in percent, 100 being one core.
+    pub cpu_percent_max: u64,
+    /// The longest life.
+    pub uptime_max: Duration,
+    /// Between two lives.
+    pub cooldown: Duration,
+    /// How often it starts over at most.
+    pub restarts_max: u32,
 }
 
 /// One exchange.
@@ -174,6 +204,8 @@ pub struct LivenessSettings {
 pub struct HotSettings {
     /// Port of `/health`, `/stats` and `/metrics`.
     pub port: u16,
+    /// The worker's lock.
+    pub lock: PathBuf,
     /// When an insert is made.
     pub batch: BatchSettings,
     /// Waiting for the store.
@@ -265,6 +297,8 @@ pub struct LoggingSettings {
     pub file_bytes_max: u64,
     /// Rotated files kept.
     pub files_max: u32,
+    /// All logs together, in bytes.
+    pub total_bytes_max: u64,
 }
 
 /// Returns the loopback address of a port: where every listener of ours is bound.

@@ -1,6 +1,7 @@
 //! What the layers said, one value a setting.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Origin;
@@ -34,6 +35,12 @@ impl Values {
 
     pub(crate) fn origin(&self, path: &str) -> Origin {
         self.said.get(path).expect(HELD).1.clone()
+    }
+
+    /// Returns everything that was said, and by whom.
+    pub(crate) fn get(&self, path: &str) -> (&Value, &Origin) {
+        let (value, origin) = self.said.get(path).expect(HELD);
+        (value, origin)
     }
 
     #[cfg(test)]
@@ -93,6 +100,14 @@ impl Values {
             unreachable!("{HELD}: {path}")
         };
         text
+    }
+
+    /// Returns `None` where nothing stands in place of the path.
+    pub(crate) fn folder(&self, path: &str) -> Option<PathBuf> {
+        match self.value(path) {
+            Value::Text(text) => Some(PathBuf::from(text)),
+            _ => None,
+        }
     }
 
     pub(crate) fn list(&self, path: &str) -> &[String] {

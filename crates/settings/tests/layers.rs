@@ -148,7 +148,7 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
         ("nats: {port: {a: 1}}\n", "not a section"),
         (
             "nats: 5\n",
-            "config.yaml:1: nats must hold keys and values; known keys: mode, url, port",
+            "config.yaml:1: nats must hold keys and values; known keys: mode, url, data_folder, port",
         ),
         ("- a\n", "config.yaml:1: a settings file must hold keys and values"),
         (
@@ -256,8 +256,8 @@ fn everything_wrong_is_told_at_once() {
             "a.yaml:2",
             "a.yaml:3",
             "b.yaml:3",
-            "HEALTH_CHECK_PORT",
-            "MPRISM_PORT_OFFSET"
+            "MPRISM_PORT_OFFSET",
+            "HEALTH_CHECK_PORT"
         ],
         "{said}"
     );
@@ -336,6 +336,83 @@ fn the_variables_of_marketprism_keep_their_meaning() {
     for name in mprism_settings::variables() {
         assert_eq!(name, name.to_uppercase());
     }
+}
+
+#[test]
+fn a_variable_in_marketprisms_units_is_read_in_them() {
+    let home = Home::new(&[]);
+    let settings = home
+        .load(&[
+            ("AUTO_RESTART_ON_HEALTH_CRITICAL", "1"),
+            ("COLLECTOR_MEMORY_MB", "1400"),
+            ("COLLECTOR_MAX_UPTIME_H", "48"),
+            ("ENVIRONMENT", "development"),
+            ("MARKETPRISM_COLLECTOR_LOCK", "/tmp/marketprism_collector.lock"),
+            ("STORAGE_MODE", "cold"),
+        ])
+        .expect("valid");
+    let heal = &settings.collector.self_heal;
+    assert!(heal.enabled && heal.memory_bytes_max == 1400 << 20 && heal.uptime_max == Duration::from_secs(48 * 3600));
+    assert_eq!(settings.logging.level, "debug");
+    assert_eq!(settings.collector.lock, Path::new("/tmp/marketprism_collector.lock"));
+    assert_eq!(settings.ignored.len(), 1);
+    assert_eq!(
+        home.load(&[("ENVIRONMENT", "staging")]).expect("valid").logging.level,
+        "info"
+    );
+    for pair in [
+        ("COLLECTOR_MEMORY_MB", "lots"),
+        ("MARKETPRISM_HOT_STORAGE_LOCK", "relative"),
+    ] {
+        assert!(home.load(&[pair]).expect_err("wrong").starts_with(pair.0));
+    }
+}
+
+#[test]
+fn an_address_of_our_own_is_ours_with_the_ports_moved_too() {
+    let home = Home::new(&[]);
+    let mut sources = home.sources(&[
+        ("MARKETPRISM_NATS_URL", "nats://127.0.0.1:4422"),
+        ("CLICKHOUSE_HTTP_URL", "http://127.0.0.1:8323/"),
+    ]);
+    sources.port_offset = Some(200);
+    let settings = Settings::load(&sources).expect("valid");
+    assert_eq!(
+        (settings.nats.mode, settings.clickhouse.mode),
+        (Mode::Managed, Mode::Managed)
+    );
+}
+
+#[test]
+fn a_file_of_marketprisms_means_here_what_it_meant_there() {
+    let home = Home::new(&[]);
+    let file = home.path().join("unified_data_collection.yaml");
+    let yaml = "exchanges:\n  binance_spot:\n    market_type: spot\n    enabled: true\n    symbols: [BTCUSDT]\n    api:\n      \
+                ws_url: wss://stream.binance.com:9443/ws\n  kraken: {enabled: true}\nnats:\n  servers: ['nats://lake:4222']\n\
+                monitoring: {metrics: {port: 9193}, health_check: {port: 8187}}\nmystery: 1\n";
+    fs::write(&file, yaml).expect("written");
+    let mut sources = home.sources(&[]);
+    sources.config_file = Some(file);
+    let settings = Settings::load(&sources).expect("valid");
+    assert_eq!(settings.collector.binance_spot.symbols, ["BTCUSDT"]);
+    assert_eq!((settings.collector.port, settings.collector.metrics_port), (8187, 9193));
+    assert_eq!(
+        (settings.nats.mode, settings.nats.url.expose()),
+        (Mode::External, "nats://lake:4222")
+    );
+    let keys: Vec<_> = settings
+        .ignored
+        .iter()
+        .filter_map(|ignored| ignored.key.as_deref())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "exchanges.binance_spot.market_type",
+            "exchanges.kraken.enabled",
+            "mystery"
+        ]
+    );
 }
 
 #[test]

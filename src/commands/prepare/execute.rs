@@ -26,8 +26,7 @@ pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progres
                 write_atomic(path, secret().as_bytes(), 0o600).map_err(|e| refused("write", path, e))?;
             }
             Step::Config { path } => {
-                let text = format!("{HEADER}{}", commented(DEFAULT_YAML));
-                write_atomic(path, text.as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
+                write_atomic(path, settings_text().as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
             }
             Step::Dependency { name, link: target } => {
                 check_room(*name, options)?;
@@ -97,6 +96,11 @@ fn refused(action: &str, path: &Path, error: io::Error) -> CliError {
 fn secret() -> String {
     let bytes: [u8; 32] = rand::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the text of a settings file that says nothing yet: every setting as a comment.
+pub(crate) fn settings_text() -> String {
+    format!("{HEADER}{}", commented(DEFAULT_YAML))
 }
 
 /// Comments out what is not a comment already.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::report::{Page, Report};
 
+pub(crate) use execute::settings_text;
 pub use execute::{check_providers, execute};
 pub use plan::{Step, link_of, plan, plan_dependencies};
 

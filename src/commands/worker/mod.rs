@@ -131,9 +131,8 @@ pub(crate) fn lock_path(settings: &Settings, name: WorkerName) -> PathBuf {
         WorkerName::Supervisor => "supervisor.lock",
         WorkerName::Nats => "nats.lock",
         WorkerName::Clickhouse => "clickhouse.lock",
-        // MarketPrism's names.
-        WorkerName::Hot => "marketprism_hot_storage.lock",
-        WorkerName::Collector => "marketprism_collector.lock",
+        WorkerName::Hot => return settings.hot.lock.clone(),
+        WorkerName::Collector => return settings.collector.lock.clone(),
         WorkerName::Sim => "sim.lock",
     };
     settings.home.run().join(file)

@@ -67,7 +67,7 @@ pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOption
         program: settings.home.nats_server(),
         listen: loopback(settings.nats.port),
         monitor: loopback(settings.nats.monitor_port),
-        store: settings.home.nats_data(),
+        store: settings.nats.data_folder.clone(),
         config_file: settings.home.run().join("nats.conf"),
         log_file: settings.home.logs().join("nats-server.log"),
         log_bytes_max: settings.logging.file_bytes_max,

@@ -16,7 +16,7 @@ use crate::control::paths::HomePaths;
 const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 
 /// Names a worker may see: where things are, language and time, proxies and certificates.
-const ALLOWED_NAMES: [&str; 24] = [
+const ALLOWED_NAMES: [&str; 27] = [
     "ALL_PROXY",
     "HOME",
     "HTTPS_PROXY",
@@ -35,12 +35,16 @@ const ALLOWED_NAMES: [&str; 24] = [
     "http_proxy",
     "https_proxy",
     "no_proxy",
-    "ALLOW_MULTIPLE",
-    "HEALTH_CHECK_PORT",
-    "METRICS_PORT",
-    "NATS_URL",
-    "COLLECTOR_ENABLE_HTTP",
     "GOMAXPROCS",
+    // MarketPrism's that set something.
+    "AUTO_RESTART_ON_HEALTH_CRITICAL",
+    "CLICKHOUSE_HTTP",
+    "ENVIRONMENT",
+    "HEALTH_CHECK_PORT",
+    "LOG_LEVEL",
+    "METRICS_PORT",
+    "NATS_STORE_DIR",
+    "NATS_URL",
 ];
 
 /// Beginnings of names a worker may see: ours, and those of MarketPrism that keep their meaning.
@@ -125,6 +129,13 @@ mod tests {
             "MARKETPRISM",
         ] {
             assert!(!is_allowed(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_worker_sees_every_variable_that_says_a_setting() {
+        for name in mprism_settings::variables() {
+            assert!(is_allowed(name), "{name}");
         }
     }
 
