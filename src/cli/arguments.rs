@@ -317,6 +317,9 @@ pub struct ReplayArgs {
     /// The market, where the path does not say it
     #[arg(long, value_name = "M")]
     pub market: Option<String>,
+    /// Which order books are told
+    #[arg(long, value_enum, default_value_t)]
+    pub books: ReplayBooks,
     /// Say with each message which file, line and item it comes from
     #[arg(long)]
     pub trace: bool,
@@ -328,6 +331,18 @@ pub enum ReplayTarget {
     /// One message a line on standard output
     #[default]
     Stdout,
+}
+
+/// Which order books a replay tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReplayBooks {
+    /// As in production: when changed, at the cadence of the settings
+    #[default]
+    Cadence,
+    /// After each applied frame
+    Every,
+    /// Once an instrument, at the end
+    Final,
 }
 
 /// `mprism smoke`.

@@ -9,8 +9,8 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
     BenchArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs,
-    IntegrityScope, LogLevel, LogsArgs, QueryArgs, ReplayArgs, ReplayTarget, RestartArgs, ServiceName, SimArgs,
-    SmokeArgs, StartArgs, StatusArgs, StopArgs, UpArgs, WorkerArgs, WorkerName,
+    IntegrityScope, LogLevel, LogsArgs, QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName,
+    SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 

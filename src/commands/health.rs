@@ -12,6 +12,7 @@ use crate::cli::{ServiceName, SimArgs};
 use crate::commands::Context;
 use crate::commands::deployment::{deployment, paths, selected};
 use crate::commands::store::Reader;
+use crate::commands::up;
 use crate::control::{self, Service, UnitState, UnitStatus};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
@@ -81,6 +82,7 @@ fn detail(answer: &control::Answer, status: Option<&UnitStatus>) -> String {
 
 #[derive(Deserialize)]
 struct FlowRow {
+    r#type: String,
     exchange: String,
     rows_window: u64,
     age_ms: i64,
@@ -92,38 +94,46 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
     let now = mprism_model::UnixMillis(mprism_runtime::clock::now_ms());
     let from = mprism_model::UnixMillis(now.0 - i64::from(WINDOW_S) * 1_000);
     let window = mprism_clickhouse::time::between(from, mprism_model::UnixMillis(now.0 + 86_400_000));
-    let query = format!(
-        "SELECT exchange, count() AS rows_window, {} - max(toUnixTimestamp64Milli(ts_insert)) AS age_ms \
-         FROM marketprism_hot.trades WHERE {window} GROUP BY exchange ORDER BY exchange",
-        now.0
-    );
-    let rows: Vec<FlowRow> = reader.rows(&query, ASK_WITHIN).await?;
-    let found = rows.into_iter().map(|row| {
-        let age_s = row.age_ms.max(0) as f64 / 1_000.0;
-        Flow {
-            r#type: DataType::Trade.as_str(),
-            exchange: row.exchange,
-            rows_window: row.rows_window,
-            window_s: WINDOW_S,
-            last_event_age_s: Some(age_s),
-            state: if age_s > STALLED_AFTER_S { "stalled" } else { "flowing" },
+    let collected = up::collected(settings);
+    let of_type = |data_type: &DataType| {
+        format!(
+            "SELECT '{data_type}' AS type, exchange, count() AS rows_window, {} - max(toUnixTimestamp64Milli(ts_insert)) \
+             AS age_ms FROM marketprism_hot.{} WHERE {window} GROUP BY exchange",
+            now.0,
+            data_type.table()
+        )
+    };
+    let queries: Vec<String> = collected.iter().map(of_type).collect();
+    let rows: Vec<FlowRow> = reader.rows(&queries.join(" UNION ALL "), ASK_WITHIN).await?;
+    let mut flow = Vec::new();
+    let ours = mprism_model::Exchange::BinanceSpot.as_str();
+    for data_type in collected {
+        let name = data_type.as_str();
+        let mut found: Vec<&FlowRow> = rows.iter().filter(|row| row.r#type == name).collect();
+        found.sort_by(|a, b| a.exchange.cmp(&b.exchange));
+        let is_quiet = !found.iter().any(|row| row.exchange == ours);
+        flow.extend(found.into_iter().map(|row| {
+            let age_s = row.age_ms.max(0) as f64 / 1_000.0;
+            Flow {
+                r#type: name,
+                exchange: row.exchange.clone(),
+                rows_window: row.rows_window,
+                window_s: WINDOW_S,
+                last_event_age_s: Some(age_s),
+                state: if age_s > STALLED_AFTER_S { "stalled" } else { "flowing" },
+            }
+        }));
+        if is_quiet {
+            let is_on = settings.collector.binance_spot.enabled;
+            flow.push(Flow {
+                r#type: name,
+                exchange: ours.to_owned(),
+                rows_window: 0,
+                window_s: WINDOW_S,
+                last_event_age_s: None,
+                state: if is_on { "waiting" } else { "off" },
+            });
         }
-    });
-    let mut flow: Vec<Flow> = found.collect();
-    let name = mprism_model::Exchange::BinanceSpot.as_str();
-    if !flow.iter().any(|flow| flow.exchange == name) {
-        flow.push(Flow {
-            r#type: DataType::Trade.as_str(),
-            exchange: name.to_owned(),
-            rows_window: 0,
-            window_s: WINDOW_S,
-            last_event_age_s: None,
-            state: if settings.collector.binance_spot.enabled {
-                "waiting"
-            } else {
-                "off"
-            },
-        });
     }
     Ok(flow)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use mprism_model::DataType;
 use mprism_settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -114,11 +115,11 @@ async fn run_until_verified(
     }
 }
 
-/// Waits until trades can be read. No rows are no error: a market may be quiet.
+/// Waits until every type can be read. No rows are no error: a market may be quiet.
 async fn wait_for_rows(settings: &Settings) -> Result<(), CliError> {
     let deadline = Instant::now() + ROWS_WITHIN;
     while Instant::now() < deadline {
-        if rows(settings).await?.values().sum::<u64>() > 0 {
+        if rows(settings).await?.values().all(|rows| *rows > 0) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -128,16 +129,32 @@ async fn wait_for_rows(settings: &Settings) -> Result<(), CliError> {
 
 #[derive(Deserialize)]
 struct Count {
+    r#type: String,
     rows: u64,
 }
 
-/// Returns the rows of each type.
+/// Returns the rows of each type that is collected.
 pub(crate) async fn rows(settings: &Settings) -> Result<BTreeMap<&'static str, u64>, CliError> {
     let reader = Reader::new(settings)?;
-    let count: Count = reader
-        .row("SELECT count() AS rows FROM marketprism_hot.trades", QUERY_WITHIN)
-        .await?;
-    Ok(BTreeMap::from([("trade", count.rows)]))
+    let collected = collected(settings);
+    let count = |data_type: &DataType| {
+        let table = data_type.table();
+        format!("SELECT '{data_type}' AS type, count() AS rows FROM marketprism_hot.{table}")
+    };
+    let counts: Vec<String> = collected.iter().map(count).collect();
+    let counts: Vec<Count> = reader.rows(&counts.join(" UNION ALL "), QUERY_WITHIN).await?;
+    let of = |data_type: &DataType| {
+        let found = counts.iter().find(|count| count.r#type == data_type.as_str());
+        (data_type.as_str(), found.map_or(0, |count| count.rows))
+    };
+    Ok(collected.iter().map(of).collect())
+}
+
+/// Returns the types that are collected.
+pub(crate) fn collected(settings: &Settings) -> Vec<DataType> {
+    let names = &settings.collector.binance_spot.data_types;
+    let is_named = |data_type: &&DataType| names.iter().any(|name| name == data_type.as_str());
+    DataType::ALL.iter().filter(is_named).copied().collect()
 }
 
 /// Returns the time from the venue's socket to readable, as the hot worker measured it.

@@ -10,7 +10,7 @@ use crate::{Store, StoreError};
 /// The database of the hot store.
 pub const DATABASE: &str = "marketprism_hot";
 /// The tables of the hot store.
-pub const TABLES: [&str; 3] = ["trades", "gaps", "dead_letters"];
+pub const TABLES: [&str; 4] = ["orderbooks", "trades", "gaps", "dead_letters"];
 
 const SCHEMA: &str = include_str!("../../../config/schema.sql");
 
@@ -105,7 +105,7 @@ pub fn columns_of(table: &str) -> Vec<Column> {
         .map(|line| {
             let text = line.trim_end_matches(',');
             let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
-            let ends = [" CODEC(", " DEFAULT ", " MATERIALIZED "];
+            let ends = [" CODEC(", " DEFAULT ", " MATERIALIZED ", " ALIAS "];
             let end = ends.iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
             Column {
                 name: name.to_owned(),
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_schema_is_read_as_it_is_written() {
-        assert_eq!(statements().len(), 5);
+        assert_eq!(statements().len(), 6);
         let trades = columns_of("trades");
         assert_eq!(trades.len(), 18);
         assert_eq!(

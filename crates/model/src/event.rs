@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataType, Gap, MessageId, Subject, SubjectError, Trade, UnixNanos};
+use crate::{DataType, Gap, MessageId, OrderBook, Subject, SubjectError, Trade, UnixNanos};
 
 /// One normalised event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The best levels of both sides after an update.
+    OrderBook(Box<OrderBook>),
     /// One fill.
     Trade(Trade),
     /// A hole in a sequence.
@@ -57,6 +59,7 @@ impl Event {
         let data_type = expected.data_type;
         let wrap = |source| MessageError::Payload { data_type, source };
         let event = match data_type {
+            DataType::OrderBook => Self::OrderBook(Box::new(serde_json::from_slice(payload).map_err(wrap)?)),
             DataType::Trade => Self::Trade(serde_json::from_slice(payload).map_err(wrap)?),
             DataType::Gap => Self::Gap(serde_json::from_slice::<GapMessage<Gap>>(payload).map_err(wrap)?.gap),
         };
@@ -73,6 +76,7 @@ impl Event {
     /// Returns the JSON text that is published.
     pub fn to_json(&self) -> Vec<u8> {
         let text = match self {
+            Self::OrderBook(book) => return book.to_json(),
             Self::Trade(trade) => serde_json::to_vec(trade),
             Self::Gap(gap) => serde_json::to_vec(&GapMessage {
                 data_type: DataType::Gap,
@@ -86,6 +90,7 @@ impl Event {
     /// Returns where the event is published.
     pub fn subject(&self) -> Subject {
         match self {
+            Self::OrderBook(book) => book.subject(),
             Self::Trade(trade) => trade.subject(),
             Self::Gap(gap) => gap.subject(),
         }
@@ -94,6 +99,7 @@ impl Event {
     /// Returns the `Nats-Msg-Id`.
     pub fn message_id(&self) -> MessageId {
         match self {
+            Self::OrderBook(book) => book.message_id(),
             Self::Trade(trade) => trade.message_id(),
             Self::Gap(gap) => gap.message_id(),
         }
@@ -102,6 +108,7 @@ impl Event {
     /// Returns a hash of what the event says, without local clocks.
     pub fn content_hash(&self) -> u64 {
         match self {
+            Self::OrderBook(book) => book.content_hash(),
             Self::Trade(trade) => trade.content_hash(),
             Self::Gap(gap) => gap.content_hash(),
         }
@@ -110,6 +117,7 @@ impl Event {
     /// Returns when the event left the socket, where that is known.
     pub fn ts_recv(&self) -> Option<UnixNanos> {
         match self {
+            Self::OrderBook(book) => book.ts_recv,
             Self::Trade(trade) => trade.ts_recv,
             Self::Gap(gap) => Some(gap.ts.into()),
         }

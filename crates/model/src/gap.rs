@@ -18,6 +18,8 @@ names! {
         Shed = "shed",
         /// A frame that names the missing events arrived but could not be understood.
         Malformed = "malformed",
+        /// What was held contradicted itself: a crossed book, or one that a second snapshot does not confirm.
+        Desync = "desync",
         /// Accepted events were lost with a damaged part of the spool.
         SpoolCorrupt = "spool_corrupt",
     }

@@ -73,6 +73,8 @@ names! {
 names! {
     /// What a message is about: the first token of its subject.
     pub enum DataType ("data type") {
+        /// The best levels of both sides after an update.
+        OrderBook = "orderbook",
         /// One fill.
         Trade = "trade",
         /// A hole in a sequence of events that is known to exist.
@@ -84,6 +86,7 @@ impl DataType {
     /// Returns the name of the table that holds this type.
     pub fn table(self) -> &'static str {
         match self {
+            Self::OrderBook => "orderbooks",
             Self::Trade => "trades",
             Self::Gap => "gaps",
         }

@@ -8,8 +8,8 @@ use crate::home::HomeFolders;
 use crate::layers::{Gathered, Ignored};
 use crate::settings::{
     BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, ExchangeSettings,
-    HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, PublishSettings, SelfHealSettings, Settings,
-    SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
+    HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings, PublishSettings,
+    SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -214,6 +214,12 @@ impl Decider {
                 enabled: self.values.flag("collector.exchanges.binance_spot.enabled"),
                 symbols: self.values.list("collector.exchanges.binance_spot.symbols").to_vec(),
                 websocket_url: self.endpoint("collector.exchanges.binance_spot.websocket_url", "wss"),
+                rest_url: self.endpoint("collector.exchanges.binance_spot.rest_url", "https"),
+                data_types: self.values.list("collector.exchanges.binance_spot.data_types").to_vec(),
+            },
+            order_book: OrderBookSettings {
+                cadence: self.values.span_or_word("collector.orderbook.cadence"),
+                snapshot_limit: self.values.small("collector.orderbook.snapshot_limit"),
             },
             spool,
             publish: PublishSettings {

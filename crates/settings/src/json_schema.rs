@@ -79,6 +79,9 @@ fn of_kind(kind: &Kind) -> Json {
         Kind::Symbols => json!({
             "type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "string", "minLength": 2, "maxLength": 64},
         }),
+        Kind::Words(words) => json!({
+            "type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": words},
+        }),
         Kind::LogFilter => json!({"type": "string", "minLength": 1}),
         Kind::Path => json!({"type": ["string", "null"], "pattern": "^/"}),
     }

@@ -234,7 +234,7 @@ impl Layers {
         };
         // A list is written with commas where it stands in one piece of text.
         let read = match field.kind {
-            Kind::Symbols => {
+            _ if field.kind.is_list() => {
                 let scalar = |text: &str| Node {
                     line: 0,
                     content: Content::Scalar(text.trim().to_owned()),
@@ -402,7 +402,7 @@ fn describe(kind: &Kind, node: &Node) -> String {
         Content::Scalar(text) if kind.is_printable() => format!(", not \"{}\"", printable(text)),
         Content::Scalar(_) => String::new(),
         Content::Null => ", not nothing".to_owned(),
-        Content::List(_) if matches!(kind, Kind::Symbols) => String::new(),
+        Content::List(_) if kind.is_list() => String::new(),
         Content::List(_) => ", not a list".to_owned(),
         Content::Map(_) => ", not a section".to_owned(),
     }

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Url(&'static [&'static str]),
     /// Instrument ids as an exchange writes them.
     Symbols,
+    /// Some of these words, each once.
+    Words(&'static [&'static str]),
     /// A log level or filter directives.
     LogFilter,
     /// Nothing, or an absolute path.
@@ -75,6 +77,20 @@ pub(crate) const FIELDS: &[Field] = &[
         "collector.exchanges.binance_spot.websocket_url",
         Kind::Url(&["ws", "wss"]),
     ),
+    field(
+        "collector.exchanges.binance_spot.rest_url",
+        Kind::Url(&["http", "https"]),
+    ),
+    field(
+        "collector.exchanges.binance_spot.data_types",
+        Kind::Words(&["orderbook", "trade"]),
+    ),
+    field(
+        "collector.orderbook.cadence",
+        Kind::Or("every", &Kind::Span(10, MINUTE)),
+    ),
+    // Fewer than 400 levels a side could not be published whole; more than 5,000 the venue does not give.
+    field("collector.orderbook.snapshot_limit", Kind::Integer(500, 5_000)),
     field("collector.spool.bytes_max", Kind::Bytes(64 * MIB, 16 * TIB)),
     field("collector.spool.free_bytes_min", Kind::Bytes(0, 16 * TIB)),
     field("collector.spool.fsync_interval", Kind::Span(1, 10 * SECOND)),
@@ -151,6 +167,7 @@ impl Kind {
     pub(crate) fn read(&self, node: &Node) -> Result<Value, String> {
         match (self, &node.content) {
             (Self::Symbols, Content::List(items)) => symbols(items),
+            (Self::Words(known), Content::List(items)) => words(items, known).ok_or_else(|| self.allowed()),
             (Self::Url(_) | Self::Path, Content::Null) => Ok(Value::Nothing),
             (_, Content::Scalar(text)) => self.read_text(text),
             _ => Err(self.allowed()),
@@ -186,7 +203,7 @@ impl Kind {
             Self::Url(schemes) => return ServerUrl::parse(text, schemes).map(Value::Url),
             Self::LogFilter => log_filter(text).map(Value::Text),
             Self::Path => (text.starts_with('/') && !text.contains('\0')).then(|| Value::Text(text.to_owned())),
-            Self::Symbols => None,
+            Self::Symbols | Self::Words(_) => None,
         };
         read.ok_or_else(|| self.allowed())
     }
@@ -212,9 +229,15 @@ impl Kind {
             Self::Or(word, other) => format!("{word} or {}", other.allowed()),
             Self::Url(schemes) => format!("a URL with the scheme {}", schemes.join(" or ")),
             Self::Symbols => "a list of instrument ids like [BTCUSDT, ETHUSDT], each once".to_owned(),
+            Self::Words(known) => format!("a list of some of {}, each once", known.join(", ")),
             Self::LogFilter => "error, warn, info, debug, trace, or directives like info,mprism_hot=debug".to_owned(),
             Self::Path => "an absolute path".to_owned(),
         }
+    }
+
+    /// Returns whether it is a list, which stands with commas in one piece of text.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self, Self::Symbols | Self::Words(_))
     }
 
     /// Returns whether a number of it is a size in bytes.
@@ -250,6 +273,20 @@ fn symbols(items: &[Node]) -> Result<Value, String> {
     } else {
         Ok(Value::List(names))
     }
+}
+
+fn words(items: &[Node], known: &[&str]) -> Option<Value> {
+    let mut found: Vec<String> = Vec::new();
+    for item in items {
+        let Content::Scalar(word) = &item.content else {
+            return None;
+        };
+        if !known.contains(&word.as_str()) || found.contains(word) {
+            return None;
+        }
+        found.push(word.clone());
+    }
+    (!found.is_empty()).then_some(Value::List(found))
 }
 
 /// Accepts a level, MarketPrism's level names, and directives of the right form; the log set-up reads them whole.

@@ -122,6 +122,8 @@ pub struct CollectorSettings {
     pub metrics_port: u16,
     /// Binance spot.
     pub binance_spot: ExchangeSettings,
+    /// Order books.
+    pub order_book: OrderBookSettings,
     /// The spool.
     pub spool: SpoolSettings,
     /// Publishing.
@@ -164,6 +166,19 @@ pub struct ExchangeSettings {
     pub symbols: Vec<String>,
     /// Base of the websocket endpoints, without a slash at the end.
     pub websocket_url: ServerUrl,
+    /// Base of the REST endpoints, without a slash at the end.
+    pub rest_url: ServerUrl,
+    /// What is collected, by names as in subjects; at least one, each once.
+    pub data_types: Vec<String>,
+}
+
+/// Order books.
+#[derive(Clone, Debug)]
+pub struct OrderBookSettings {
+    /// How often a changed book is published at most; `None` after each of the venue's diffs.
+    pub cadence: Option<Duration>,
+    /// Levels a side of the snapshots that a book begins with.
+    pub snapshot_limit: usize,
 }
 
 /// The collector's spool.

@@ -13,17 +13,27 @@ use crate::spool;
 /// How often the room is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Order books are refused when this part of the spool is full: what cannot be derived from anything else stays welcome.
+const BOOKS_FULL_PERCENT: u64 = 80;
+
 /// Whether events may be accepted now.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     is_open: Arc<AtomicBool>,
+    is_open_for_books: Arc<AtomicBool>,
 }
 
 impl Admission {
     pub(crate) fn new() -> Self {
         Self {
             is_open: Arc::new(AtomicBool::new(true)),
+            is_open_for_books: Arc::new(AtomicBool::new(true)),
         }
+    }
+
+    /// Returns whether an order book may be accepted: they are the first that there is no room for.
+    pub(crate) fn admits_books(&self) -> bool {
+        self.is_open_for_books.load(Ordering::Relaxed)
     }
 
     /// Returns whether an event may be accepted.
@@ -49,6 +59,8 @@ impl Admission {
                     );
                 }
                 self.is_open.store(is_open, Ordering::Relaxed);
+                let is_open = is_open && size < bytes_max / 100 * BOOKS_FULL_PERCENT;
+                self.is_open_for_books.store(is_open, Ordering::Relaxed);
             }
             tokio::select! {
                 biased;

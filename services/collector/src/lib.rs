@@ -6,13 +6,18 @@
 mod admission;
 pub mod binance_spot;
 mod endpoints;
+mod ledger;
+mod market;
 mod marks;
+pub mod orderbook;
 pub mod recorded;
+mod rest;
 mod sequencer;
 mod shipper;
 mod spool;
 mod stats;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,10 +31,13 @@ use mprism_runtime::lock::{LockError, LockFile};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use market::Cadence;
 pub use shipper::{PublishOptions, ShipError};
 pub use spool::SpoolError;
 
 use admission::Admission;
+use market::{Instrument, MarketOptions};
+use rest::Budget;
 use spool::{Feed, Tail, Writer, WriterOptions};
 use stats::Stats;
 
@@ -52,6 +60,17 @@ pub struct CollectorOptions {
     pub publish: PublishOptions,
     /// When silence means trouble.
     pub liveness: LivenessOptions,
+    /// Order books.
+    pub order_book: OrderBookOptions,
+}
+
+/// Order books.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderBookOptions {
+    /// When they are published.
+    pub cadence: Cadence,
+    /// Levels a side of the snapshots they begin with.
+    pub snapshot_limit: usize,
 }
 
 /// One venue.
@@ -59,6 +78,10 @@ pub struct CollectorOptions {
 pub struct ExchangeOptions {
     /// Base of its websocket endpoints, without a slash at the end.
     pub websocket_url: String,
+    /// Base of its REST endpoints, without a slash at the end.
+    pub rest_url: String,
+    /// What is collected.
+    pub data_types: Vec<DataType>,
     /// Instrument ids as the venue writes them.
     pub symbols: Vec<String>,
 }
@@ -201,26 +224,35 @@ async fn collect(
     let watched = writer.state();
     let writing_failed = writer.batches();
     if let Some(exchange) = &options.binance_spot {
-        let mut instruments = Vec::new();
-        for name in &exchange.symbols {
-            let id = InstrumentId::new(name)?;
-            let subject = Subject {
-                data_type: DataType::Trade,
-                exchange: Exchange::BinanceSpot,
-                market_type: MarketType::Spot,
-                symbol: Symbol::from_binance(&id)?,
-            };
-            let last = marks::last_trade(&subject, &recovered.last, bus, options.store).await;
-            tracing::info!(symbol = %subject.symbol, last = last.map(|seen| seen.id), "collecting trades");
-            instruments.push(binance_spot::Instrument { id, subject, last });
-        }
-        intake.spawn(binance_spot::run(
-            exchange.websocket_url.clone(),
+        let instruments = instruments(exchange, options.store, bus, &recovered.last).await?;
+        let streams = instruments.iter().flat_map(binance_spot::streams_of).collect();
+        let stats = stats.exchange(Exchange::BinanceSpot.as_str());
+        let budget = Arc::new(Budget::new(binance_spot::WEIGHT_PER_MINUTE));
+        stats.budget_is(&budget);
+        let limit = options.order_book.snapshot_limit;
+        let rest = binance_spot::Rest::new(exchange.rest_url.clone(), limit, budget)
+            .map_err(|e| part("asking the venue", &mprism_runtime::log::chain(&e)))?;
+        let followed = MarketOptions {
+            exchange: Exchange::BinanceSpot,
+            cadence: options.order_book.cadence,
+            store: options.store,
+        };
+        let (heard, market) = market::start(
+            followed,
             instruments,
-            options.liveness,
-            stats.exchange(Exchange::BinanceSpot.as_str()),
+            rest,
+            Arc::clone(&stats),
             writer.batches(),
             admission,
+            shutdown.clone(),
+        );
+        intake.spawn(market);
+        intake.spawn(binance_spot::run(
+            exchange.websocket_url.clone(),
+            streams,
+            options.liveness,
+            stats,
+            heard,
             shutdown.clone(),
         ));
     }
@@ -253,6 +285,44 @@ async fn collect(
         }
         None => shipped(shipping.await),
     }
+}
+
+/// Finds out where each of a venue's instruments was left off.
+async fn instruments(
+    exchange: &ExchangeOptions,
+    store: Option<SocketAddr>,
+    bus: &Bus,
+    spool: &BTreeMap<String, spool::Record>,
+) -> Result<Vec<Instrument>, CollectorError> {
+    let mut instruments = Vec::new();
+    for name in &exchange.symbols {
+        let id = InstrumentId::new(name)?;
+        let symbol = Symbol::from_binance(&id)?;
+        let mut left_off = [None, None];
+        for (place, data_type) in left_off.iter_mut().zip([DataType::Trade, DataType::OrderBook]) {
+            if !exchange.data_types.contains(&data_type) {
+                continue;
+            }
+            let subject = Subject {
+                data_type,
+                exchange: Exchange::BinanceSpot,
+                market_type: MarketType::Spot,
+                symbol: symbol.clone(),
+            };
+            let last = marks::last_seen(&subject, spool, bus, store).await;
+            tracing::info!(%subject, last = last.map(|seen| seen.id), "collecting");
+            *place = Some(last);
+        }
+        let [trades, books] = left_off;
+        instruments.push(Instrument {
+            id,
+            symbol,
+            market_type: MarketType::Spot,
+            trades,
+            books,
+        });
+    }
+    Ok(instruments)
 }
 
 fn shipped(ended: Result<Result<(), ShipError>, tokio::task::JoinError>) -> Result<(), CollectorError> {

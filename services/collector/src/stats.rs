@@ -1,11 +1,15 @@
 //! What the collector counts.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use mprism_model::DataType;
+use mprism_runtime::clock;
 use mprism_runtime::log::Causes;
+
+use crate::rest::Budget;
 
 /// Counters of the whole collector.
 #[derive(Debug)]
@@ -23,7 +27,34 @@ pub(crate) struct Stats {
     pub(crate) spool_freed: AtomicU64,
     /// Bytes that an earlier life left in the spool.
     pub(crate) spool_found: AtomicU64,
-    exchanges: Mutex<BTreeMap<&'static str, std::sync::Arc<ExchangeStats>>>,
+    exchanges: Mutex<BTreeMap<&'static str, Arc<ExchangeStats>>>,
+}
+
+/// Counters of one subscription.
+#[derive(Debug, Default)]
+pub(crate) struct StreamStats {
+    /// When it last had an event, in milliseconds since the Unix epoch; 0 before the first.
+    pub(crate) last_ms: AtomicI64,
+    /// Events taken from it: trades accepted, diffs applied.
+    pub(crate) events: AtomicU64,
+    /// Of an order book: whether it is what the venue has, and since when it is or is not.
+    is_live: AtomicBool,
+    live_since_ms: AtomicI64,
+}
+
+impl StreamStats {
+    /// Says whether an order book is what the venue has.
+    pub(crate) fn set_live(&self, is_live: bool) {
+        if self.is_live.swap(is_live, Ordering::Relaxed) != is_live {
+            self.live_since_ms.store(clock::now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether an order book is what the venue has, and since when it is or is not; 0 since the beginning.
+    pub(crate) fn live(&self) -> (bool, i64) {
+        let is_live = self.is_live.load(Ordering::Relaxed);
+        (is_live, self.live_since_ms.load(Ordering::Relaxed))
+    }
 }
 
 /// Counters of one exchange.
@@ -44,10 +75,33 @@ pub(crate) struct ExchangeStats {
     pub(crate) disconnects: Causes,
     /// Valid events that are not collected.
     pub(crate) skipped: Causes,
-    /// When each symbol last had an event, in milliseconds since the Unix epoch; 0 before the first.
-    pub(crate) symbols: Mutex<BTreeMap<String, i64>>,
+    /// Trades that came from the venue's history.
+    pub(crate) backfilled: AtomicU64,
+    /// Order-book diffs applied.
+    pub(crate) diffs: AtomicU64,
+    /// Order-book diffs that waited for a snapshot that did not come.
+    pub(crate) diffs_discarded: AtomicU64,
+    /// Order books published.
+    pub(crate) books: AtomicU64,
+    /// Order books not published because the spool had no room.
+    pub(crate) books_shed: AtomicU64,
+    /// Order books not published because too little of them was certain.
+    pub(crate) books_uncertain: AtomicU64,
+    /// Order books that stopped being valid.
+    pub(crate) resyncs: AtomicU64,
+    /// Live order books that a second snapshot contradicted.
+    pub(crate) corrected: AtomicU64,
+    /// Snapshots asked for, and those of them that ended before the diffs began.
+    pub(crate) snapshots: AtomicU64,
+    pub(crate) snapshots_too_old: AtomicU64,
+    /// Questions to the venue without a good answer, by cause.
+    pub(crate) rest_errors: Causes,
+    /// Every subscription.
+    streams: Mutex<BTreeMap<(DataType, String), Arc<StreamStats>>>,
     /// Why the last connection ended.
     last_end: Mutex<Option<String>>,
+    /// How much the venue may still be asked.
+    budget: OnceLock<Arc<Budget>>,
 }
 
 impl Stats {
@@ -69,13 +123,13 @@ impl Stats {
     }
 
     /// Returns the counters of an exchange, made at first use.
-    pub(crate) fn exchange(&self, name: &'static str) -> std::sync::Arc<ExchangeStats> {
+    pub(crate) fn exchange(&self, name: &'static str) -> Arc<ExchangeStats> {
         let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
-        std::sync::Arc::clone(exchanges.entry(name).or_default())
+        Arc::clone(exchanges.entry(name).or_default())
     }
 
     /// Returns the counters of every exchange.
-    pub(crate) fn exchanges(&self) -> BTreeMap<&'static str, std::sync::Arc<ExchangeStats>> {
+    pub(crate) fn exchanges(&self) -> BTreeMap<&'static str, Arc<ExchangeStats>> {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -91,21 +145,24 @@ impl ExchangeStats {
         self.last_end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns when each symbol last had an event.
-    pub(crate) fn symbol_times(&self) -> BTreeMap<String, i64> {
-        self.symbols.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Says from what the venue's questions are paid.
+    pub(crate) fn budget_is(&self, budget: &Arc<Budget>) {
+        let _is_said_once = self.budget.set(Arc::clone(budget));
     }
 
-    /// Notes that symbols had events.
-    pub(crate) fn symbols_seen<'a>(&self, symbols: impl Iterator<Item = &'a str>, now_ms: i64) {
-        let mut times = self.symbols.lock().unwrap_or_else(PoisonError::into_inner);
-        for symbol in symbols {
-            match times.get_mut(symbol) {
-                Some(time) => *time = now_ms,
-                None => {
-                    times.insert(symbol.to_owned(), now_ms);
-                }
-            }
-        }
+    /// Returns from what the venue's questions are paid.
+    pub(crate) fn budget(&self) -> Option<&Budget> {
+        self.budget.get().map(Arc::as_ref)
+    }
+
+    /// Returns what is counted of a subscription, made at first use.
+    pub(crate) fn stream(&self, data_type: DataType, symbol: &str) -> Arc<StreamStats> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(streams.entry((data_type, symbol.to_owned())).or_default())
+    }
+
+    /// Returns every subscription.
+    pub(crate) fn streams(&self) -> BTreeMap<(DataType, String), Arc<StreamStats>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

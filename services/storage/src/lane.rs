@@ -79,7 +79,7 @@ impl Lane {
             data_type,
             table: tables::full_name(data_type),
             durable,
-            batch: options.batch,
+            batch: options.batch.of(data_type),
             bus,
             store,
             stats,
@@ -273,7 +273,7 @@ impl Lane {
 
     async fn insert(&self, rows: &[Row]) -> Result<(), InsertError> {
         let ts_insert = UnixMillis(clock::now_ms());
-        let mut encoded = Vec::with_capacity(rows.len() * 160);
+        let mut encoded = Vec::with_capacity(rows.len() * tables::row_bytes(self.data_type));
         for row in rows {
             tables::encode(row, ts_insert, &mut encoded);
         }

@@ -58,6 +58,22 @@ pub struct BatchOptions {
     pub age_max: Duration,
 }
 
+/// An order book of 400 levels a side on the bus, in bytes.
+const BOOK_BYTES: usize = 44 << 10;
+
+impl BatchOptions {
+    /// Returns the options of a type's lane: what is pulled ahead is held in memory, and books are large.
+    fn of(self, data_type: DataType) -> Self {
+        match data_type {
+            DataType::OrderBook => Self {
+                rows_max: self.rows_max.min(self.bytes_max / BOOK_BYTES).max(1),
+                ..self
+            },
+            DataType::Trade | DataType::Gap => self,
+        }
+    }
+}
+
 /// Why the hot worker ended.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {

@@ -101,6 +101,7 @@ pub(crate) fn read(message: Message) -> Result<Row, Box<Unstorable>> {
 impl Row {
     pub(crate) fn of(event: Event, identity: ProducerId, delivery: Delivery) -> Self {
         let (natural, ts) = match &event {
+            Event::OrderBook(book) => (Natural::Number(book.last_update_id), book.ts),
             Event::Trade(trade) => (natural_of(&trade.trade_id), trade.ts),
             Event::Gap(gap) => (Natural::Text(format!("{}#{}", gap.gap_id(), gap.version)), gap.ts),
         };

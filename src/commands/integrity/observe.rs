@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mprism_bus::{Bus, BusLayout, BusOptions, Credentials, DEAD_LETTER, Plan};
 use mprism_clickhouse::time::between;
-use mprism_model::UnixMillis;
+use mprism_model::{DataType, UnixMillis};
 use mprism_settings::{Mode, Settings, SyncInterval, loopback};
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,16 +27,25 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct Observed {
     /// Differences between the tables and the schema, in words.
     pub(crate) schema: Vec<String>,
-    pub(crate) trades: Vec<MarketCount>,
-    pub(crate) holes: Vec<Range>,
-    pub(crate) gaps: Vec<LedgerRow>,
+    pub(crate) tables: Vec<TableObserved>,
     pub(crate) gap_rows: u64,
     pub(crate) gap_identities: u64,
-    /// Milliseconds since the newest row was stored.
-    pub(crate) newest_age_ms: Option<i64>,
     /// Rows of the dead-letter stream.
     pub(crate) dead_letters: u64,
     pub(crate) transport: Transport,
+}
+
+/// One table of market data.
+#[derive(Debug)]
+pub(crate) struct TableObserved {
+    pub(crate) data_type: DataType,
+    pub(crate) markets: Vec<MarketCount>,
+    /// Where its sequence is broken.
+    pub(crate) holes: Vec<Range>,
+    /// What the ledger says about it.
+    pub(crate) gaps: Vec<LedgerRow>,
+    /// Milliseconds since the newest row was stored.
+    pub(crate) newest_age_ms: Option<i64>,
 }
 
 /// Rows of one market.
@@ -47,9 +56,9 @@ pub(crate) struct MarketCount {
     pub(crate) rows: u64,
     /// Distinct producer identities.
     pub(crate) identities: u64,
-    /// Distinct trade ids.
+    /// Distinct natural ids.
     pub(crate) ids: u64,
-    /// Distinct contents of trade ids.
+    /// Distinct contents of natural ids.
     pub(crate) contents: u64,
 }
 
@@ -115,40 +124,83 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
         Some((from, to)) => between(UnixMillis(from), UnixMillis(to)),
         None => "1".to_owned(),
     };
-    let trades = "marketprism_hot.trades";
     let mut observed = Observed {
         schema: super::schema::differences(&reader).await?,
         ..Observed::default()
     };
     if !observed.schema.iter().any(|text| text.contains("is missing")) {
-        let counts = format!(
-            "SELECT exchange, symbol, count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities, \
-             uniqExact(market_type, trade_id) AS ids, uniqExact(market_type, trade_id, price, quantity, side, trade_time) \
-             AS contents FROM {trades} WHERE {within} GROUP BY exchange, symbol ORDER BY exchange, symbol"
-        );
-        observed.trades = reader.rows(&counts, QUERY_WITHIN).await?;
-        let holes = format!(
-            "SELECT exchange, symbol, prev + 1 AS from_id, id - 1 AS to_id FROM (SELECT exchange, symbol, id, \
-             lagInFrame(id) OVER (PARTITION BY exchange, market_type, symbol ORDER BY id ROWS BETWEEN 1 PRECEDING AND \
-             CURRENT ROW) AS prev FROM (SELECT DISTINCT exchange, market_type, symbol, toUInt64OrZero(trade_id) AS id \
-             FROM {trades} WHERE {within})) WHERE prev > 0 AND id > prev + 1 ORDER BY exchange, symbol, from_id LIMIT 100000"
-        );
-        observed.holes = reader.rows(&holes, QUERY_WITHIN).await?;
-        let gaps = "SELECT exchange, symbol, toUInt64OrZero(from_id) AS from_id, toUInt64OrZero(to_id) AS to_id, cause, state \
-                    FROM marketprism_hot.gaps_current WHERE type = 'trade' ORDER BY exchange, symbol, from_id";
-        observed.gaps = reader.rows(gaps, QUERY_WITHIN).await?;
+        for data_type in [DataType::OrderBook, DataType::Trade] {
+            let table = table(&reader, data_type, &within).await?;
+            observed.tables.push(table);
+        }
         let counts =
             "SELECT count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities FROM marketprism_hot.gaps";
         let counts: GapCounts = reader.row(counts, QUERY_WITHIN).await?;
         (observed.gap_rows, observed.gap_identities) = (counts.rows, counts.identities);
-        let newest =
-            format!("SELECT count() AS rows, toUnixTimestamp64Milli(max(ts_insert)) AS ts_insert FROM {trades}");
-        let newest: Newest = reader.row(&newest, QUERY_WITHIN).await?;
-        let age = mprism_runtime::clock::now_ms() - newest.ts_insert;
-        observed.newest_age_ms = (newest.rows > 0).then_some(age);
     }
     observed.transport = transport(settings, &mut observed.dead_letters).await;
     Ok(observed)
+}
+
+/// What a type's rows are told apart by, in SQL.
+struct Natural {
+    id: &'static str,
+    /// What rows of one id have in common if they are the same.
+    content: &'static str,
+    /// A subquery of `exchange, symbol, from_id, to_id`: where the sequence is broken. `{}` is the table and its condition.
+    holes: &'static str,
+}
+
+/// Trade ids have no hole.
+const TRADES: Natural = Natural {
+    id: "trade_id",
+    content: "trade_id, price, quantity, side, trade_time",
+    holes: "SELECT exchange, symbol, prev + 1 AS from_id, id - 1 AS to_id FROM (SELECT exchange, symbol, id, \
+            lagInFrame(id) OVER (PARTITION BY exchange, market_type, symbol ORDER BY id ROWS BETWEEN 1 PRECEDING AND \
+            CURRENT ROW) AS prev FROM (SELECT DISTINCT exchange, market_type, symbol, toUInt64OrZero(trade_id) AS id \
+            FROM {})) WHERE prev > 0 AND id > prev + 1",
+};
+
+/// Every book continues the one before, or begins a chain: what lies between is known to be missing.
+const BOOKS: Natural = Natural {
+    id: "last_update_id",
+    // The touch instead of all levels: reading these would take as long as reading the whole table.
+    content: "last_update_id, bids_count, asks_count, best_bid_price, best_bid_quantity, best_ask_price, best_ask_quantity",
+    holes: "SELECT exchange, symbol, prev + 1 AS from_id, if(update_type = 'snapshot', last_update_id, prev_update_id) AS \
+            to_id FROM (SELECT exchange, symbol, last_update_id, prev_update_id, update_type, lagInFrame(last_update_id) \
+            OVER (PARTITION BY exchange, market_type, symbol ORDER BY last_update_id ROWS BETWEEN 1 PRECEDING AND CURRENT \
+            ROW) AS prev FROM {}) WHERE prev > 0 AND to_id > prev",
+};
+
+/// Looks at one table of market data.
+async fn table(reader: &Reader, data_type: DataType, within: &str) -> Result<TableObserved, CliError> {
+    let name = format!("marketprism_hot.{}", data_type.table());
+    let natural = match data_type {
+        DataType::OrderBook => BOOKS,
+        DataType::Trade | DataType::Gap => TRADES,
+    };
+    let (id, content) = (natural.id, natural.content);
+    let counts = format!(
+        "SELECT exchange, symbol, count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities, \
+         uniqExact(market_type, {id}) AS ids, uniqExact(market_type, {content}) AS contents FROM {name} \
+         WHERE {within} GROUP BY exchange, symbol ORDER BY exchange, symbol"
+    );
+    let holes = natural.holes.replace("{}", &format!("{name} WHERE {within}"));
+    let holes = format!("{holes} ORDER BY exchange, symbol, from_id LIMIT 100000");
+    let gaps = format!(
+        "SELECT exchange, symbol, toUInt64OrZero(from_id) AS from_id, toUInt64OrZero(to_id) AS to_id, cause, state \
+         FROM marketprism_hot.gaps_current WHERE type = '{data_type}' ORDER BY exchange, symbol, from_id"
+    );
+    let newest = format!("SELECT count() AS rows, toUnixTimestamp64Milli(max(ts_insert)) AS ts_insert FROM {name}");
+    let newest: Newest = reader.row(&newest, QUERY_WITHIN).await?;
+    let age = mprism_runtime::clock::now_ms() - newest.ts_insert;
+    Ok(TableObserved {
+        data_type,
+        markets: reader.rows(&counts, QUERY_WITHIN).await?,
+        holes: reader.rows(&holes, QUERY_WITHIN).await?,
+        gaps: reader.rows(&gaps, QUERY_WITHIN).await?,
+        newest_age_ms: (newest.rows > 0).then_some(age),
+    })
 }
 
 async fn transport(settings: &Settings, dead_letters: &mut u64) -> Transport {

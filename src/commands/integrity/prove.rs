@@ -1,7 +1,12 @@
 //! From what there is to what it proves. Pure.
 
-use super::observe::{LedgerRow, Observed, Range};
+mod continuity;
+
+use mprism_model::DataType;
+
+use super::observe::{Observed, TableObserved};
 use super::{Check, IntegrityReport, Level, TableSummary};
+use continuity::{Continuity, continuity};
 
 /// Messages that may wait in a durable before that is worth a look.
 const BACKLOG_MAX: u64 = 100_000;
@@ -9,26 +14,38 @@ const BACKLOG_MAX: u64 = 100_000;
 /// Proves what can be proven.
 pub(crate) fn prove(observed: &Observed) -> IntegrityReport {
     let mut checks = schema(observed);
-    let duplicates = no_duplicates(observed, &mut checks);
-    let (open, missing) = continuity(observed, &mut checks);
+    let mut tables = Vec::new();
+    for table in &observed.tables {
+        let duplicates = no_duplicates(table, &mut checks);
+        let found = continuity(table, &mut checks);
+        tables.push(summary(table, duplicates, &found));
+    }
+    if observed.gap_rows > observed.gap_identities {
+        let doubled = observed.gap_rows - observed.gap_identities;
+        let message = format!("{doubled} rows of gaps are doubled");
+        checks.push(check("duplicates", Level::Error, message));
+    }
     transport(observed, &mut checks);
-    let rows: u64 = observed.trades.iter().map(|market| market.rows).sum();
-    let expected = rows - duplicates + missing;
-    let trades = TableSummary {
-        r#type: "trade".into(),
+    IntegrityReport::new(checks, tables)
+}
+
+fn summary(table: &TableObserved, duplicates: u64, found: &Continuity) -> TableSummary {
+    let rows: u64 = table.markets.iter().map(|market| market.rows).sum();
+    let expected = rows - duplicates + found.missing;
+    TableSummary {
+        r#type: table.data_type.to_string(),
         hot_rows: rows,
         cold_rows: None,
         duplicates,
-        gaps: open,
-        missing,
-        lag_s: observed.newest_age_ms.map(|ms| ms.max(0) as f64 / 1_000.0),
+        gaps: found.open,
+        missing: found.missing,
+        lag_s: table.newest_age_ms.map(|ms| ms.max(0) as f64 / 1_000.0),
         coverage_percent: if expected == 0 {
             0.0
         } else {
             (rows - duplicates) as f64 / expected as f64 * 100.0
         },
-    };
-    IntegrityReport::new(checks, vec![trades])
+    }
 }
 
 fn check(id: &'static str, level: Level, message: impl Into<String>) -> Check {
@@ -59,114 +76,54 @@ fn schema(observed: &Observed) -> Vec<Check> {
         .collect()
 }
 
+/// A finding about one market.
+fn about(table: &TableObserved, exchange: &str, symbol: &str, check: Check) -> Check {
+    Check {
+        r#type: Some(table.data_type.to_string()),
+        exchange: Some(exchange.to_owned()),
+        symbol: Some(symbol.to_owned()),
+        ..check
+    }
+}
+
 /// Returns how many rows are there more than once.
-fn no_duplicates(observed: &Observed, checks: &mut Vec<Check>) -> u64 {
+fn no_duplicates(table: &TableObserved, checks: &mut Vec<Check>) -> u64 {
     let mut duplicates = 0;
-    for market in &observed.trades {
+    for market in &table.markets {
         let doubled = market.rows - market.identities.min(market.contents);
         duplicates += doubled;
         let conflicts = market.contents.saturating_sub(market.ids);
-        let about = |level, message: String, expected: u64, actual: u64| Check {
-            r#type: Some("trade".into()),
-            exchange: Some(market.exchange.clone()),
-            symbol: Some(market.symbol.clone()),
+        let say = |level, message: String, expected: u64, actual: u64| Check {
             expected: Some(expected.to_string()),
             actual: Some(actual.to_string()),
-            ..check("duplicates", level, message)
+            ..about(
+                table,
+                &market.exchange,
+                &market.symbol,
+                check("duplicates", level, message),
+            )
         };
+        let rows = market.rows;
         checks.push(if doubled > 0 {
-            about(
+            say(
                 Level::Error,
                 format!("{doubled} rows are doubled"),
-                market.rows - doubled,
-                market.rows,
+                rows - doubled,
+                rows,
             )
         } else {
-            about(
-                Level::Ok,
-                format!("{} rows, each once", market.rows),
-                market.rows,
-                market.rows,
-            )
+            say(Level::Ok, format!("{rows} rows, each once"), rows, rows)
         });
         if conflicts > 0 {
-            let message = format!("{conflicts} trade ids have rows of different content; all are kept");
-            checks.push(about(Level::Warn, message, market.ids, market.contents));
+            let what = match table.data_type {
+                DataType::OrderBook => "update ids",
+                DataType::Trade | DataType::Gap => "trade ids",
+            };
+            let message = format!("{conflicts} {what} have rows of different content; all are kept");
+            checks.push(say(Level::Warn, message, market.ids, market.contents));
         }
-    }
-    if observed.gap_rows > observed.gap_identities {
-        let doubled = observed.gap_rows - observed.gap_identities;
-        checks.push(check(
-            "duplicates",
-            Level::Error,
-            format!("{doubled} rows of gaps are doubled"),
-        ));
     }
     duplicates
-}
-
-/// Returns how many gaps are open and how many trades are missing, in the ledger or not.
-fn continuity(observed: &Observed, checks: &mut Vec<Check>) -> (u64, u64) {
-    let (mut open, mut missing) = (0, 0);
-    let mut is_clean = true;
-    for hole in &observed.holes {
-        let absent = hole.to_id - hole.from_id + 1;
-        missing += absent;
-        let ledgered: u64 = observed
-            .gaps
-            .iter()
-            .filter(|gap| gap.state != "filled")
-            .map(|gap| overlap(hole, gap))
-            .sum();
-        if ledgered < absent {
-            is_clean = false;
-            checks.push(Check {
-                r#type: Some("trade".into()),
-                exchange: Some(hole.exchange.clone()),
-                symbol: Some(hole.symbol.clone()),
-                ..check(
-                    "continuity",
-                    Level::Error,
-                    format!(
-                        "{} of {absent} trades {} to {} are missing and not in the ledger",
-                        absent - ledgered,
-                        hole.from_id,
-                        hole.to_id
-                    ),
-                )
-            });
-        }
-    }
-    for gap in observed.gaps.iter().filter(|gap| gap.state != "filled") {
-        let level = if gap.state == "open" { Level::Error } else { Level::Warn };
-        open += u64::from(gap.state == "open");
-        is_clean = false;
-        checks.push(Check {
-            r#type: Some("trade".into()),
-            exchange: Some(gap.exchange.clone()),
-            symbol: Some(gap.symbol.clone()),
-            ..check(
-                "continuity",
-                level,
-                format!(
-                    "{} gap of trades {} to {} ({})",
-                    gap.state, gap.from_id, gap.to_id, gap.cause
-                ),
-            )
-        });
-    }
-    if is_clean {
-        checks.push(check("continuity", Level::Ok, "trade ids have no hole"));
-    }
-    (open, missing)
-}
-
-fn overlap(hole: &Range, gap: &LedgerRow) -> u64 {
-    if hole.exchange != gap.exchange || hole.symbol != gap.symbol {
-        return 0;
-    }
-    let (from, to) = (hole.from_id.max(gap.from_id), hole.to_id.min(gap.to_id));
-    (to + 1).saturating_sub(from)
 }
 
 fn transport(observed: &Observed, checks: &mut Vec<Check>) {
@@ -228,7 +185,7 @@ fn transport(observed: &Observed, checks: &mut Vec<Check>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::observe::{DurableState, MarketCount, Transport};
+    use super::super::observe::{DurableState, LedgerRow, MarketCount, Range, Transport};
     use super::*;
 
     fn market(rows: u64, identities: u64, ids: u64, contents: u64) -> MarketCount {
@@ -262,6 +219,23 @@ mod tests {
         }
     }
 
+    fn observed(data_type: DataType, markets: Vec<MarketCount>, holes: Vec<Range>, gaps: Vec<LedgerRow>) -> Observed {
+        Observed {
+            tables: vec![TableObserved {
+                data_type,
+                markets,
+                holes,
+                gaps,
+                newest_age_ms: None,
+            }],
+            ..Observed::default()
+        }
+    }
+
+    fn trades(markets: Vec<MarketCount>) -> Observed {
+        observed(DataType::Trade, markets, Vec::new(), Vec::new())
+    }
+
     fn errors(observed: &Observed) -> Vec<String> {
         let report = prove(observed);
         report
@@ -275,7 +249,7 @@ mod tests {
     #[test]
     fn clean_data_passes() {
         let observed = Observed {
-            trades: vec![market(100, 100, 100, 100)],
+            tables: trades(vec![market(100, 100, 100, 100)]).tables,
             transport: Transport {
                 durables: vec![DurableState {
                     ack_floor: 100,
@@ -293,16 +267,10 @@ mod tests {
     #[test]
     fn doubled_rows_are_errors_whichever_identity_tells() {
         for (identities, contents, ids) in [(99, 100, 100), (100, 99, 99)] {
-            let observed = Observed {
-                trades: vec![market(100, identities, ids, contents)],
-                ..Observed::default()
-            };
+            let observed = trades(vec![market(100, identities, ids, contents)]);
             assert_eq!(errors(&observed), ["1 rows are doubled"]);
         }
-        let conflict = Observed {
-            trades: vec![market(100, 100, 99, 100)],
-            ..Observed::default()
-        };
+        let conflict = trades(vec![market(100, 100, 99, 100)]);
         assert!(
             errors(&conflict).is_empty(),
             "a conflict is kept and told, not an error"
@@ -312,24 +280,51 @@ mod tests {
 
     #[test]
     fn a_hole_needs_its_entry_in_the_ledger() {
-        let mut observed = Observed {
-            trades: vec![market(90, 90, 90, 90)],
-            holes: vec![hole(11, 20)],
-            ..Observed::default()
+        let with = |holes: &[Range], gaps: Vec<LedgerRow>| {
+            observed(DataType::Trade, vec![market(90, 90, 90, 90)], holes.to_vec(), gaps)
         };
+        let holes = [hole(11, 20)];
         assert_eq!(
-            errors(&observed),
+            errors(&with(&holes, vec![])),
             ["10 of 10 trades 11 to 20 are missing and not in the ledger"]
         );
-        observed.gaps = vec![gap(11, 15, "open")];
-        assert_eq!(errors(&observed).len(), 2);
-        observed.gaps = vec![gap(11, 20, "unfillable")];
-        assert!(errors(&observed).is_empty());
-        let report = prove(&observed);
+        assert_eq!(errors(&with(&holes, vec![gap(11, 15, "open")])).len(), 2);
+        let unfillable = with(&holes, vec![gap(11, 20, "unfillable")]);
+        assert!(errors(&unfillable).is_empty());
+        let report = prove(&unfillable);
         assert_eq!((report.verdict, report.score_percent), ("warn", 90.0));
-        observed.holes.clear();
-        observed.gaps = vec![gap(11, 20, "filled")];
-        assert_eq!(prove(&observed).verdict, "pass");
+        let filled = prove(&with(&[], vec![gap(11, 20, "filled")]));
+        assert_eq!(filled.verdict, "pass");
+        assert!(
+            filled.checks.iter().any(|c| c.message.contains("1 gap, filled")),
+            "{:?}",
+            filled.checks
+        );
+    }
+
+    #[test]
+    fn a_broken_chain_of_books_needs_an_entry_that_says_why() {
+        let with = |gaps| {
+            observed(
+                DataType::OrderBook,
+                vec![market(90, 90, 90, 90)],
+                vec![hole(11, 20)],
+                gaps,
+            )
+        };
+        assert_eq!(
+            errors(&with(vec![])),
+            ["the order book's chain is broken between updates 11 and 20, and the ledger does not say why"]
+        );
+        // Some of the updates were applied and never published: the ledger knows of those that were not seen.
+        let report = prove(&with(vec![gap(14, 18, "unfillable")]));
+        assert_eq!((report.verdict, report.score_percent), ("warn", 100.0));
+        assert!(
+            report
+                .checks
+                .iter()
+                .any(|c| c.message.contains("1 gap of order books (1 disconnect)"))
+        );
     }
 
     #[test]

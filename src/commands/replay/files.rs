@@ -78,6 +78,11 @@ impl RecordedFile {
         whole.parent().map_or(whole.clone(), Path::to_path_buf)
     }
 
+    /// Returns whether the file holds answers to REST requests, beside a stream.
+    pub(super) fn is_rest(&self) -> bool {
+        unpacked(&self.name).ends_with(".rest.jsonl")
+    }
+
     /// Returns whether one of the folders above has this name.
     pub(super) fn lies_in(&self, name: &str) -> bool {
         self.folder().iter().any(|part| part.eq_ignore_ascii_case(name))

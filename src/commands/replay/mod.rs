@@ -5,12 +5,15 @@ mod files;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use mprism_collector::recorded::{Content, Recorded, Recording};
+use std::sync::Arc;
+
+use mprism_collector::recorded::{BooksAt, Content, Place, Recorded, Recording, Unknown, event_time};
 use mprism_model::Event;
 use serde_json::Value;
 
-use crate::cli::{ReplayArgs, ReplayTarget};
+use crate::cli::{ReplayArgs, ReplayBooks, ReplayTarget};
 use crate::commands::Context;
+use crate::commands::worker::cadence;
 use crate::error::{CliError, Exit};
 use crate::ui::Output;
 use files::RecordedFile;
@@ -25,6 +28,7 @@ pub(crate) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
     let mut replay = Replay {
         context,
         trace: args.trace,
+        books: books_at(args.books, context)?,
         output: context.printer.output(),
         understood: 0,
         skipped: BTreeMap::new(),
@@ -44,19 +48,29 @@ pub(crate) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
     replay.finish()
 }
 
-/// Returns whether a file holds what this version collects: trades of Binance spot.
+/// Returns when order books are told.
+fn books_at(asked: ReplayBooks, context: &Context) -> Result<BooksAt, CliError> {
+    Ok(match asked {
+        ReplayBooks::Cadence => cadence(context.settings()?.collector.order_book.cadence).into(),
+        ReplayBooks::Every => BooksAt::Every,
+        ReplayBooks::Final => BooksAt::Final,
+    })
+}
+
+/// Returns whether a file holds what this version collects: trades and order books of Binance spot.
 fn is_collected(file: &RecordedFile, args: &ReplayArgs) -> bool {
     let exchange = args.exchange.as_deref();
     let market = args.market.as_deref();
     let is = |given: Option<&str>, name: &str| given.map_or_else(|| file.lies_in(name), |given| given == name);
     // A path that says its type says so after exchange and market; one that does not may hold anything.
-    let is_other_type = exchange.is_none() && !file.lies_in("trade");
+    let is_other_type = exchange.is_none() && !file.lies_in("trade") && !file.lies_in("orderbook");
     is(exchange, "binance") && is(market, "spot") && !is_other_type
 }
 
 struct Replay<'a> {
     context: &'a Context,
     trace: bool,
+    books: BooksAt,
     output: Output,
     understood: u64,
     skipped: BTreeMap<String, u64>,
@@ -76,16 +90,27 @@ impl Replay<'_> {
         }
         // Files without any event stand first and print nothing.
         dated.sort_by(|(a, first), (b, second)| a.cmp(b).then_with(|| first.path.cmp(&second.path)));
-        let mut recording = Recording::new();
-        for (_, file) in dated {
+        let mut recording = Recording::new(self.books);
+        // Snapshots first: diffs are joined with them.
+        for (_, file) in &dated {
+            if file.is_rest() {
+                self.file(file, &mut recording, true)?;
+            }
+        }
+        for (_, file) in &dated {
             recording.next_file();
-            self.file(&file, &mut recording)?;
+            self.file(file, &mut recording, false)?;
+        }
+        for (place, event) in recording.end() {
+            self.print(event, &place)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, file: &RecordedFile, recording: &mut Recording) -> Result<(), CliError> {
+    /// Replays a file, or only looks for the snapshots in it.
+    fn file(&mut self, file: &RecordedFile, recording: &mut Recording, only_beside: bool) -> Result<(), CliError> {
         let mut about = file.circumstances()?;
+        let name: Arc<str> = file.name.as_str().into();
         let mut reader = file.open()?;
         let (mut line, mut number) = (Vec::new(), 0);
         loop {
@@ -99,37 +124,62 @@ impl Replay<'_> {
             if text.is_empty() {
                 continue;
             }
-            match recording.frame(text, &about.remove(&number).unwrap_or_default()) {
+            let about = about.remove(&number).unwrap_or_default();
+            let place = Place {
+                file: Arc::clone(&name),
+                line: number,
+            };
+            if only_beside {
+                match recording.beside(text, &about, place) {
+                    Ok(true) => self.understood += 1,
+                    Ok(false) => {}
+                    Err(error) => self.malformed(file, number, &error),
+                }
+                continue;
+            }
+            // What was taken as a snapshot is told when it is used, or at the end.
+            if file.is_rest() && recording.has(&place) {
+                continue;
+            }
+            match recording.frame(text, &about, &place) {
                 Ok(Content::Events(events)) => {
                     self.understood += 1;
                     for event in events {
-                        self.print(event, &file.name, number)?;
+                        self.print(event, &place)?;
                     }
                 }
                 Ok(Content::Skipped(kind)) => {
                     self.understood += 1;
                     self.skip(&kind);
                 }
-                Err(error) => {
-                    self.malformed += 1;
-                    let error = mprism_runtime::log::chain(&error);
-                    let place = file.path.display();
-                    self.context.printer.warn(&format!("{place}:{number}: {error}"));
-                }
+                Err(error) => self.malformed(file, number, &error),
             }
         }
     }
 
-    fn print(&mut self, event: Recorded, file: &str, line: u64) -> Result<(), CliError> {
-        let (event, item) = match event {
-            Recorded::Trade(trade, item) => (Event::Trade(*trade), item),
-            Recorded::Gap(gap) => (Event::Gap(gap), 0),
+    fn malformed(&mut self, file: &RecordedFile, line: u64, error: &dyn std::error::Error) {
+        self.malformed += 1;
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        let place = file.path.display();
+        self.context.printer.warn(&format!("{place}:{line}: {text}"));
+    }
+
+    fn print(&mut self, event: Recorded, place: &Place) -> Result<(), CliError> {
+        let (event, item, unknown) = match event {
+            Recorded::Trade(trade, item) => (Event::Trade(*trade), item, Unknown::default()),
+            Recorded::Gap(gap) => (Event::Gap(gap), 0, Unknown::default()),
+            Recorded::Book(book, unknown) => (Event::OrderBook(book), 0, unknown),
         };
-        let mut json = event.to_json();
+        let mut json = without(event.to_json(), unknown);
         if self.trace {
             // Our own JSON is an object: the trace goes before its closing brace.
             json.pop();
-            let name = Value::from(file);
+            let (name, line) = (Value::from(&*place.file), place.line);
             json.extend_from_slice(format!(",\"_file\":{name},\"_line\":{line},\"_item\":{item}}}").as_bytes());
         }
         json.push(b'\n');
@@ -156,18 +206,34 @@ impl Replay<'_> {
     }
 }
 
+/// Says of a message what nobody recorded: null.
+fn without(json: Vec<u8>, unknown: Unknown) -> Vec<u8> {
+    if unknown == Unknown::default() {
+        return json;
+    }
+    let Ok(Value::Object(mut message)) = serde_json::from_slice(&json) else {
+        return json;
+    };
+    let mut forget = |names: &[&str]| {
+        for name in names {
+            message.insert((*name).to_owned(), Value::Null);
+        }
+    };
+    if unknown.instrument {
+        forget(&["symbol", "normalized_symbol", "instrument_id"]);
+    }
+    if unknown.time {
+        forget(&["ts_ms", "ts_source"]);
+    }
+    Value::Object(message).to_string().into_bytes()
+}
+
 /// Returns the event time of a file's first event.
 fn first_time(file: &RecordedFile) -> Result<Option<i64>, CliError> {
-    let about = file.circumstances()?;
-    let mut recording = Recording::new();
-    for (number, line) in (1..).zip(file.open()?.split(b'\n')) {
+    for line in file.open()?.split(b'\n') {
         let line = line.map_err(|e| file.unreadable(e))?;
-        let about = about.get(&number).cloned().unwrap_or_default();
-        let content = recording.frame(String::from_utf8_lossy(&line).trim(), &about);
-        if let Ok(Content::Events(events)) = content
-            && let Some(Recorded::Trade(trade, _)) = events.first()
-        {
-            return Ok(Some(trade.ts.0));
+        if let Some(ts) = event_time(String::from_utf8_lossy(&line).trim()) {
+            return Ok(Some(ts.0));
         }
     }
     Ok(None)

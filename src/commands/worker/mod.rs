@@ -9,7 +9,7 @@ use mprism_runtime::log::LogOptions;
 use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use options::{bus_layout, read_secret, store};
+pub(crate) use options::{bus_layout, cadence, read_secret, store};
 
 use crate::cli::{WorkerArgs, WorkerName};
 use crate::commands::Context;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT};
 use mprism_bus::{BusLayout, BusOptions, Credentials, DeliverFrom, LayoutOptions, layout};
 use mprism_clickhouse::{Store, StoreOptions};
-use mprism_collector::{CollectorOptions, ExchangeOptions, LivenessOptions, PublishOptions, SpoolOptions};
+use mprism_collector::{
+    Cadence, CollectorOptions, ExchangeOptions, LivenessOptions, OrderBookOptions, PublishOptions, SpoolOptions,
+};
 use mprism_engine::EngineOptions;
 use mprism_model::DataType;
 use mprism_runtime::files;
@@ -142,11 +144,14 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
 pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorOptions, CliError> {
     let collector = &settings.collector;
     let venue = &collector.binance_spot;
-    let websocket_url = if sim.sim {
-        format!("ws://{}/binance-spot", loopback(settings.sim.port))
+    let place = format!("{}/binance-spot", loopback(settings.sim.port));
+    let (websocket_url, rest_url) = if sim.sim {
+        (format!("ws://{place}"), format!("http://{place}"))
     } else {
-        venue.websocket_url.expose().to_owned()
+        let exposed = |url: &mprism_settings::ServerUrl| url.expose().to_owned();
+        (exposed(&venue.websocket_url), exposed(&venue.rest_url))
     };
+    let data_types = venue.data_types.iter().filter_map(|name| name.parse().ok());
     let sync_interval = match settings.nats.sync_interval {
         SyncInterval::Always => Duration::ZERO,
         SyncInterval::Every(interval) => interval,
@@ -158,7 +163,9 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
         store: (settings.clickhouse.mode == Mode::Managed).then(|| loopback(settings.clickhouse.port)),
         binance_spot: venue.enabled.then(|| ExchangeOptions {
             websocket_url,
+            rest_url,
             symbols: venue.symbols.clone(),
+            data_types: data_types.collect(),
         }),
         spool: SpoolOptions {
             folder: settings.home.spool(),
@@ -173,11 +180,20 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
             timeout: collector.publish.timeout,
             keep_acked: (sync_interval * 2).max(Duration::from_secs(1)),
         },
+        order_book: OrderBookOptions {
+            cadence: cadence(collector.order_book.cadence),
+            snapshot_limit: collector.order_book.snapshot_limit,
+        },
         liveness: LivenessOptions {
             first_message: collector.liveness.first_message,
             silence: collector.liveness.silence,
         },
     })
+}
+
+/// Returns when order books are published.
+pub(crate) fn cadence(setting: Option<Duration>) -> Cadence {
+    setting.map_or(Cadence::Every, Cadence::Changed)
 }
 
 pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorOptions, CliError> {

@@ -1,13 +1,12 @@
 //! A venue's connection from its first byte to its last, and the next one after it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use mprism_bus::SubjectText;
-use mprism_model::{Event, Exchange, GapCause, InstrumentId, MarketType, Source, Subject, UnixNanos};
+use mprism_model::{InstrumentId, Source, UnixNanos};
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
@@ -20,9 +19,7 @@ use super::requests::Requests;
 use super::socket::{Ended, FRAMES_MAX, Received, Socket, connect, take_ready};
 use super::{ParseError, Parsed, parse_frame};
 use crate::LivenessOptions;
-use crate::admission::Admission;
-use crate::sequencer::{Seen, Sequencer, Verdict};
-use crate::spool::Outgoing;
+use crate::market::{Heard, Instrument};
 use crate::stats::ExchangeStats;
 
 /// A connection that lived this long resets the backoff.
@@ -30,74 +27,65 @@ const GOOD_LIFE: Duration = Duration::from_secs(60);
 /// How long a venue may take to agree to our leaving.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// One collected instrument.
-#[derive(Debug)]
-pub(crate) struct Instrument {
-    pub(crate) id: InstrumentId,
-    pub(crate) subject: Subject,
-    pub(crate) last: Option<Seen>,
+/// A venue's connection, and the next one after it.
+struct Venue {
+    url: String,
+    /// When each subscription last spoke on the current connection.
+    streams: BTreeMap<String, Option<Instant>>,
+    liveness: LivenessOptions,
+    stats: Arc<ExchangeStats>,
+    heard: mpsc::Sender<Vec<Heard>>,
+    /// A stream's name, while it is looked up.
+    name: String,
 }
 
-/// Everything that outlives a connection.
-struct Collector {
-    url: String,
-    states: HashMap<InstrumentId, State>,
+/// What follows a symbol in the names of our streams: trades, and order-book diffs at the venue's shorter interval.
+const TRADES: &str = "@trade";
+const DIFFS: &str = "@depth@100ms";
+
+/// Returns the names of the streams that an instrument is collected from.
+pub(crate) fn streams_of(instrument: &Instrument) -> Vec<String> {
+    let symbol = instrument.id.as_str().to_lowercase();
+    let kinds = [
+        (instrument.trades.is_some(), TRADES),
+        (instrument.books.is_some(), DIFFS),
+    ];
+    let wanted = kinds.iter().filter(|(is_wanted, _)| *is_wanted);
+    wanted.map(|(_, kind)| format!("{symbol}{kind}")).collect()
+}
+
+/// Collects the named streams until `shutdown` is cancelled or nobody listens any more.
+pub(crate) async fn run(
+    websocket_url: String,
     streams: Vec<String>,
     liveness: LivenessOptions,
     stats: Arc<ExchangeStats>,
-    batches: mpsc::Sender<Vec<Outgoing>>,
-    admission: Admission,
-}
-
-struct State {
-    subject: SubjectText,
-    gap_subject: SubjectText,
-    symbol: String,
-    sequencer: Sequencer,
-    /// Of the current connection.
-    last_event: Option<Instant>,
-}
-
-/// Collects until `shutdown` is cancelled or nobody takes events any more.
-pub(crate) async fn run(
-    websocket_url: String,
-    instruments: Vec<Instrument>,
-    liveness: LivenessOptions,
-    stats: Arc<ExchangeStats>,
-    batches: mpsc::Sender<Vec<Outgoing>>,
-    admission: Admission,
+    heard: mpsc::Sender<Vec<Heard>>,
     shutdown: CancellationToken,
 ) {
-    let streams = instruments
-        .iter()
-        .map(|i| format!("{}@trade", i.id.as_str().to_lowercase()))
-        .collect();
-    stats.symbols_seen(instruments.iter().map(|i| i.subject.symbol.as_str()), 0);
-    let states = instruments.into_iter().map(|i| (i.id.clone(), State::new(i))).collect();
-    let mut collector = Collector {
+    let mut venue = Venue {
         url: format!("{websocket_url}/stream"),
-        states,
-        streams,
+        streams: streams.into_iter().map(|name| (name, None)).collect(),
         liveness,
         stats,
-        batches,
-        admission,
+        heard,
+        name: String::new(),
     };
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     loop {
         let began = Instant::now();
-        let ended = collector.connection(&shutdown).await;
-        collector.stats.is_connected.store(false, Ordering::Relaxed);
+        let ended = venue.connection(&shutdown).await;
+        venue.stats.is_connected.store(false, Ordering::Relaxed);
         if matches!(ended, Ended::Stopped | Ended::Closed) {
             return;
         }
-        for state in collector.states.values_mut() {
-            state.sequencer.expect(GapCause::Disconnect);
-            state.last_event = None;
+        if venue.heard.send(vec![Heard::Ended]).await.is_err() {
+            return;
         }
-        let first = collector.stats.disconnects.first(ended.cause());
+        venue.streams.values_mut().for_each(|last| *last = None);
+        let first = venue.stats.disconnects.first(ended.cause());
         let error = mprism_runtime::log::chain(&ended);
-        collector.stats.ended(&error);
+        venue.stats.ended(&error);
         if first {
             tracing::warn!(exchange = "binance_spot", error, "connection ended; connecting again");
         } else {
@@ -120,29 +108,7 @@ pub(crate) async fn run(
     }
 }
 
-impl State {
-    fn new(instrument: Instrument) -> Self {
-        let subject = &instrument.subject;
-        let gap = Subject {
-            data_type: mprism_model::DataType::Gap,
-            ..subject.clone()
-        };
-        Self {
-            subject: subject.to_string().into(),
-            gap_subject: gap.to_string().into(),
-            symbol: subject.symbol.as_str().to_owned(),
-            sequencer: Sequencer::new(
-                Exchange::BinanceSpot,
-                MarketType::Spot,
-                subject.symbol.clone(),
-                instrument.last,
-            ),
-            last_event: None,
-        }
-    }
-}
-
-impl Collector {
+impl Venue {
     /// One connection, from its first byte to its last.
     async fn connection(&mut self, shutdown: &CancellationToken) -> Ended {
         let mut socket = tokio::select! {
@@ -155,7 +121,7 @@ impl Collector {
         };
         self.stats.connects.fetch_add(1, Ordering::Relaxed);
         self.stats.is_connected.store(true, Ordering::Relaxed);
-        let mut requests = Requests::new(&self.streams);
+        let mut requests = Requests::new(self.streams.keys());
         let connected = Instant::now();
         let mut looks = tokio::time::interval(Duration::from_millis(100));
         let mut frames = Vec::with_capacity(FRAMES_MAX);
@@ -209,14 +175,15 @@ impl Collector {
 
     /// Takes what was received, in order, as one batch.
     async fn take(&mut self, frames: &mut Vec<Received>, requests: &mut Requests) -> Result<(), Ended> {
-        let mut batch = Vec::with_capacity(frames.len());
+        let mut portion = Vec::with_capacity(frames.len());
         let mut result = Ok(());
         let now = Instant::now();
         for (recv_ns, message) in frames.drain(..) {
             let taken = match message {
-                Some(Ok(Message::Text(text))) => self.frame(&text, UnixNanos(recv_ns), requests, now, &mut batch),
+                Some(Ok(Message::Text(text))) => self.frame(&text, UnixNanos(recv_ns), requests, now, &mut portion),
                 Some(Ok(Message::Binary(_))) => {
                     self.malformed("binary", "a binary frame on a text connection");
+                    portion.push(Heard::Malformed(None));
                     Ok(())
                 }
                 Some(Ok(Message::Ping(_))) => {
@@ -233,7 +200,7 @@ impl Collector {
                 break;
             }
         }
-        if !batch.is_empty() && self.batches.send(batch).await.is_err() {
+        if !portion.is_empty() && self.heard.send(portion).await.is_err() {
             return Err(Ended::Closed);
         }
         result
@@ -245,67 +212,42 @@ impl Collector {
         ts_recv: UnixNanos,
         requests: &mut Requests,
         now: Instant,
-        batch: &mut Vec<Outgoing>,
+        portion: &mut Vec<Heard>,
     ) -> Result<(), Ended> {
         self.stats.frames.fetch_add(1, Ordering::Relaxed);
         self.stats.last_frame_ms.store(ts_recv.to_millis().0, Ordering::Relaxed);
         match parse_frame(text, Some(ts_recv), Source::Ws) {
-            Ok(Parsed::Trade(trade, id)) => {
-                let Some(state) = self.states.get_mut(&trade.instrument_id) else {
-                    self.skipped("trade of an instrument that is not collected");
-                    return Ok(());
-                };
-                state.last_event = Some(now);
-                if !self.admission.admits() {
-                    // Not advanced: what is refused becomes a gap as soon as something is accepted again.
-                    state.sequencer.expect(GapCause::Shed);
-                    self.stats.shed.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
-                let seen = Seen { id, ts: trade.ts };
-                match state.sequencer.observe(seen, ts_recv.to_millis()) {
-                    Verdict::Replay => {
-                        self.stats.replays.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Verdict::Pass(gaps) => {
-                        for gap in gaps {
-                            self.stats.gaps.fetch_add(1, Ordering::Relaxed);
-                            tracing::warn!(
-                                symbol = state.symbol,
-                                from = &*gap.from_id,
-                                to = &*gap.to_id,
-                                cause = %gap.cause,
-                                state = %gap.state,
-                                "gap"
-                            );
-                            batch.push(outgoing(&state.gap_subject, &Event::Gap(gap)));
-                        }
-                        self.stats.trades.fetch_add(1, Ordering::Relaxed);
-                        self.stats
-                            .symbols_seen(std::iter::once(state.symbol.as_str()), ts_recv.to_millis().0);
-                        batch.push(outgoing(&state.subject, &Event::Trade(*trade)));
-                    }
-                }
+            Ok(Parsed::Trade(trade, number)) => {
+                self.spoke(&trade.instrument_id, TRADES, now);
+                portion.push(Heard::Trade(trade, number));
+            }
+            Ok(Parsed::Diff(instrument, diff)) => {
+                self.spoke(&instrument, DIFFS, now);
+                portion.push(Heard::Diff(instrument, diff));
             }
             Ok(Parsed::Accepted(id)) => requests.accepted(id),
             Ok(Parsed::Refused { code, message, .. }) => return Err(Ended::Refused { code, message }),
             Ok(Parsed::Shutdown) => return Err(Ended::Shutdown),
             Ok(Parsed::Skipped(kind)) => self.skipped(&kind),
             Ok(Parsed::Aggregate(..)) => self.skipped("aggTrade"),
+            Ok(Parsed::Depth(..)) => self.skipped("partial book"),
             Err(error) => {
                 self.malformed(error.cause(), &describe(&error, text));
-                // What one instrument lost is no explanation of another one's gap.
                 let named = instrument_named(text).and_then(|name| InstrumentId::new(&name).ok());
-                match named.and_then(|id| self.states.get_mut(&id)) {
-                    Some(state) => state.sequencer.expect(GapCause::Malformed),
-                    None => {
-                        let states = self.states.values_mut();
-                        states.for_each(|state| state.sequencer.expect(GapCause::Malformed));
-                    }
-                }
+                portion.push(Heard::Malformed(named));
             }
         }
         Ok(())
+    }
+
+    fn spoke(&mut self, instrument: &InstrumentId, kind: &str, now: Instant) {
+        self.name.clear();
+        self.name
+            .extend(instrument.as_str().chars().flat_map(char::to_lowercase));
+        self.name.push_str(kind);
+        if let Some(last) = self.streams.get_mut(&self.name) {
+            *last = Some(now);
+        }
     }
 
     fn malformed(&self, cause: &str, text: &str) {
@@ -323,25 +265,16 @@ impl Collector {
     /// Returns why the connection has to be replaced, if a subscription is silent for too long.
     fn silence(&self, connected: Instant) -> Option<Ended> {
         let mut ended = None;
-        for state in self.states.values() {
-            let symbol = || state.symbol.clone();
-            match state.last_event {
-                Some(last) if last.elapsed() >= self.liveness.silence => ended = Some(Ended::FellSilent(symbol())),
+        for (name, last) in &self.streams {
+            match last {
+                Some(last) if last.elapsed() >= self.liveness.silence => ended = Some(Ended::FellSilent(name.clone())),
                 None if connected.elapsed() >= self.liveness.first_message => {
-                    ended = ended.or(Some(Ended::NeverSpoke(symbol())));
+                    ended = ended.or_else(|| Some(Ended::NeverSpoke(name.clone())));
                 }
                 _ => {}
             }
         }
         ended
-    }
-}
-
-fn outgoing(subject: &SubjectText, event: &Event) -> Outgoing {
-    Outgoing {
-        subject: subject.clone(),
-        message_id: event.message_id().0.into(),
-        payload: event.to_json().into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use mprism_model::{Level, Written};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -120,5 +121,65 @@ impl<'a> RestTrade<'a> {
             trade_time: self.time,
             is_buyer_maker: self.is_buyer_maker,
         }
+    }
+}
+
+/// `<symbol>@depth` and `<symbol>@depth@100ms`.
+#[derive(Debug, Deserialize)]
+pub(super) struct DepthEvent<'a> {
+    /// Event time: milliseconds, or microseconds on connections that asked for them.
+    #[serde(rename = "E")]
+    pub(super) event_time: i64,
+    #[serde(rename = "s", borrow)]
+    pub(super) symbol: Cow<'a, str>,
+    #[serde(rename = "U")]
+    pub(super) first_update_id: u64,
+    #[serde(rename = "u")]
+    pub(super) last_update_id: u64,
+    #[serde(rename = "b")]
+    pub(super) bids: Levels,
+    #[serde(rename = "a")]
+    pub(super) asks: Levels,
+}
+
+/// `GET /api/v3/depth`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Depth {
+    /// -1 while a newly listed instrument has no book.
+    #[serde(rename = "lastUpdateId")]
+    pub(super) last_update_id: i64,
+    pub(super) bids: Levels,
+    pub(super) asks: Levels,
+}
+
+/// Levels as the venue writes them: `[["price","quantity"],…]`.
+#[derive(Debug, Default)]
+pub(super) struct Levels(pub(super) Vec<Level>);
+
+/// Most levels of one side in a message; more is no order book.
+const LEVELS_MAX: usize = 10_000;
+
+impl<'de> Deserialize<'de> for Levels {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Rows;
+        impl<'de> serde::de::Visitor<'de> for Rows {
+            type Value = Levels;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("pairs of price and quantity")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut rows: A) -> Result<Levels, A::Error> {
+                let mut levels = Vec::with_capacity(rows.size_hint().unwrap_or(16).min(1_024));
+                while let Some((price, quantity)) = rows.next_element::<(Written, Written)>()? {
+                    if levels.len() == LEVELS_MAX {
+                        return Err(serde::de::Error::custom("more than 10,000 levels"));
+                    }
+                    levels.push(Level { price, quantity });
+                }
+                Ok(Levels(levels))
+            }
+        }
+        deserializer.deserialize_seq(Rows)
     }
 }

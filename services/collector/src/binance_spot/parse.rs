@@ -5,7 +5,8 @@ use mprism_model::{
     UnixNanos, UnknownName,
 };
 
-use super::messages::{AggregateEvent, Envelope, EventType, RestTrade, TradeEvent};
+use super::messages::{AggregateEvent, Depth, DepthEvent, Envelope, EventType, RestTrade, TradeEvent};
+use crate::orderbook::{Diff, Snapshot};
 
 /// Times from here on are microseconds: as milliseconds they would lie in the year 5138.
 const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
@@ -18,6 +19,10 @@ pub enum Parsed {
     /// Fills of one taker order at one price as one trade, with the aggregate's own numeric id: recorded by others, not
     /// collected here.
     Aggregate(Box<Trade>, u64),
+    /// A change of an instrument's order book.
+    Diff(InstrumentId, Box<Diff>),
+    /// The best levels alone, from a stream of partial books: recorded by others, not collected here.
+    Depth(InstrumentId, Box<Snapshot>),
     /// The venue accepted the request with this id.
     Accepted(u64),
     /// The venue refused a request.
@@ -62,6 +67,17 @@ pub enum ParseError {
         /// Which.
         field: &'static str,
     },
+    /// Update ids that run backwards.
+    #[error("updates {first} to {last} run backwards")]
+    Backwards {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// A snapshot of a book that does not exist yet.
+    #[error("the book does not exist yet")]
+    NoBook,
     /// A symbol cannot be used.
     #[error("symbol not usable")]
     Symbol(#[from] UnknownName),
@@ -80,6 +96,8 @@ impl ParseError {
             Self::Json { .. } => "json",
             Self::Decimal { .. } => "decimal",
             Self::NotPositive { .. } => "not_positive",
+            Self::Backwards { .. } => "backwards",
+            Self::NoBook => "no_book",
             Self::Symbol(_) => "symbol",
             Self::Time(_) => "time",
             Self::Unknown => "unknown_frame",
@@ -98,7 +116,12 @@ fn shortened(text: &str) -> String {
 pub fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Parsed, ParseError> {
     let json = |what| move |source| ParseError::Json { what, source };
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(json("frame"))?;
-    if let (Some(_), Some(data)) = (&envelope.stream, envelope.data) {
+    if let (Some(stream), Some(data)) = (&envelope.stream, envelope.data) {
+        if let Some((name, _)) = stream.split_once("@depth").filter(|_| is_depth(data.get())) {
+            let instrument = InstrumentId::new(&name.to_uppercase())?;
+            let snapshot = parse_depth(data.get().as_bytes(), usize::MAX)?;
+            return Ok(Parsed::Depth(instrument, Box::new(snapshot)));
+        }
         let event: EventType<'_> = serde_json::from_str(data.get()).map_err(json("event"))?;
         return parse_event(&event.e, data.get(), ts_recv, source);
     }
@@ -139,6 +162,7 @@ fn parse_event(kind: &str, text: &str, ts_recv: Option<UnixNanos>, source: Sourc
             let (id, raw) = (raw.aggregate_id, raw.into_trade());
             parse_trade(&raw, ts_recv, source).map(|trade| Parsed::Aggregate(Box::new(trade), id))
         }
+        "depthUpdate" => parse_diff(text, ts_recv),
         "serverShutdown" => Ok(Parsed::Shutdown),
         other => Ok(Parsed::Skipped(shortened(other))),
     }
@@ -161,6 +185,47 @@ fn parse_trade(raw: &TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source)
         ts_source: TsSource::Event,
         ts_recv,
         source,
+    })
+}
+
+fn parse_diff(text: &str, ts_recv: Option<UnixNanos>) -> Result<Parsed, ParseError> {
+    let what = "order-book diff";
+    let raw: DepthEvent<'_> = serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
+    if raw.first_update_id > raw.last_update_id {
+        return Err(ParseError::Backwards {
+            first: raw.first_update_id,
+            last: raw.last_update_id,
+        });
+    }
+    let diff = Diff {
+        first: raw.first_update_id,
+        last: raw.last_update_id,
+        ts: time(raw.event_time)?,
+        ts_recv,
+        bids: raw.bids.0,
+        asks: raw.asks.0,
+    };
+    Ok(Parsed::Diff(InstrumentId::new(&raw.symbol)?, Box::new(diff)))
+}
+
+/// Returns whether a text is the body of `GET /api/v3/depth`, or a partial book: neither has an event type.
+pub(crate) fn is_depth(text: &str) -> bool {
+    let start = text.trim_start_matches(|c: char| c == '{' || c.is_whitespace());
+    start.starts_with("\"lastUpdateId\"")
+}
+
+/// Reads the body of `GET /api/v3/depth`, which names no symbol, as the answer to a question for `limit` levels.
+///
+/// # Errors
+/// Where it is not understood, or there is no book yet.
+pub(crate) fn parse_depth(body: &[u8], limit: usize) -> Result<Snapshot, ParseError> {
+    let what = "order-book snapshot";
+    let raw: Depth = serde_json::from_slice(body).map_err(|source| ParseError::Json { what, source })?;
+    Ok(Snapshot {
+        last: u64::try_from(raw.last_update_id).map_err(|_| ParseError::NoBook)?,
+        bids: raw.bids.0,
+        asks: raw.asks.0,
+        limit,
     })
 }
 

@@ -23,7 +23,8 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(streams: &[String]) -> Self {
+    pub(super) fn new<'a>(streams: impl Iterator<Item = &'a String>) -> Self {
+        let streams: Vec<&String> = streams.collect();
         let texts: Vec<String> = streams
             .chunks(STREAMS_PER_REQUEST)
             .enumerate()

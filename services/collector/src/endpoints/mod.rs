@@ -1,5 +1,8 @@
 //! `/health`, `/status` and `/metrics`, with the fields and names that MarketPrism's collector gave them.
 
+mod metrics;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -10,17 +13,20 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use mprism_bus::Bus;
-use mprism_model::UnixMillis;
+use mprism_model::{DataType, UnixMillis};
 use mprism_runtime::clock;
-use mprism_runtime::http::{json_response, metrics_response};
-use mprism_runtime::metrics::Exposition;
+use mprism_runtime::http::json_response;
 use serde_json::{Map, Value, json};
 
 use crate::LivenessOptions;
+use crate::rest::Budget;
 use crate::stats::{ExchangeStats, Stats};
 
 /// An acknowledgement older than this, while messages wait, is trouble; in milliseconds.
 const ACK_AGE_MS_MAX: i64 = 10_000;
+
+/// An order book that is not valid for longer is trouble, in milliseconds.
+const REJOINED_WITHIN_MS: i64 = 10_000;
 
 #[derive(Clone)]
 pub(crate) struct Source {
@@ -45,7 +51,9 @@ pub(crate) fn health_router(source: Source) -> Router {
 }
 
 pub(crate) fn metrics_router(source: Source) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(source)
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .with_state(source)
 }
 
 fn time(ms: i64) -> String {
@@ -109,14 +117,19 @@ fn check_exchange(name: &'static str, exchange: &ExchangeStats, source: &Source,
     let is_connected = exchange.is_connected.load(Ordering::Relaxed);
     let silence_ms = i64::try_from(source.liveness.silence.as_millis()).unwrap_or(i64::MAX);
     let is_young = source.stats.started.elapsed() < source.liveness.first_message;
-    let mut symbols = Map::new();
+    let mut ages = Map::new();
     let mut silent = Vec::new();
-    for (symbol, last_ms) in exchange.symbol_times() {
+    let mut active = BTreeSet::new();
+    for ((data_type, symbol), stream) in exchange.streams() {
+        let last_ms = stream.last_ms.load(Ordering::Relaxed);
         let age_ms = (last_ms > 0).then_some(now_ms - last_ms);
+        let label = format!("{data_type} {symbol}");
         if age_ms.is_none_or(|age| age > silence_ms) {
-            silent.push(symbol.clone());
+            silent.push(label.clone());
+        } else {
+            active.insert(symbol);
         }
-        symbols.insert(symbol, age_ms.map_or(Value::Null, |age| json!(age as f64 / 1000.0)));
+        ages.insert(label, age_ms.map_or(Value::Null, |age| json!(age as f64 / 1000.0)));
     }
     let error = if !is_connected && !is_young {
         let why = exchange.last_end().map(|why| format!(": {why}")).unwrap_or_default();
@@ -126,15 +139,46 @@ fn check_exchange(name: &'static str, exchange: &ExchangeStats, source: &Source,
     } else {
         None
     };
+    let paused = exchange.budget().and_then(Budget::paused_for);
     Check {
         name,
         error,
         details: json!({
             "connected": is_connected,
-            "active_symbols": symbols.len() - silent.len(),
-            "symbol_age_seconds": symbols,
+            "active_symbols": active.len(),
+            "stream_age_seconds": ages,
+            "rest_paused_seconds": paused.map(|pause| pause.as_secs()),
         }),
     }
+}
+
+/// The order books: each is what its venue has, or is joined again soon.
+fn check_books(source: &Source, now_ms: i64) -> Option<Check> {
+    let is_young = source.stats.started.elapsed() < source.liveness.first_message;
+    let streams = source.stats.exchanges().into_values().flat_map(|e| e.streams());
+    let books: Vec<_> = streams.filter(|((kind, _), _)| *kind == DataType::OrderBook).collect();
+    if books.is_empty() {
+        return None;
+    }
+    let last_ms = books.iter().map(|(_, book)| book.last_ms.load(Ordering::Relaxed)).max();
+    let last_ms = last_ms.filter(|last| *last > 0);
+    let mut lost = Vec::new();
+    let mut active = 0;
+    for ((_, symbol), book) in &books {
+        match book.live() {
+            (true, _) => active += 1,
+            (false, since_ms) if now_ms - since_ms > REJOINED_WITHIN_MS && !is_young => lost.push(symbol.as_str()),
+            (false, _) => {}
+        }
+    }
+    Some(Check {
+        name: "orderbook_manager",
+        error: (!lost.is_empty()).then(|| format!("not valid: {}", lost.join(", "))),
+        details: json!({
+            "active_symbols": active,
+            "time_since_last_update": last_ms.map(|last| (now_ms - last) as f64 / 1000.0),
+        }),
+    })
 }
 
 fn checks(source: &Source, now_ms: i64) -> Vec<Check> {
@@ -142,6 +186,7 @@ fn checks(source: &Source, now_ms: i64) -> Vec<Check> {
     for (name, exchange) in source.stats.exchanges() {
         checks.push(check_exchange(name, &exchange, source, now_ms));
     }
+    checks.extend(check_books(source, now_ms));
     checks
 }
 
@@ -224,6 +269,12 @@ async fn status(State(source): State<Source>) -> Response {
                 "replays": load(&exchange.replays),
                 "gaps": load(&exchange.gaps),
                 "shed": load(&exchange.shed),
+                "backfilled": load(&exchange.backfilled),
+                "books": load(&exchange.books),
+                "diffs": load(&exchange.diffs),
+                "resyncs": load(&exchange.resyncs),
+                "snapshots": load(&exchange.snapshots),
+                "rest_errors": exchange.rest_errors.counts(),
                 "malformed": exchange.malformed.counts(),
                 "skipped": exchange.skipped.counts(),
                 "disconnects": exchange.disconnects.counts(),
@@ -242,127 +293,4 @@ async fn status(State(source): State<Source>) -> Response {
         "exchanges": exchanges,
     });
     json_response(StatusCode::OK, &body)
-}
-
-async fn metrics(State(source): State<Source>) -> Response {
-    let stats = &source.stats;
-    let mut text = Exposition::new();
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let uptime = format!("{:.3}", stats.started.elapsed().as_secs_f64());
-    text.gauge(
-        "marketprism_uptime_seconds",
-        "Time since the collector started.",
-        &[],
-        uptime,
-    );
-    let is_connected = u8::from(source.bus.connection().borrow().is_connected);
-    text.gauge(
-        "marketprism_nats_connected",
-        "Whether the broker answers.",
-        &[],
-        is_connected,
-    );
-    text.counter(
-        "marketprism_nats_messages_published_total",
-        "Messages the broker acknowledged.",
-        &[],
-        load(&stats.published),
-    );
-    text.counter(
-        "marketprism_nats_publish_duplicates_total",
-        "Messages the broker had already.",
-        &[],
-        load(&stats.publish_duplicates),
-    );
-    for (error_type, count) in stats.publish_troubles.counts() {
-        let help = "Messages the broker did not take, by cause; they are sent again.";
-        text.counter(
-            "marketprism_nats_publish_errors_total",
-            help,
-            &[("error_type", &error_type)],
-            count,
-        );
-    }
-    text.counter(
-        "marketprism_unpublishable_total",
-        "Messages no broker would take.",
-        &[],
-        load(&stats.unpublishable),
-    );
-    text.gauge(
-        "marketprism_spool_backlog",
-        "Events not acknowledged yet.",
-        &[],
-        load(&stats.backlog),
-    );
-    let exchanges = stats.exchanges();
-    let symbols: usize = exchanges
-        .values()
-        .map(|e| e.symbol_times().values().filter(|t| **t > 0).count())
-        .sum();
-    text.gauge("marketprism_active_symbols_count", "Symbols with events.", &[], symbols);
-    type Value = fn(&ExchangeStats) -> u64;
-    let per_exchange: [(&str, &str, Value); 8] = [
-        (
-            "marketprism_websocket_reconnections_total",
-            "Connections after the first.",
-            |e| e.connects.load(Ordering::Relaxed).saturating_sub(1),
-        ),
-        ("marketprism_websocket_frames_total", "Frames received.", |e| {
-            e.frames.load(Ordering::Relaxed)
-        }),
-        ("marketprism_trades_total", "Trades accepted.", |e| {
-            e.trades.load(Ordering::Relaxed)
-        }),
-        ("marketprism_replayed_total", "Trades seen before and dropped.", |e| {
-            e.replays.load(Ordering::Relaxed)
-        }),
-        ("marketprism_gaps_total", "Gap rows written.", |e| {
-            e.gaps.load(Ordering::Relaxed)
-        }),
-        ("marketprism_shed_total", "Events refused for lack of room.", |e| {
-            e.shed.load(Ordering::Relaxed)
-        }),
-        ("marketprism_ws_pings_total", "Pings of the venue.", |e| {
-            e.pings.load(Ordering::Relaxed)
-        }),
-        (
-            "marketprism_skipped_total",
-            "Valid events that are not collected.",
-            |e| e.skipped.total(),
-        ),
-    ];
-    for (name, exchange) in &exchanges {
-        let help = "Whether the venue's connection is up.";
-        let value = u8::from(exchange.is_connected.load(Ordering::Relaxed));
-        text.gauge("marketprism_websocket_connected", help, &[("exchange", name)], value);
-    }
-    for (metric, help, value) in per_exchange {
-        for (name, exchange) in &exchanges {
-            text.counter(metric, help, &[("exchange", name)], value(exchange));
-        }
-    }
-    for (name, exchange) in &exchanges {
-        for (cause, count) in exchange.malformed.counts() {
-            let labels = [("exchange", *name), ("validation_type", cause.as_str())];
-            text.counter(
-                "marketprism_data_validation_errors_total",
-                "Frames not understood.",
-                &labels,
-                count,
-            );
-        }
-    }
-    for (name, exchange) in &exchanges {
-        for (cause, count) in exchange.disconnects.counts() {
-            let labels = [("component", *name), ("error_type", cause.as_str())];
-            text.counter(
-                "marketprism_errors_total",
-                "Connections that ended, by cause.",
-                &labels,
-                count,
-            );
-        }
-    }
-    metrics_response(text.finish())
 }

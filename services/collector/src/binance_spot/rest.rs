@@ -1,0 +1,97 @@
+//! What Binance spot is asked over REST: <https://developers.binance.com/docs/binance-spot-api-docs/rest-api>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mprism_model::{InstrumentId, Source, Trade};
+use mprism_runtime::clock;
+use reqwest::header::HeaderMap;
+
+use super::parse::{parse_depth, parse_rest_trades};
+use crate::orderbook::Snapshot;
+use crate::rest::{Budget, Client, History, RestError, Throttle};
+
+/// Request weight per minute and address.
+pub(crate) const WEIGHT_PER_MINUTE: u32 = 6_000;
+/// Weight of `historicalTrades`.
+const TRADES_WEIGHT: u32 = 25;
+
+/// Binance spot's history.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    client: Client,
+    /// Levels a side of a snapshot.
+    snapshot_limit: usize,
+}
+
+impl Rest {
+    pub(crate) fn new(base: String, snapshot_limit: usize, budget: Arc<Budget>) -> Result<Self, RestError> {
+        let client = Client::new(base, budget)?;
+        Ok(Self { client, snapshot_limit })
+    }
+}
+
+impl Throttle for Rest {
+    fn counted(headers: &HeaderMap) -> Option<u32> {
+        headers.get("x-mbx-used-weight-1m")?.to_str().ok()?.parse().ok()
+    }
+
+    /// A ban without `Retry-After` says in words until when it lasts: "IP banned until 1795176000000".
+    fn pause_in(text: &str, now_ms: i64) -> Option<Duration> {
+        let (_, rest) = text.split_once("banned until ")?;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        let until: i64 = digits.parse().ok()?;
+        u64::try_from(until - now_ms).ok().map(Duration::from_millis)
+    }
+}
+
+impl History for Rest {
+    const TRADES_MAX: usize = 1_000;
+
+    async fn snapshot(&self, instrument: &InstrumentId) -> Result<Snapshot, RestError> {
+        let limit = self.snapshot_limit.to_string();
+        let query = [("symbol", instrument.as_str()), ("limit", &limit)];
+        let weight = depth_weight(self.snapshot_limit);
+        let body = self.client.get::<Self>("/api/v3/depth", &query, weight).await?;
+        parse_depth(&body, self.snapshot_limit).map_err(|e| RestError::Answer(e.into()))
+    }
+
+    async fn trades(&self, instrument: &InstrumentId, from: u64) -> Result<Vec<(u64, Trade)>, RestError> {
+        let (from, limit) = (from.to_string(), Self::TRADES_MAX.to_string());
+        let query = [("symbol", instrument.as_str()), ("fromId", &from), ("limit", &limit)];
+        let path = "/api/v3/historicalTrades";
+        let body = self.client.get::<Self>(path, &query, TRADES_WEIGHT).await?;
+        let received = Some(mprism_model::UnixNanos(clock::now_ns()));
+        let answer = |e: super::ParseError| RestError::Answer(e.into());
+        let text = std::str::from_utf8(&body).map_err(|e| RestError::Answer(e.into()))?;
+        let trades = parse_rest_trades(text, instrument.as_str(), received, Source::Backfill).map_err(answer)?;
+        let numbered = trades.into_iter().map(|trade| {
+            let id = trade.trade_id.parse();
+            id.map(|id| (id, trade)).map_err(|e| RestError::Answer(Box::new(e)))
+        });
+        numbered.collect()
+    }
+}
+
+/// The weight of a snapshot grows with its levels.
+fn depth_weight(limit: usize) -> u32 {
+    match limit {
+        0..=100 => 5,
+        101..=500 => 25,
+        501..=1_000 => 50,
+        _ => 250,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_in_words_is_understood() {
+        let text = r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1795176030000. Please"}"#;
+        assert_eq!(Rest::pause_in(text, 1_795_176_000_000), Some(Duration::from_secs(30)));
+        assert_eq!(Rest::pause_in(text, 1_795_176_030_001), None, "over already");
+        assert_eq!(Rest::pause_in("slow down", 0), None);
+    }
+}

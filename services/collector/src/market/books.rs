@@ -1,0 +1,308 @@
+//! One instrument's order book: following it, joining it again after a hole, and publishing it when it has changed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mprism_bus::SubjectText;
+use mprism_model::{
+    DataType, Event, Gap, GapCause, GapState, InstrumentId, OrderBook, Source, Subject, TsSource, UnixMillis,
+    UnixNanos, UpdateType,
+};
+use mprism_runtime::backoff::Backoff;
+use tokio::time::Instant;
+
+use super::{Out, gap_subject, now};
+use crate::orderbook::{Break, Diff, Join, Snapshot, Step, Sync};
+use crate::rest::RestError;
+use crate::sequencer::Seen;
+use crate::stats::StreamStats;
+
+/// With fewer certain levels on a side, a snapshot is fetched although the book is live: before 400 of them are too few.
+const CERTAIN_MIN: usize = 600;
+/// Between two snapshots of which the first came too early: the venue's cache needs a moment.
+const TOO_OLD_WAIT: Duration = Duration::from_millis(150);
+
+/// When books are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cadence {
+    /// After each of the venue's diffs.
+    Every,
+    /// When changed, and not more often than this.
+    Changed(Duration),
+}
+
+/// One instrument's book.
+pub(super) struct BookState {
+    about: Subject,
+    instrument: InstrumentId,
+    subject: SubjectText,
+    gap_subject: SubjectText,
+    stats: Arc<StreamStats>,
+    sync: Sync,
+    /// Whether the current connection has sent a diff: a snapshot alone would be old as soon as it is there.
+    is_fed: bool,
+    /// The last change that was ever in a book of ours, here or in an earlier life.
+    seen: Option<Seen>,
+    /// Why the next hole, if there is one, came about; and the gap that is in the ledger already.
+    hole: Hole,
+    /// [`OrderBook::last_update_id`] of the last published book of this chain.
+    chained: Option<u64>,
+    published: Option<Instant>,
+    due: Option<Instant>,
+    /// When the last change left the socket.
+    ts_recv: Option<UnixNanos>,
+    ts: Option<UnixMillis>,
+    is_asked: bool,
+    backoff: Backoff,
+    wait: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    cause: GapCause,
+    /// First missing change and version, where the ledger has it.
+    ledgered: Option<(u64, u32)>,
+}
+
+impl BookState {
+    pub(super) fn new(about: Subject, instrument: InstrumentId, last: Option<Seen>, stats: Arc<StreamStats>) -> Self {
+        Self {
+            subject: about.to_string().into(),
+            gap_subject: gap_subject(&about),
+            about,
+            instrument,
+            stats,
+            sync: Sync::default(),
+            is_fed: false,
+            seen: last,
+            hole: Hole {
+                cause: GapCause::CollectorDown,
+                ledgered: None,
+            },
+            chained: last.map(|seen| seen.id),
+            published: None,
+            due: None,
+            ts_recv: None,
+            ts: None,
+            is_asked: false,
+            backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// Says that the connection is lost.
+    pub(super) fn suspend(&mut self) {
+        self.sync.suspend();
+        self.is_fed = false;
+        self.stats.set_live(false);
+        if self.hole.ledgered.is_none() && self.hole.cause != GapCause::CollectorDown {
+            self.hole.cause = GapCause::Disconnect;
+        }
+        // What is not published by now would be old when it is.
+        self.due = None;
+    }
+
+    /// Takes a change.
+    pub(super) fn hear(&mut self, diff: Diff, cadence: Cadence, out: &mut Out) {
+        let (ts, ts_recv) = (diff.ts, diff.ts_recv);
+        let received = ts_recv.map_or_else(now, UnixNanos::to_millis);
+        self.stats.last_ms.store(received.0, Ordering::Relaxed);
+        self.is_fed = true;
+        match self.sync.diff(diff) {
+            Step::Applied => {
+                (self.ts, self.ts_recv) = (Some(ts), ts_recv);
+                out.stats.diffs.fetch_add(1, Ordering::Relaxed);
+                self.stats.events.fetch_add(1, Ordering::Relaxed);
+                self.stats.set_live(true);
+                self.note_seen(ts);
+                self.changed(cadence, out);
+            }
+            Step::Known => {
+                out.stats.replays.fetch_add(1, Ordering::Relaxed);
+            }
+            Step::Kept => (self.ts, self.ts_recv) = (Some(ts), ts_recv),
+            Step::Overflow(diffs) => {
+                let lost = diffs as u64;
+                out.stats.diffs_discarded.fetch_add(lost, Ordering::Relaxed);
+                tracing::warn!(symbol = %self.about.symbol, diffs, "no snapshot came: keeping diffs for it begins anew");
+            }
+            Step::Broken(hole) => self.broken(hole, received, out),
+        }
+    }
+
+    fn note_seen(&mut self, ts: UnixMillis) {
+        self.seen = Some(Seen {
+            id: self.sync.last(),
+            ts,
+        });
+    }
+
+    fn broken(&mut self, hole: Break, received: UnixMillis, out: &mut Out) {
+        out.stats.resyncs.fetch_add(1, Ordering::Relaxed);
+        self.stats.set_live(false);
+        self.due = None;
+        self.chained = None;
+        self.hole.cause = hole.cause;
+        let gap = self.gap(hole.from, hole.to, 1, received);
+        self.hole.ledgered = Some((hole.from, 1));
+        out.gap(&self.gap_subject, gap);
+    }
+
+    /// Takes the answer to [`BookState::question`].
+    pub(super) fn joined(&mut self, answer: Result<Snapshot, RestError>, cadence: Cadence, out: &mut Out) {
+        self.is_asked = false;
+        let snapshot = match answer {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                out.unanswered(&error);
+                self.sync.give_up_refresh();
+                self.wait = self.backoff.next_wait();
+                return;
+            }
+        };
+        self.backoff.reset();
+        if !self.is_fed {
+            return;
+        }
+        match self.sync.snapshot(&snapshot) {
+            Join::TooOld => {
+                out.stats.snapshots_too_old.fetch_add(1, Ordering::Relaxed);
+                self.wait = TOO_OLD_WAIT;
+            }
+            Join::Refreshed => self.wait = Duration::ZERO,
+            Join::Live(at) => {
+                self.wait = Duration::ZERO;
+                self.stats.set_live(true);
+                self.close_hole(at, out);
+                self.note_seen(self.ts.unwrap_or_else(now));
+                self.changed(cadence, out);
+            }
+            Join::Corrected => {
+                self.wait = Duration::ZERO;
+                out.stats.corrected.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(symbol = %self.about.symbol, "the book did not agree with a second snapshot, which replaces it");
+                let last = self.sync.last();
+                self.hole.cause = GapCause::Desync;
+                out.gap(&self.gap_subject, self.gap(last, last, 1, now()));
+                self.chained = None;
+                self.changed(cadence, out);
+            }
+        }
+    }
+
+    /// Writes down what is missing between the last change that was seen and the one at which the book was joined.
+    fn close_hole(&mut self, at: u64, out: &mut Out) {
+        let ledgered = self.hole.ledgered.take();
+        let from = ledgered.map_or_else(|| self.seen.map(|seen| seen.id + 1), |(from, _)| Some(from));
+        let version = ledgered.map_or(1, |(_, version)| version + 1);
+        if let Some(from) = from.filter(|from| *from <= at) {
+            out.gap(&self.gap_subject, self.gap(from, at, version, now()));
+            self.chained = None;
+        }
+        self.hole.cause = GapCause::Sequence;
+    }
+
+    /// A book that was not seen cannot be had afterwards.
+    fn gap(&self, from: u64, to: u64, version: u32, noticed: UnixMillis) -> Gap {
+        Gap {
+            ts: noticed,
+            exchange: self.about.exchange,
+            market_type: self.about.market_type,
+            symbol: self.about.symbol.clone(),
+            data_type: DataType::OrderBook,
+            from_id: from.to_string().into(),
+            to_id: to.to_string().into(),
+            from_ts: self.seen.map_or(noticed, |seen| seen.ts),
+            to_ts: self.ts.unwrap_or(noticed),
+            cause: self.hole.cause,
+            state: GapState::Unfillable,
+            source: Source::Ws,
+            version,
+        }
+    }
+
+    /// Returns how long to wait before a snapshot is asked for, if one is needed and not asked for already.
+    pub(super) fn question(&mut self) -> Option<Duration> {
+        if self.is_asked || !self.is_fed {
+            return None;
+        }
+        if self.sync.is_live() {
+            let is_short = self.sync.book().certain_min().is_some_and(|count| count < CERTAIN_MIN);
+            if !is_short {
+                return None;
+            }
+            self.sync.begin_refresh();
+        } else if !self.sync.is_waiting() {
+            return None;
+        }
+        self.is_asked = true;
+        Some(self.wait)
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn changed(&mut self, cadence: Cadence, out: &mut Out) {
+        match cadence {
+            Cadence::Every => self.publish(cadence, out),
+            Cadence::Changed(interval) => {
+                let now = Instant::now();
+                let due = self.published.map_or(now, |published| published + interval);
+                self.due.get_or_insert(due.max(now));
+            }
+        }
+    }
+
+    /// Publishes the book, if it is what the venue has.
+    pub(super) fn publish(&mut self, cadence: Cadence, out: &mut Out) {
+        self.due = None;
+        if !self.sync.is_live() {
+            return;
+        }
+        let (bids, asks) = self.sync.book().certain_levels();
+        if bids.is_empty() || asks.is_empty() {
+            // The market ran beyond what the last snapshot knew; the next one is on its way.
+            out.stats.books_uncertain.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if !out.admission.admits_books() {
+            // The next one that is accepted covers the changes of this one.
+            if out.stats.books_shed.fetch_add(1, Ordering::Relaxed) == 0 {
+                tracing::error!("order books are refused: the spool has no room for them");
+            }
+            return;
+        }
+        let interval = match cadence {
+            Cadence::Every => Duration::ZERO,
+            Cadence::Changed(interval) => interval,
+        };
+        // On the grid of the cadence, so that a late one does not delay those after it.
+        let at = Instant::now();
+        self.published = match self.published {
+            Some(before) if at - before < interval * 2 => Some(before + interval),
+            _ => Some(at),
+        };
+        let last = self.sync.last();
+        let before = self.chained.replace(last);
+        let book = OrderBook {
+            exchange: self.about.exchange,
+            market_type: self.about.market_type,
+            symbol: self.about.symbol.clone(),
+            instrument_id: self.instrument.clone(),
+            last_update_id: last,
+            first_update_id: before.map(|before| before + 1),
+            prev_update_id: before,
+            update_type: before.map_or(UpdateType::Snapshot, |_| UpdateType::Update),
+            bids,
+            asks,
+            ts: self.ts.unwrap_or_else(now),
+            ts_source: self.ts.map_or(TsSource::Recv, |_| TsSource::Event),
+            ts_recv: self.ts_recv,
+            source: Source::Ws,
+        };
+        out.stats.books.fetch_add(1, Ordering::Relaxed);
+        out.push(&self.subject, &Event::OrderBook(Box::new(book)));
+    }
+}

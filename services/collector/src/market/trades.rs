@@ -1,0 +1,182 @@
+//! One instrument's trades: which are new, which are missing, and getting these from the venue's history.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mprism_bus::SubjectText;
+use mprism_model::{Event, GapCause, InstrumentId, Subject, Trade};
+use mprism_runtime::backoff::Backoff;
+
+use super::{Out, gap_subject, now};
+use crate::ledger::OpenGap;
+use crate::rest::{History, RestError};
+use crate::sequencer::{Seen, Sequencer, Verdict};
+use crate::stats::StreamStats;
+
+/// History lags behind the stream: before an id is believed not to exist, it is asked for again after each of these.
+const ASK_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
+
+/// One instrument's trades.
+pub(super) struct TradeState {
+    symbol: String,
+    subject: SubjectText,
+    gap_subject: SubjectText,
+    stats: Arc<StreamStats>,
+    sequencer: Sequencer,
+    is_asked: bool,
+    backoff: Backoff,
+    wait: Duration,
+}
+
+/// A hole, as it is asked for.
+pub(super) struct Question {
+    from: u64,
+    to: u64,
+    wait: Duration,
+}
+
+/// What history has of the ids `from..=to`: these trades, and nothing else.
+#[derive(Debug)]
+pub(super) struct Piece {
+    from: u64,
+    to: u64,
+    trades: Vec<(u64, Trade)>,
+}
+
+impl TradeState {
+    pub(super) fn new(subject: &Subject, last: Option<Seen>, stats: Arc<StreamStats>) -> Self {
+        Self {
+            symbol: subject.symbol.as_str().to_owned(),
+            subject: subject.to_string().into(),
+            gap_subject: gap_subject(subject),
+            stats,
+            sequencer: Sequencer::new(subject.exchange, subject.market_type, subject.symbol.clone(), last),
+            is_asked: false,
+            backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+            wait: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn symbol(&self) -> &str {
+        &self.symbol
+    }
+
+    pub(super) fn expect(&mut self, cause: GapCause) {
+        self.sequencer.expect(cause);
+    }
+
+    pub(super) fn hear(&mut self, trade: Trade, number: u64, out: &mut Out) {
+        if !out.admission.admits() {
+            // Not advanced: what is refused becomes a gap as soon as something is accepted again.
+            self.sequencer.expect(GapCause::Shed);
+            out.stats.shed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let received = trade.ts_recv.map_or_else(now, mprism_model::UnixNanos::to_millis);
+        let seen = Seen {
+            id: number,
+            ts: trade.ts,
+        };
+        match self.sequencer.observe(seen, received) {
+            Verdict::Replay => {
+                out.stats.replays.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Pass(gaps) => {
+                gaps.into_iter().for_each(|gap| out.gap(&self.gap_subject, gap));
+                out.stats.trades.fetch_add(1, Ordering::Relaxed);
+                self.stats.events.fetch_add(1, Ordering::Relaxed);
+                self.stats.last_ms.store(received.0, Ordering::Relaxed);
+                out.push(&self.subject, &Event::Trade(trade));
+            }
+        }
+    }
+
+    /// Takes up a hole that an earlier life left open.
+    pub(super) fn adopt(&mut self, gap: &OpenGap) {
+        if self.sequencer.adopt(gap) {
+            tracing::info!(
+                symbol = self.symbol,
+                from = gap.from,
+                to = gap.to,
+                "an older gap is filled now"
+            );
+        }
+    }
+
+    /// Returns what has to be asked now, if anything.
+    pub(super) fn question(&mut self) -> Option<Question> {
+        if self.is_asked {
+            return None;
+        }
+        let (from, to) = self.sequencer.hole()?;
+        self.is_asked = true;
+        let wait = self.wait;
+        Some(Question { from, to, wait })
+    }
+
+    /// Takes what history says.
+    pub(super) fn found(&mut self, answer: Result<Piece, RestError>, out: &mut Out) {
+        self.is_asked = false;
+        match answer {
+            Err(error) => {
+                out.unanswered(&error);
+                self.wait = self.backoff.next_wait();
+            }
+            Ok(piece) => {
+                self.backoff.reset();
+                self.wait = Duration::ZERO;
+                let seen = |(id, trade): &(u64, Trade)| Seen { id: *id, ts: trade.ts };
+                let numbered: Vec<Seen> = piece.trades.iter().map(seen).collect();
+                let (missing, gaps) = self.sequencer.fill((piece.from, piece.to), &numbered, now());
+                let mut trades: Vec<Option<Trade>> = piece.trades.into_iter().map(|(_, t)| Some(t)).collect();
+                // The trades first: a gap that says it is filled is.
+                for at in missing {
+                    if let Some(trade) = trades[at].take() {
+                        out.stats.backfilled.fetch_add(1, Ordering::Relaxed);
+                        out.push(&self.subject, &Event::Trade(trade));
+                    }
+                }
+                gaps.into_iter().for_each(|gap| out.gap(&self.gap_subject, gap));
+            }
+        }
+    }
+}
+
+impl Question {
+    /// Asks the venue's history for a hole's beginning.
+    pub(super) async fn ask<H: History>(self, history: &H, instrument: &InstrumentId) -> Result<Piece, RestError> {
+        tokio::time::sleep(self.wait).await;
+        let to = self.to.min(self.from + H::TRADES_MAX as u64 - 1);
+        let mut again = ASK_AGAIN_AFTER.iter();
+        loop {
+            let mut trades = history.trades(instrument, self.from).await?;
+            // What comes after the hole tells that history has come so far.
+            let reaches_beyond = trades.last().is_some_and(|(id, _)| *id >= to);
+            trades.retain(|(id, _)| (self.from..=to).contains(id));
+            let is_whole = trades.len() as u64 == to - self.from + 1;
+            if is_whole {
+                return Ok(Piece {
+                    from: self.from,
+                    to,
+                    trades,
+                });
+            }
+            match again.next() {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                // The venue answers with ids around, but not with these: they do not exist.
+                None if reaches_beyond => {
+                    return Ok(Piece {
+                        from: self.from,
+                        to,
+                        trades,
+                    });
+                }
+                None => {
+                    let text = format!("history ends before trade {to}");
+                    return Err(RestError::Answer(text.into()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How much a venue may still be asked, shared by everybody who asks it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use mprism_runtime::clock;
+use tokio::time::Instant;
+
+/// A venue's request weight per minute of its clock, of which we take a part.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    per_minute: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The minute, counted from the Unix epoch, and what was used of it.
+    minute: i64,
+    used: u32,
+    paused_until: Option<Instant>,
+}
+
+impl Budget {
+    /// Takes at most 80 % of what the venue allows: others on this address may ask it, too.
+    pub(crate) fn new(allowed_per_minute: u32) -> Self {
+        Self {
+            per_minute: allowed_per_minute / 5 * 4,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Waits until a request of this weight may be made, and takes the weight.
+    pub(crate) async fn take(&self, weight: u32) {
+        while let Some(wait) = self.try_take(weight, clock::now_ms()) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Takes the weight, or returns how long to wait before the next try.
+    fn try_take(&self, weight: u32, now_ms: i64) -> Option<Duration> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(until) = state.paused_until {
+            if until > now {
+                return Some(until - now);
+            }
+            state.paused_until = None;
+        }
+        let minute = now_ms.div_euclid(60_000);
+        if state.minute != minute {
+            (state.minute, state.used) = (minute, 0);
+        }
+        // One request is always possible, however heavy it is.
+        if state.used > 0 && state.used + weight > self.per_minute {
+            let left = 60_000 - now_ms.rem_euclid(60_000);
+            return Some(Duration::from_millis(u64::try_from(left).unwrap_or(1_000)));
+        }
+        state.used += weight;
+        None
+    }
+
+    /// Learns what the venue counted in this minute: others may have asked, too.
+    pub(crate) fn counted(&self, used: u32) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.minute == clock::now_ms().div_euclid(60_000) {
+            state.used = state.used.max(used);
+        }
+    }
+
+    /// Asks nothing for so long.
+    pub(crate) fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.paused_until = Some(state.paused_until.map_or(until, |before| before.max(until)));
+    }
+
+    /// Returns how much longer nothing is asked.
+    pub(crate) fn paused_for(&self) -> Option<Duration> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.paused_until?.checked_duration_since(Instant::now())
+    }
+
+    /// Returns what was used of this minute.
+    pub(crate) fn used(&self) -> u32 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_has_its_weight_and_no_more() {
+        let budget = Budget::new(1_000);
+        assert_eq!(budget.try_take(700, 60_000), None);
+        assert_eq!(budget.try_take(200, 61_000), Some(Duration::from_secs(59)));
+        assert_eq!(budget.try_take(100, 61_000), None);
+        assert_eq!(budget.try_take(200, 120_000), None, "the next minute");
+        assert_eq!(Budget::new(10).try_take(5_000, 0), None, "too heavy for any minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_asked_in_a_pause() {
+        let budget = Budget::new(1_000);
+        budget.pause(Duration::from_secs(30));
+        budget.pause(Duration::from_secs(10));
+        let began = Instant::now();
+        budget.take(1).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(30));
+        assert_eq!(budget.paused_for(), None);
+    }
+}

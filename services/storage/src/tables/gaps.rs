@@ -1,0 +1,63 @@
+//! `gaps`.
+
+use clickhouse::Row as ClickhouseRow;
+use mprism_clickhouse::{Store, StoreError};
+use mprism_model::{Gap, UnixMillis, gap_content_hash};
+use serde::Deserialize;
+
+use super::rowbinary::{put, put_identity, put_market, put_text, put_time};
+use super::{Found, Shape};
+use crate::row::{Natural, Row};
+
+pub(super) const SHAPE: Shape = Shape {
+    columns: "timestamp, exchange, market_type, symbol, type, from_id, to_id, from_ts, to_ts, cause, state, source, gap_id, \
+              version, ts_recv, ts_insert, producer_epoch, producer_seq",
+    natural_text: "concat(gap_id, '#', toString(version))",
+    natural_number: None,
+    lookup_max: 5_000,
+};
+
+pub(super) fn encode(gap: &Gap, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+    put_time(out, gap.ts);
+    put_market(out, &row.market);
+    put_text(out, gap.data_type.as_str());
+    put_text(out, &gap.from_id);
+    put_text(out, &gap.to_id);
+    put_time(out, gap.from_ts);
+    put_time(out, gap.to_ts);
+    put_text(out, gap.cause.as_str());
+    put_text(out, gap.state.as_str());
+    put_text(out, gap.source.as_str());
+    put_text(out, &gap.gap_id());
+    put(out, &gap.version.to_le_bytes());
+    put_identity(out, row, ts_insert);
+}
+
+#[derive(ClickhouseRow, Deserialize)]
+struct Stored {
+    exchange: String,
+    market_type: String,
+    symbol: String,
+    gap_id: String,
+    version: u32,
+    to_id: String,
+    cause: String,
+    state: String,
+    producer_epoch: u64,
+    producer_seq: u64,
+}
+
+pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let query = format!(
+        "SELECT exchange, market_type, symbol, gap_id, version, to_id, cause, state, producer_epoch, producer_seq \
+         FROM marketprism_hot.gaps WHERE {condition}"
+    );
+    let rows = store.fetch_all::<Stored>(&query).await?;
+    let found = rows.into_iter().map(|row| Found {
+        market: super::market_of(&row.exchange, &row.market_type, &row.symbol),
+        natural: Natural::Text(format!("{}#{}", row.gap_id, row.version)),
+        identity: super::identity(row.producer_epoch, row.producer_seq),
+        content: gap_content_hash(&row.gap_id, row.version, &row.to_id, &row.cause, &row.state),
+    });
+    Ok(found.collect())
+}

@@ -1,0 +1,85 @@
+//! `orderbooks`.
+
+use clickhouse::Row as ClickhouseRow;
+use mprism_clickhouse::{Store, StoreError};
+use mprism_model::{Decimal, Level, OrderBook, UnixMillis, Written, orderbook_content_hash};
+use serde::Deserialize;
+
+use super::rowbinary::{put, put_decimal, put_identity, put_length, put_market, put_text, put_time};
+use super::{Found, Shape};
+use crate::row::{Natural, Row};
+
+pub(super) const SHAPE: Shape = Shape {
+    columns: "timestamp, exchange, market_type, symbol, last_update_id, bids_count, asks_count, best_bid_price, \
+              best_ask_price, best_bid_quantity, best_ask_quantity, data_source, created_at, ts_recv, ts_insert, \
+              producer_epoch, producer_seq, source, first_update_id, prev_update_id, update_type, bid_levels, ask_levels",
+    natural_text: "toString(last_update_id)",
+    natural_number: Some("last_update_id"),
+    // A row has 25 KB: what is read back at once stays small.
+    lookup_max: 200,
+};
+
+pub(super) fn encode(book: &OrderBook, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+    let best = |levels: &[Level]| {
+        let first = levels.first();
+        first.map_or((Written::ZERO, Written::ZERO), |level| (level.price, level.quantity))
+    };
+    let (bid, ask) = (best(&book.bids), best(&book.asks));
+    put_time(out, book.ts);
+    put_market(out, &row.market);
+    put(out, &book.last_update_id.to_le_bytes());
+    put(out, &(book.bids.len() as u32).to_le_bytes());
+    put(out, &(book.asks.len() as u32).to_le_bytes());
+    for value in [bid.0, ask.0, bid.1, ask.1] {
+        put_decimal(out, value.decimal());
+    }
+    put_text(out, "marketprism");
+    put_time(out, ts_insert);
+    put_identity(out, row, ts_insert);
+    put_text(out, book.source.as_str());
+    // Where a chain begins there is nothing before it.
+    put(out, &book.first_update_id.unwrap_or(0).to_le_bytes());
+    put(out, &book.prev_update_id.unwrap_or(0).to_le_bytes());
+    put_text(out, book.update_type.as_str());
+    for levels in [&book.bids, &book.asks] {
+        put_length(out, levels.len());
+        for level in levels {
+            put_decimal(out, level.price.decimal());
+            put_decimal(out, level.quantity.decimal());
+        }
+    }
+}
+
+#[derive(ClickhouseRow, Deserialize)]
+struct Stored {
+    exchange: String,
+    market_type: String,
+    symbol: String,
+    last_update_id: u64,
+    bid_levels: Vec<(i128, i128)>,
+    ask_levels: Vec<(i128, i128)>,
+    producer_epoch: u64,
+    producer_seq: u64,
+}
+
+pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let query = format!(
+        "SELECT exchange, market_type, symbol, last_update_id, bid_levels, ask_levels, producer_epoch, producer_seq \
+         FROM marketprism_hot.orderbooks WHERE {condition}"
+    );
+    let rows = store.fetch_all::<Stored>(&query).await?;
+    Ok(rows.into_iter().map(found).collect())
+}
+
+fn found(row: Stored) -> Found {
+    // As with trades: every value of the column type is a decimal of ours.
+    let decimal = |units: i128| Decimal::from_scaled(units).unwrap_or_default();
+    let values = |levels: Vec<(i128, i128)>| levels.into_iter().map(move |(p, q)| (decimal(p), decimal(q)));
+    let content = orderbook_content_hash(row.last_update_id, values(row.bid_levels), values(row.ask_levels));
+    Found {
+        market: super::market_of(&row.exchange, &row.market_type, &row.symbol),
+        natural: Natural::Number(row.last_update_id),
+        identity: super::identity(row.producer_epoch, row.producer_seq),
+        content,
+    }
+}

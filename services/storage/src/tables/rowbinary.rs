@@ -1,0 +1,51 @@
+//! ClickHouse's RowBinary format: integers little-endian, strings and arrays with a LEB128 length, DateTime64 as its ticks,
+//! Decimal(38, 18) as its scaled 128-bit integer: <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
+
+use mprism_model::{Decimal, UnixMillis, UnixNanos};
+
+use crate::row::{Market, Row};
+
+pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn put_time(out: &mut Vec<u8>, ts: UnixMillis) {
+    put(out, &ts.0.to_le_bytes());
+}
+
+pub(super) fn put_decimal(out: &mut Vec<u8>, value: Decimal) {
+    put(out, &value.scaled().to_le_bytes());
+}
+
+pub(super) fn put_market(out: &mut Vec<u8>, market: &Market) {
+    put_text(out, market.exchange.as_str());
+    put_text(out, market.market_type.as_str());
+    put_text(out, market.symbol.as_str());
+}
+
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_bytes(out, text.as_bytes());
+}
+
+/// Appends a String.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    put(out, bytes);
+}
+
+/// Appends the length of a String or an Array.
+pub(super) fn put_length(out: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        out.push((length & 0x7F) as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+}
+
+/// Appends `ts_recv, ts_insert, producer_epoch, producer_seq`. A receive time that nobody recorded is stored as the epoch.
+pub(super) fn put_identity(out: &mut Vec<u8>, row: &Row, ts_insert: UnixMillis) {
+    put(out, &row.ts_recv().map_or(0, |UnixNanos(ns)| ns).to_le_bytes());
+    put_time(out, ts_insert);
+    put(out, &row.identity.epoch.0.to_le_bytes());
+    put(out, &row.identity.seq.to_le_bytes());
+}
