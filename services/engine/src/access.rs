@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use crate::exception::Exception;
 
 /// What a request may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// Reads only, from loopback, without a credential.
     Reader,

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::execute::Executor;
+use crate::queries::Query;
 
 /// How long a cancelled statement gets before it is told again: it may not have begun when it was told first.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -15,45 +14,33 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// The library ends a statement by itself only when it writes into the closed pipe: an aggregation would run on.
 pub(crate) struct Wanted {
     executor: Arc<Executor>,
-    mark: String,
-    ended: watch::Receiver<()>,
+    query: Query,
 }
 
-/// Held by the running statement; dropping it says that it ended.
-pub(crate) struct Ending {
-    _ended: watch::Sender<()>,
-}
-
-/// Marks a statement that is about to run.
-pub(crate) fn wanted(executor: &Arc<Executor>) -> (Wanted, Ending, String) {
-    let mark = format!("mprism-answer-{:032x}", rand::random::<u128>());
-    let (sender, receiver) = watch::channel(());
-    let wanted = Wanted {
-        executor: Arc::clone(executor),
-        mark: mark.clone(),
-        ended: receiver,
-    };
-    (wanted, Ending { _ended: sender }, mark)
+impl Wanted {
+    pub(crate) fn new(executor: Arc<Executor>, query: Query) -> Self {
+        Self { executor, query }
+    }
 }
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        if self.ended.has_changed().is_err() {
-            return; // it ended
+        if !self.query.has_ended() {
+            tokio::spawn(cancel(Arc::clone(&self.executor), self.query.clone()));
         }
-        let (executor, mark, mut ended) = (Arc::clone(&self.executor), self.mark.clone(), self.ended.clone());
-        tokio::spawn(async move {
-            loop {
-                let (executor, mark) = (Arc::clone(&executor), mark.clone());
-                let told = tokio::task::spawn_blocking(move || executor.kill(&mark)).await;
-                if let Ok(Err(exception)) = told {
-                    tracing::warn!(error = %exception.body().trim_end(), "statement not cancelled");
-                }
-                // Nothing is ever sent: an answer in time is the sender's end.
-                if tokio::time::timeout(AGAIN, ended.changed()).await.is_ok() {
-                    return;
-                }
-            }
-        });
+    }
+}
+
+/// Tells a statement to end until it has. Cancel safe: it stays told.
+pub(crate) async fn cancel(executor: Arc<Executor>, mut query: Query) {
+    loop {
+        let (executor, mark) = (Arc::clone(&executor), query.mark.clone());
+        let told = tokio::task::spawn_blocking(move || executor.kill(&mark)).await;
+        if let Ok(Err(exception)) = told {
+            tracing::warn!(query_id = query.id, error = %exception.body().trim_end(), "statement not cancelled");
+        }
+        if tokio::time::timeout(AGAIN, query.ended()).await.is_ok() {
+            return;
+        }
     }
 }

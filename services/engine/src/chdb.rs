@@ -46,6 +46,8 @@ pub(crate) struct Engine {
     buffer: ResultBytes,
     length: ResultCount,
     error: ResultBytes,
+    result_rows: ResultCount,
+    result_bytes: ResultCount,
     rows_read: ResultCount,
     bytes_read: ResultCount,
     rows_written: ResultCount,
@@ -61,6 +63,13 @@ pub(crate) struct Summary {
     pub(crate) read_bytes: u64,
     pub(crate) written_rows: u64,
     pub(crate) written_bytes: u64,
+    /// As far as it was known when the answer began.
+    pub(crate) total_rows_to_read: u64,
+    pub(crate) result_rows: u64,
+    pub(crate) result_bytes: u64,
+    pub(crate) elapsed_ns: u64,
+    /// At the moment it was looked at; 0 for what has ended.
+    pub(crate) memory_usage: u64,
 }
 
 impl Engine {
@@ -83,8 +92,15 @@ impl Engine {
             let buffer = *lib.get::<ResultBytes>(b"chdb_result_buffer\0").map_err(failed)?;
             let length = *lib.get::<ResultCount>(b"chdb_result_length\0").map_err(failed)?;
             let error = *lib.get::<ResultBytes>(b"chdb_result_error\0").map_err(failed)?;
-            let rows_read = *lib.get::<ResultCount>(b"chdb_result_rows_read\0").map_err(failed)?;
-            let bytes_read = *lib.get::<ResultCount>(b"chdb_result_bytes_read\0").map_err(failed)?;
+            // What the library calls "read" is what came out; what came from storage has a name of its own.
+            let result_rows = *lib.get::<ResultCount>(b"chdb_result_rows_read\0").map_err(failed)?;
+            let result_bytes = *lib.get::<ResultCount>(b"chdb_result_bytes_read\0").map_err(failed)?;
+            let rows_read = *lib
+                .get::<ResultCount>(b"chdb_result_storage_rows_read\0")
+                .map_err(failed)?;
+            let bytes_read = *lib
+                .get::<ResultCount>(b"chdb_result_storage_bytes_read\0")
+                .map_err(failed)?;
             let rows_written = *lib.get::<ResultCount>(b"chdb_result_rows_written\0").map_err(failed)?;
             let bytes_written = *lib.get::<ResultCount>(b"chdb_result_bytes_written\0").map_err(failed)?;
             Ok(Arc::new(Self {
@@ -95,6 +111,8 @@ impl Engine {
                 buffer,
                 length,
                 error,
+                result_rows,
+                result_bytes,
                 rows_read,
                 bytes_read,
                 rows_written,
@@ -137,6 +155,7 @@ impl Connection {
     /// Runs one statement and returns its output in `format`. Blocks.
     pub(crate) fn run(&mut self, statement: &str, format: &str) -> Result<(Vec<u8>, Summary), Exception> {
         let engine = &self.engine;
+        let begun = std::time::Instant::now();
         // SAFETY: the handle is open until `drop`; texts are passed with their lengths and copied by the library; the
         // result is ours until it is destroyed, and everything is copied out of it before that.
         unsafe {
@@ -162,6 +181,10 @@ impl Connection {
                     read_bytes: (engine.bytes_read)(result),
                     written_rows: (engine.rows_written)(result),
                     written_bytes: (engine.bytes_written)(result),
+                    result_rows: (engine.result_rows)(result),
+                    result_bytes: (engine.result_bytes)(result),
+                    elapsed_ns: u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+                    ..Summary::default()
                 };
                 Ok((bytes, summary))
             } else {

@@ -1,6 +1,8 @@
-//! ClickHouse's own compression frames (`compress=1`, `decompress=1`), method LZ4.
+//! ClickHouse's own compression frames (`compress=1`, `decompress=1`), methods LZ4, ZSTD and none.
 //!
-//! A frame: CityHash128 of the rest (16 bytes), method 0x82, size of header and data (u32), unpacked size (u32), data.
+//! A frame: CityHash128 of the rest (16 bytes), method (0x82, 0x90, 0x02), size of header and data (u32), unpacked size (u32), data.
+
+use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -9,6 +11,10 @@ use crate::exception::Exception;
 const HEADER: usize = 9;
 const CHECKSUM: usize = 16;
 const LZ4: u8 = 0x82;
+const ZSTD: u8 = 0x90;
+const NONE: u8 = 0x02;
+/// Level of the server's own ZSTD frames.
+const ZSTD_LEVEL: i32 = 1;
 /// Largest unpacked frame accepted; the server's own limit is 1 GiB, clients send about 1 MiB.
 const FRAME_MAX: usize = 64 << 20;
 
@@ -20,18 +26,28 @@ fn corrupt(why: &str) -> Exception {
     Exception::new(271, why, "CANNOT_DECOMPRESS")
 }
 
+/// How the blocks of an answer are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Lz4,
+    Zstd,
+}
+
 /// Packs one block into a frame.
-pub(crate) fn pack(block: &[u8]) -> Bytes {
-    let data = lz4_flex::block::compress(block);
+pub(crate) fn pack(block: &[u8], method: Method) -> io::Result<Bytes> {
+    let (method, data) = match method {
+        Method::Lz4 => (LZ4, lz4_flex::block::compress(block)),
+        Method::Zstd => (ZSTD, zstd::bulk::compress(block, ZSTD_LEVEL)?),
+    };
     let mut frame = Vec::with_capacity(CHECKSUM + HEADER + data.len());
     frame.extend_from_slice(&[0; CHECKSUM]);
-    frame.push(LZ4);
+    frame.push(method);
     frame.extend_from_slice(&((HEADER + data.len()) as u32).to_le_bytes());
     frame.extend_from_slice(&(block.len() as u32).to_le_bytes());
     frame.extend_from_slice(&data);
     let sum = checksum(&frame[CHECKSUM..]);
     frame[..CHECKSUM].copy_from_slice(&sum);
-    frame.into()
+    Ok(frame.into())
 }
 
 /// Unpacks a stream of frames.
@@ -54,7 +70,7 @@ impl Unpacker {
         let size =
             |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]) as usize;
         let (method, packed, unpacked) = (header[0], size(1), size(5));
-        if method != LZ4 {
+        if ![LZ4, ZSTD, NONE].contains(&method) {
             return Err(Exception::new(
                 89,
                 &format!("Unknown compression method {method:#x}"),
@@ -75,7 +91,15 @@ impl Unpacker {
                 "CHECKSUM_DOESNT_MATCH",
             ));
         }
-        let block = lz4_flex::block::decompress(&body[HEADER..], unpacked).map_err(|e| corrupt(&e.to_string()))?;
+        let data = &body[HEADER..];
+        let block = match method {
+            LZ4 => lz4_flex::block::decompress(data, unpacked).map_err(|e| corrupt(&e.to_string()))?,
+            ZSTD => zstd::bulk::decompress(data, unpacked).map_err(|e| corrupt(&e.to_string()))?,
+            _ => data.to_vec(),
+        };
+        if block.len() != unpacked {
+            return Err(corrupt("A compressed block has another size than it says"));
+        }
         self.pending.advance(CHECKSUM + packed);
         Ok(Some(block))
     }
@@ -97,19 +121,21 @@ mod tests {
     #[test]
     fn what_is_packed_unpacks_in_any_portions() {
         let block: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-        let frame = pack(&block);
-        let mut unpacker = Unpacker::default();
-        for portion in frame.chunks(1_000) {
-            assert!(unpacker.next().expect("whole so far").is_none());
-            unpacker.push(portion);
+        for method in [Method::Lz4, Method::Zstd] {
+            let frame = pack(&block, method).expect("packs");
+            let mut unpacker = Unpacker::default();
+            for portion in frame.chunks(1_000) {
+                assert!(unpacker.next().expect("whole so far").is_none());
+                unpacker.push(portion);
+            }
+            assert_eq!(unpacker.next().expect("whole").as_ref(), Some(&block), "{method:?}");
+            unpacker.finish().expect("between frames");
         }
-        assert_eq!(unpacker.next().expect("whole"), Some(block));
-        unpacker.finish().expect("between frames");
     }
 
     #[test]
     fn a_flipped_bit_and_a_cut_are_noticed() {
-        let mut frame = pack(b"hello hello hello").to_vec();
+        let mut frame = pack(b"hello hello hello", Method::Lz4).expect("packs").to_vec();
         frame[30] ^= 1;
         let mut unpacker = Unpacker::default();
         unpacker.push(&frame);

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::{Access, Role};
 use crate::chdb::{Connection, Engine, Summary, escape_parameter, literal};
+use crate::clause;
 use crate::exception::Exception;
 use crate::fence::{Fences, Inserter, generation_of};
-use crate::request::Request;
+use crate::queries::{Queries, Query, Running};
+use crate::request::{Request, may_change};
+use crate::sessions::{Entered, Sessions};
 use crate::statement::{self, Kind};
 use crate::{EngineError, EngineOptions};
 
@@ -24,6 +26,10 @@ pub(crate) struct Executor {
     pub(crate) fences: Arc<Fences>,
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) writers: Arc<Semaphore>,
+    /// Places for bodies whose content encoding is undone: each takes a thread.
+    pub(crate) decoders: Arc<Semaphore>,
+    pub(crate) queries: Arc<Queries>,
+    pub(crate) sessions: Arc<Sessions>,
     table_functions: Vec<String>,
     judged: Mutex<HashMap<String, Statement>>,
     /// Held open so that the data stays open between requests.
@@ -37,6 +43,27 @@ pub(crate) struct Statement {
     pub(crate) kind: Kind,
 }
 
+/// Everything that a statement needs to run, held until it has ended.
+pub(crate) struct Job {
+    pub(crate) asked: Arc<Request>,
+    /// What may be done here: a GET of the writer may only read.
+    pub(crate) rights: Role,
+    pub(crate) statement: Statement,
+    /// The comment by which the library's own list of processes finds it.
+    pub(crate) mark: String,
+    pub(crate) session: Option<Entered>,
+    pub(crate) _running: Running,
+    /// Freed when the statement has ended, not when its client has gone.
+    pub(crate) _slot: OwnedSemaphorePermit,
+}
+
+/// An insert of more bytes than this is cut into smaller blocks than the library's own, which cost a gigabyte of memory.
+const LARGE_INSERT_BYTES: u64 = 256 << 20;
+const SMALL_BLOCKS: &str = "min_insert_block_size_bytes = 67108864";
+/// Bodies decoded at once.
+const DECODERS_MAX: usize = 16;
+/// How long a reader's statement may run where it does not say so itself, in seconds.
+const READER_SECONDS_MAX: u32 = 300;
 /// Judged statements remembered: a writer sends the same few again and again.
 const JUDGED_MAX: usize = 256;
 /// The parameter that carries a client's text to be normalised.
@@ -67,6 +94,9 @@ impl Executor {
             fences: Fences::new(started),
             readers: Arc::new(Semaphore::new(options.readers_max)),
             writers: Arc::new(Semaphore::new(options.writers_max)),
+            decoders: Arc::new(Semaphore::new(DECODERS_MAX)),
+            queries: Arc::default(),
+            sessions: Arc::default(),
             options,
             table_functions,
             judged: Mutex::default(),
@@ -76,16 +106,27 @@ impl Executor {
 
     /// Opens a connection with a request's parameters bound. Blocks.
     fn connect(&self, request: &Request) -> Result<Connection, Exception> {
-        let opened = self.engine.connect();
-        let mut connection = opened.map_err(|e| Exception::new(210, &e.to_string(), "NETWORK_ERROR"))?;
-        for (name, value) in &request.parameters {
-            connection.run(&format!("SET param_{name} = {}", literal(value)), "Null")?;
-        }
+        let mut connection = self.open_one()?;
+        bind(&mut connection, request)?;
         Ok(connection)
     }
 
+    fn open_one(&self) -> Result<Connection, Exception> {
+        let opened = self.engine.connect();
+        opened.map_err(|e| Exception::new(210, &e.to_string(), "NETWORK_ERROR"))
+    }
+
     /// Decides what `text` is and whether `role` may run it. Blocks.
-    pub(crate) fn judge(&self, request: &Request, role: Role, text: &str) -> Result<Statement, Exception> {
+    ///
+    /// `bound` are the parameters that the session has, as [`Session::parameters`](crate::sessions::Session::parameters)
+    /// gives them.
+    pub(crate) fn judge(
+        &self,
+        request: &Request,
+        role: Role,
+        text: &str,
+        bound: &[(String, String)],
+    ) -> Result<Statement, Exception> {
         let known = self
             .judged
             .lock()
@@ -94,16 +135,29 @@ impl Executor {
             .cloned();
         let statement = match known {
             Some(statement) => statement,
-            None => self.judge_anew(request, text)?,
+            None => self.judge_anew(request, text, bound)?,
         };
         if role == Role::Reader && !statement.kind.is_read() {
             return Err(Exception::readonly("Cannot execute query in readonly mode"));
         }
+        if let Kind::Set(assignments) = &statement.kind {
+            let names = || assignments.iter().map(|(name, _)| name.as_str());
+            if names().any(|name| name == "readonly" || name == "dialect") {
+                return Err(Exception::denied("SET readonly and SET dialect are not allowed here"));
+            }
+            if role == Role::Reader {
+                may_change(names().filter(|name| !name.starts_with("param_")))?;
+            }
+        }
         Ok(statement)
     }
 
-    fn judge_anew(&self, request: &Request, text: &str) -> Result<Statement, Exception> {
-        let mut connection = self.connect(request)?;
+    fn judge_anew(&self, request: &Request, text: &str, bound: &[(String, String)]) -> Result<Statement, Exception> {
+        let mut connection = self.open_one()?;
+        for (name, value) in bound {
+            connection.run(&format!("SET {name} = {value}"), "Null")?;
+        }
+        bind(&mut connection, request)?;
         let bound = literal(&escape_parameter(text));
         connection.run(&format!("SET param_{TEXT_PARAMETER} = {bound}"), "Null")?;
         let normalised = connection.text(&format!("SELECT formatQuerySingleLine({{{TEXT_PARAMETER}:String}})"))?;
@@ -118,100 +172,170 @@ impl Executor {
         Ok(statement)
     }
 
-    /// Opens a connection that has the role's rights and the request's settings. Blocks.
-    ///
-    /// A `mark` takes the place of the client's own `log_comment`, so that nobody can wear another's.
-    fn session(
+    /// Runs `work` on a connection that has the job's rights, settings and temporary tables. Blocks.
+    fn on_connection<T>(
         &self,
-        request: &Request,
-        role: Role,
+        job: &mut Job,
         read_only: bool,
-        mark: Option<&str>,
-    ) -> Result<Connection, Exception> {
-        let mut connection = self.connect(request)?;
-        if let Some(database) = &request.database {
-            connection.run(
-                &format!("USE `{}`", database.replace('\\', "\\\\").replace('`', "\\`")),
-                "Null",
-            )?;
+        work: impl FnOnce(&Self, &mut Connection, &Job) -> Result<T, Exception>,
+    ) -> Result<T, Exception> {
+        let kept = job
+            .session
+            .as_mut()
+            .and_then(|entered| entered.session.connection.take());
+        let was_kept = kept.is_some();
+        let mut connection = kept.map_or_else(|| self.open_one(), Ok)?;
+        let mut applied = Vec::new();
+        // What is kept open cannot be made read-only: that would last. Only the writer has such.
+        // `SET` itself was judged: it names only what its role may change.
+        let changes_settings = matches!(job.statement.kind, Kind::Set(_));
+        let read_only = !was_kept && !changes_settings && (read_only || job.rights == Role::Reader);
+        let outcome =
+            apply(&mut connection, job, read_only, &mut applied).and_then(|()| work(self, &mut connection, job));
+        let keep = was_kept || (outcome.is_ok() && job.statement.kind == Kind::CreateTemporary);
+        if let Some(entered) = job.session.as_mut().filter(|_| keep) {
+            match take_back(&mut connection, &applied) {
+                Ok(()) => entered.session.connection = Some(connection),
+                Err(exception) => {
+                    let error = exception.body();
+                    tracing::warn!(error = %error.trim_end(), "a session lost its temporary tables");
+                }
+            }
         }
-        // The library's own default loses acknowledged rows.
-        connection.run("SET async_insert = 0", "Null")?;
-        if role == Role::Reader && request.setting("max_execution_time").is_none() {
-            connection.run("SET max_execution_time = 300", "Null")?;
-        }
-        for (name, value) in request.settings_for(role)? {
-            connection.run(&format!("SET {name} = {}", literal(value)), "Null")?;
-        }
-        if let Some(mark) = mark {
-            connection.run(&format!("SET log_comment = {}", literal(mark)), "Null")?;
-        }
-        if role == Role::Reader || read_only {
-            connection.run("SET readonly = 1", "Null")?;
-        }
-        Ok(connection)
+        outcome
     }
 
     /// Runs a SELECT and writes its answer into `out`, the writing end of a pipe. Blocks until the reading end took all
     /// of it or is closed.
     ///
     /// The engine itself writes the file: formats with a head or a foot come out whole, and memory stays constant.
-    pub(crate) fn select(
-        &self,
-        request: &Request,
-        role: Role,
-        statement: &Statement,
-        out: OwnedFd,
-        mark: &str,
-    ) -> Result<(), Exception> {
-        let mut connection = self.session(request, role, true, Some(mark))?;
-        let format = self.format(request);
-        let target = format!("INTO OUTFILE '/proc/self/fd/{}' TRUNCATE", out.as_raw_fd());
-        let text = statement::with_output(&statement.text, &target, &format);
-        connection.run(&text, "Null").map(|_| ())
+    pub(crate) fn select(&self, mut job: Job, out: OwnedFd) -> Result<Summary, Exception> {
+        self.on_connection(&mut job, true, |executor, connection, job| {
+            let format = executor.format(&job.asked);
+            let target = format!("INTO OUTFILE '/proc/self/fd/{}' TRUNCATE", out.as_raw_fd());
+            let text = clause::with_output(&job.statement.text, &target, &format);
+            connection
+                .run(&format!("{} {text}", job.mark), "Null")
+                .map(|(_, summary)| summary)
+        })
     }
 
     /// Tells the statement that wears `mark` to end, and does not wait for it: that would last until its connection is
     /// closed. Blocks.
     pub(crate) fn kill(&self, mark: &str) -> Result<(), Exception> {
-        let mut connection = self.connect(&Request::default())?;
-        let marked = format!("KILL QUERY WHERE Settings['log_comment'] = {} ASYNC", literal(mark));
-        connection.run(&marked, "Null").map(|_| ())
+        let text = format!("KILL QUERY WHERE startsWith(query, {}) ASYNC", literal(mark));
+        self.open_one()?.run(&text, "Null").map(|_| ())
+    }
+
+    /// Returns how far the statement that wears `mark` has come, or `None` where it does not run. Blocks.
+    pub(crate) fn progress(&self, mark: &str) -> Result<Option<Summary>, Exception> {
+        let text = format!(
+            "SELECT read_rows, read_bytes, written_rows, written_bytes, total_rows_approx, toUInt64(elapsed * 1e9),
+             toUInt64(greatest(memory_usage, 0)) FROM system.processes WHERE startsWith(query, {})",
+            literal(mark)
+        );
+        let (bytes, _) = self.open_one()?.run(&text, "TabSeparated")?;
+        let text = String::from_utf8_lossy(&bytes);
+        let numbers: Vec<u64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+        let &[
+            read_rows,
+            read_bytes,
+            written_rows,
+            written_bytes,
+            total_rows_to_read,
+            elapsed_ns,
+            memory_usage,
+        ] = numbers.as_slice()
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Summary {
+            read_rows,
+            read_bytes,
+            written_rows,
+            written_bytes,
+            total_rows_to_read,
+            elapsed_ns,
+            memory_usage,
+            ..Summary::default()
+        }))
     }
 
     /// Runs a statement with a small answer, or none. Blocks.
-    pub(crate) fn small(
-        &self,
-        request: &Request,
-        role: Role,
-        statement: &Statement,
-    ) -> Result<(Vec<u8>, Summary), Exception> {
-        let mut connection = self.session(request, role, false, None)?;
-        let _running = match &statement.kind {
-            Kind::InsertSelect(table) => Some(
-                self.fences
-                    .begin(&self.qualified(request, table), self.inserter(request, table))?,
-            ),
-            _ => None,
-        };
-        connection.run(&statement.text, &self.format(request))
+    pub(crate) fn small(&self, mut job: Job) -> Result<(Vec<u8>, Summary), Exception> {
+        let outcome = self.on_connection(&mut job, false, |executor, connection, job| {
+            let request = &job.asked;
+            let _running = match &job.statement.kind {
+                Kind::InsertSelect(table) => {
+                    let inserter = executor.inserter(request, table);
+                    Some(executor.fences.begin(&executor.qualified(request, table), inserter)?)
+                }
+                _ => None,
+            };
+            let text = match &job.statement.kind {
+                // A comment before these would not be one.
+                Kind::Set(_) | Kind::Use(_) => job.statement.text.clone(),
+                _ => format!("{} {}", job.mark, job.statement.text),
+            };
+            connection.run(&text, &executor.format(request))
+        })?;
+        if let Some(entered) = &mut job.session {
+            match &job.statement.kind {
+                Kind::Set(assignments) => entered.session.set(assignments)?,
+                Kind::Use(database) => entered.session.database = Some(database.clone()),
+                _ => {}
+            }
+        }
+        Ok(outcome)
     }
 
-    /// Runs an INSERT with data. Blocks.
-    pub(crate) fn insert(&self, request: &Request, statement: &Statement, data: &File) -> Result<Summary, Exception> {
-        let Kind::InsertData(table) = &statement.kind else {
+    /// Runs an INSERT with `length` bytes of data. Blocks.
+    pub(crate) fn insert(&self, mut job: Job, data: &File, length: u64) -> Result<Summary, Exception> {
+        let Kind::InsertData(table) = job.statement.kind.clone() else {
             return Err(Exception::new(49, "Not an insert with data", "LOGICAL_ERROR"));
         };
-        let mut connection = self.session(request, Role::Writer, false, None)?;
-        // Here and not earlier: an insert that is read late meets the fence of a later writer.
-        let _running = self
-            .fences
-            .begin(&self.qualified(request, table), self.inserter(request, table))?;
-        let text = statement::with_input(
-            &statement.text,
-            &format!("FROM INFILE '/proc/self/fd/{}'", data.as_raw_fd()),
-        );
-        connection.run(&text, "Null").map(|(_, summary)| summary)
+        self.on_connection(&mut job, false, |executor, connection, job| {
+            let request = &job.asked;
+            // Here and not earlier: an insert that is read late meets the fence of a later writer.
+            let inserter = executor.inserter(request, &table);
+            let _running = executor.fences.begin(&executor.qualified(request, &table), inserter)?;
+            // A writer's insert stays one part; anybody else's of this size would be several anyway.
+            if length > LARGE_INSERT_BYTES && !matches!(inserter, Inserter::Writer(_)) {
+                connection.run(&format!("SET {SMALL_BLOCKS}"), "Null")?;
+            }
+            let source = format!("FROM INFILE '/proc/self/fd/{}'", data.as_raw_fd());
+            let text = clause::with_input(&job.statement.text, &source);
+            connection
+                .run(&format!("{} {text}", job.mark), "Null")
+                .map(|(_, summary)| Summary {
+                    result_rows: summary.written_rows,
+                    result_bytes: summary.written_bytes,
+                    ..summary
+                })
+        })
+    }
+
+    /// Returns what `KILL QUERY` says: a row for each of `queries`. Blocks.
+    pub(crate) fn killed(
+        &self,
+        request: &Request,
+        format: &str,
+        queries: &[Query],
+        status: Option<&str>,
+    ) -> Result<Vec<u8>, Exception> {
+        let row = |query: &Query| {
+            let values = [status.unwrap_or(""), &query.id, &query.user, &query.text];
+            format!("({})", values.map(literal).join(", "))
+        };
+        let rows: Vec<String> = queries.iter().map(row).collect();
+        let columns = if status.is_some() { "*" } else { "* EXCEPT kill_status" };
+        let (rows, condition) = match rows.is_empty() {
+            true => ("('', '', '', '')".to_owned(), " WHERE 0"),
+            false => (rows.join(", "), ""),
+        };
+        let names = "'kill_status String, query_id String, user String, query String'";
+        let text = format!("SELECT {columns} FROM values({names}, {rows}){condition}");
+        self.connect(request)?.run(&text, format).map(|(bytes, _)| bytes)
     }
 
     /// Returns the format of an answer whose statement names none.
@@ -242,15 +366,51 @@ impl Executor {
     }
 }
 
-/// Makes a file in memory for the data of an insert.
-pub(crate) fn memory_file() -> Result<File, Exception> {
-    let made = rustix::fs::memfd_create("insert", rustix::fs::MemfdFlags::CLOEXEC);
-    made.map(File::from)
-        .map_err(|e| Exception::new(76, &e.to_string(), "CANNOT_OPEN_FILE"))
+fn bind(connection: &mut Connection, request: &Request) -> Result<(), Exception> {
+    for (name, value) in &request.parameters {
+        connection.run(&format!("SET param_{name} = {}", literal(value)), "Null")?;
+    }
+    Ok(())
 }
 
-/// Appends to an insert's data.
-pub(crate) fn append(file: &mut File, bytes: &[u8]) -> Result<(), Exception> {
-    file.write_all(bytes)
-        .map_err(|e| Exception::new(75, &e.to_string(), "CANNOT_WRITE_TO_FILE_DESCRIPTOR"))
+/// Gives a connection a job's database, settings and rights; `applied` gets the names of the settings that were changed
+/// for this request only.
+fn apply(connection: &mut Connection, job: &Job, read_only: bool, applied: &mut Vec<String>) -> Result<(), Exception> {
+    let request = &job.asked;
+    bind(connection, request)?;
+    let database = request.database.as_deref().unwrap_or("default");
+    let quoted = database.replace('\\', "\\\\").replace('`', "\\`");
+    connection.run(&format!("USE `{quoted}`"), "Null")?;
+    // The library's own default loses acknowledged rows.
+    connection.run("SET async_insert = 0", "Null")?;
+    // Its default maps the file: the whole of an insert's data would count as our memory.
+    connection.run("SET storage_file_read_method = 'pread'", "Null")?;
+    if job.rights == Role::Reader && request.setting("max_execution_time").is_none() {
+        connection.run(&format!("SET max_execution_time = {READER_SECONDS_MAX}"), "Null")?;
+        applied.push("max_execution_time".to_owned());
+    }
+    let session: &[(String, String)] = job.session.as_ref().map_or(&[], |entered| &entered.session.settings);
+    for (name, value) in session {
+        connection.run(&format!("SET {name} = {value}"), "Null")?;
+    }
+    for (name, value) in request.settings_for(job.rights)? {
+        connection.run(&format!("SET {name} = {}", literal(value)), "Null")?;
+        applied.push(name.clone());
+    }
+    if read_only {
+        connection.run("SET readonly = 1", "Null")?;
+    }
+    Ok(())
+}
+
+/// Undoes what was set for one request; the session's own settings are applied with the next one.
+///
+/// These statements also take a failed one out of the library's list of processes, where it stays until its connection
+/// runs another.
+fn take_back(connection: &mut Connection, applied: &[String]) -> Result<(), Exception> {
+    connection.run("SET min_insert_block_size_bytes = DEFAULT", "Null")?;
+    for name in applied {
+        connection.run(&format!("SET {name} = DEFAULT"), "Null")?;
+    }
+    connection.run("SET async_insert = 0", "Null").map(|_| ())
 }

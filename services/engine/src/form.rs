@@ -30,6 +30,9 @@ pub(crate) fn fields(body: &str, boundary: &str) -> Result<Vec<(String, String)>
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-disposition").then_some(value)
         });
+        if disposition.is_some_and(|text| text.split(';').any(|part| part.trim().starts_with("filename"))) {
+            return Err(external_data());
+        }
         let name = disposition.and_then(|text| {
             let mut parts = text.split(';').map(str::trim);
             parts.find_map(|part| part.strip_prefix("name=\"")?.strip_suffix('"'))
@@ -42,6 +45,12 @@ pub(crate) fn fields(body: &str, boundary: &str) -> Result<Vec<(String, String)>
     } else {
         Err(broken())
     }
+}
+
+/// What is said to clients that send a temporary table along with a statement.
+pub(crate) fn external_data() -> Exception {
+    let message = "External data is not supported: insert it into a table, or into a temporary table of a session";
+    Exception::new(48, message, "NOT_IMPLEMENTED")
 }
 
 #[cfg(test)]
@@ -59,6 +68,8 @@ mod tests {
         let expected = [("query", "SELECT {a:String}"), ("param_a", "x\r\n\r\ny")];
         let expected: Vec<_> = expected.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         assert_eq!(fields(&body, "b"), Ok(expected));
+        let file = "--b\r\nContent-Disposition: form-data; name=\"t\"; filename=\"t.csv\"\r\n\r\n1\r\n--b--\r\n";
+        assert_eq!(fields(file, "b").expect_err("refused").code, 48);
         for cut in [0, 10, body.len() - 6] {
             assert!(fields(&body[..cut], "b").is_err(), "cut at {cut}");
         }

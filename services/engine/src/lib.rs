@@ -15,18 +15,28 @@
 //! refused after a restart fences again.
 
 mod access;
+mod answer;
 mod body;
 mod cancel;
 mod chdb;
+mod clause;
 mod compress;
+mod directive;
+mod encoding;
 mod exception;
 mod execute;
 mod fence;
 mod form;
 mod http;
+mod progress;
+mod queries;
+mod query;
 mod request;
+mod sessions;
+mod spool;
 mod statement;
 mod stream;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

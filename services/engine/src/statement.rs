@@ -1,161 +1,11 @@
-//! Statements: where their data begins, and what they are.
+//! Statements: what they are, and whether anybody may run them here.
 //!
 //! A statement is judged on what the engine itself parsed, never on the client's text: the text is normalised by
 //! `formatQuerySingleLine` (which refuses several statements in one), and only its output is judged and run.
 
+use crate::directive::{self, Kill};
 use crate::exception::Exception;
-
-/// One lexical token at a time: enough to skip strings, quoted names and comments.
-struct Tokens<'a> {
-    text: &'a str,
-    at: usize,
-    depth: i32,
-}
-
-struct Token<'a> {
-    text: &'a str,
-    start: usize,
-    end: usize,
-    depth: i32,
-}
-
-impl Token<'_> {
-    fn is(&self, keyword: &str) -> bool {
-        self.depth == 0 && self.text.eq_ignore_ascii_case(keyword)
-    }
-}
-
-impl<'a> Tokens<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0 }
-    }
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        let bytes = self.text.as_bytes();
-        loop {
-            let start = self.at;
-            let rest = &bytes[start..];
-            let first = *rest.first()?;
-            let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b >= 0x80;
-            let length = match first {
-                b if b.is_ascii_whitespace() => {
-                    self.at += 1;
-                    continue;
-                }
-                b'-' if rest.starts_with(b"--") => {
-                    self.at += rest.iter().position(|b| *b == b'\n').map_or(rest.len(), |n| n + 1);
-                    continue;
-                }
-                b'/' if rest.starts_with(b"/*") => {
-                    let end = self.text.get(start + 2..).and_then(|t| t.find("*/")).map(|n| n + 4);
-                    self.at += end.unwrap_or(rest.len());
-                    continue;
-                }
-                quote @ (b'\'' | b'"' | b'`') => quoted(rest, quote),
-                b if word(&b) => rest.iter().position(|b| !word(b)).unwrap_or(rest.len()),
-                _ => 1,
-            };
-            match first {
-                b'(' | b'[' | b'{' => self.depth += 1,
-                b')' | b']' | b'}' => self.depth -= 1,
-                _ => {}
-            }
-            self.at = start + length;
-            let text = self.text.get(start..self.at).unwrap_or("");
-            return Some(Token {
-                text,
-                start,
-                end: self.at,
-                depth: self.depth,
-            });
-        }
-    }
-}
-
-fn quoted(rest: &[u8], quote: u8) -> usize {
-    let mut at = 1;
-    while at < rest.len() {
-        match rest[at] {
-            b'\\' => at += 2,
-            b if b == quote && rest.get(at + 1) == Some(&quote) => at += 2,
-            b if b == quote => return at + 1,
-            _ => at += 1,
-        }
-    }
-    rest.len()
-}
-
-/// Splits an INSERT with data in its text into statement and data; any other text is all statement.
-///
-/// The data of `FORMAT name` begins after the next line break (or blank), that of `VALUES` at once.
-pub(crate) fn split_data(text: &str) -> (&str, &str) {
-    let mut tokens = Tokens::new(text).peekable();
-    if !tokens.next().is_some_and(|t| t.is("INSERT")) {
-        return (text, "");
-    }
-    while let Some(token) = tokens.next() {
-        if token.is("SELECT") || token.is("WITH") {
-            return (text, "");
-        }
-        if token.is("VALUES") {
-            return text.split_at(token.end);
-        }
-        if token.is("FORMAT")
-            && let Some(name) = tokens.next()
-        {
-            let (statement, data) = text.split_at(name.end);
-            let blanks = data.len() - data.trim_start_matches([' ', '\t', '\r']).len();
-            let data = &data[blanks..];
-            return (statement, data.strip_prefix('\n').unwrap_or(data));
-        }
-    }
-    (text, "")
-}
-
-/// Returns a normalised statement with `clause` put where INTO OUTFILE stands: before a final FORMAT or SETTINGS.
-pub(crate) fn with_output(normalised: &str, clause: &str, default_format: &str) -> String {
-    let tokens: Vec<Token<'_>> = Tokens::new(normalised).filter(|t| t.depth == 0).collect();
-    let is_word = |t: &Token<'_>| t.text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    // FORMAT is the output's only where nothing but SETTINGS follows its name: it is a fine name for a column, too.
-    let format = tokens.windows(2).enumerate().rev().find(|(at, pair)| {
-        let after = tokens.get(at + 2);
-        pair[0].is("FORMAT") && is_word(&pair[1]) && after.is_none_or(|t| t.is("SETTINGS"))
-    });
-    match format {
-        Some((_, pair)) => {
-            let (before, after) = normalised.split_at(pair[0].start);
-            format!("{before}{clause} {after}")
-        }
-        None => format!("{normalised} {clause} FORMAT {default_format}"),
-    }
-}
-
-/// Returns a normalised INSERT with `clause` put where FROM INFILE stands: before SETTINGS and FORMAT.
-pub(crate) fn with_input(normalised: &str, clause: &str) -> String {
-    let place = Tokens::new(normalised).find(|t| t.is("SETTINGS") || t.is("FORMAT"));
-    match place {
-        Some(token) => {
-            let (before, after) = normalised.split_at(token.start);
-            format!("{before}{clause} {after}")
-        }
-        None => format!("{normalised} {clause}"),
-    }
-}
-
-/// Returns the format a normalised statement asks for itself.
-pub(crate) fn own_format(normalised: &str) -> Option<String> {
-    let tokens: Vec<Token<'_>> = Tokens::new(normalised).filter(|t| t.depth == 0).collect();
-    let found = tokens
-        .windows(2)
-        .enumerate()
-        .rev()
-        .find(|(at, pair)| pair[0].is("FORMAT") && tokens.get(at + 2).is_none_or(|t| t.is("SETTINGS")));
-    found.map(|(_, pair)| pair[1].text.to_owned())
-}
+use crate::tokens::Tokens;
 
 /// What a statement is, as far as access and execution care.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,12 +20,20 @@ pub(crate) enum Kind {
     InsertSelect(String),
     /// DDL and mutations.
     Alter,
+    /// `CREATE TEMPORARY TABLE`: lives as long as its session.
+    CreateTemporary,
+    /// `SET`, names and values as they stand in the text.
+    Set(Vec<(String, String)>),
+    /// `USE`.
+    Use(String),
+    /// `KILL QUERY` by query id.
+    Kill(Kill),
 }
 
 impl Kind {
     /// Returns whether a reader may run it.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Self::Select | Self::Describe)
+        matches!(self, Self::Select | Self::Describe | Self::Set(_) | Self::Use(_))
     }
 }
 
@@ -290,12 +148,23 @@ pub(crate) fn judge(normalised: &str, ast: &str, table_functions: &[String]) -> 
                 Kind::InsertData(table)
             })
         }
+        "Set" => directive::assignments(normalised).map(Kind::Set),
+        "UseQuery" => directive::database(normalised).map(Kind::Use),
+        "KillQueryQuery" => directive::kill(normalised).map(Kind::Kill),
+        "CreateQuery" if is_temporary(normalised) => Ok(Kind::CreateTemporary),
         "CreateQuery" | "DropQuery" | "UndropQuery" | "TruncateQuery" | "AlterQuery" | "OptimizeQuery" | "Rename"
         | "DeleteQuery" | "UpdateQuery" => Ok(Kind::Alter),
         other => Err(Exception::denied(&format!(
             "Statements of kind {other} are not allowed here"
         ))),
     }
+}
+
+fn is_temporary(normalised: &str) -> bool {
+    let mut tokens = Tokens::new(normalised)
+        .skip(1)
+        .skip_while(|t| t.is("OR") || t.is("REPLACE"));
+    tokens.next().is_some_and(|t| t.is("TEMPORARY"))
 }
 
 /// `INTO OUTFILE` and `FROM INFILE` leave no name in the parse; in the normalised text they are always these words.
@@ -357,57 +226,6 @@ fn refuse_engines(nodes: &[Node<'_>]) -> Result<(), Exception> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn data_begins_where_the_server_says() {
-        let cases = [
-            (
-                "INSERT INTO t FORMAT RowBinary\n\x01\x02",
-                "INSERT INTO t FORMAT RowBinary",
-                "\x01\x02",
-            ),
-            (
-                "insert into t (a) values (1), ('x')",
-                "insert into t (a) values",
-                " (1), ('x')",
-            ),
-            ("INSERT INTO t FORMAT CSV 1,2", "INSERT INTO t FORMAT CSV", "1,2"),
-            (
-                "INSERT INTO `values` SELECT 1 FORMAT x",
-                "INSERT INTO `values` SELECT 1 FORMAT x",
-                "",
-            ),
-            (
-                "-- VALUES\nINSERT INTO t SETTINGS a='VALUES (' VALUES (1)",
-                "-- VALUES\nINSERT INTO t SETTINGS a='VALUES (' VALUES",
-                " (1)",
-            ),
-            ("SELECT 1", "SELECT 1", ""),
-        ];
-        for (text, statement, data) in cases {
-            assert_eq!(split_data(text), (statement, data), "{text}");
-        }
-    }
-
-    #[test]
-    fn output_goes_before_the_format() {
-        let out = |text| with_output(text, "X", "TSV");
-        assert_eq!(out("SELECT 1"), "SELECT 1 X FORMAT TSV");
-        assert_eq!(out("SELECT 1 FORMAT JSON"), "SELECT 1 X FORMAT JSON");
-        assert_eq!(
-            out("SELECT 1 FORMAT JSON SETTINGS a = 1"),
-            "SELECT 1 X FORMAT JSON SETTINGS a = 1"
-        );
-        assert_eq!(
-            out("SELECT (SELECT 1 FORMAT JSON)"),
-            "SELECT (SELECT 1 FORMAT JSON) X FORMAT TSV"
-        );
-        assert_eq!(out("SELECT 'x FORMAT JSON'"), "SELECT 'x FORMAT JSON' X FORMAT TSV");
-        assert_eq!(
-            own_format("SELECT 1 FORMAT JSON SETTINGS a = 1").as_deref(),
-            Some("JSON")
-        );
-    }
 
     #[test]
     fn a_table_functions_name_is_refused_wherever_it_stands() {

@@ -1,6 +1,6 @@
-//! Streamed answers: out of the engine's pipe into HTTP, a portion at a time.
+//! The answer of a SELECT: out of the engine's pipe into HTTP, a portion at a time.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,102 +10,140 @@ use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::Frame;
+use rand::distr::SampleString;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-use crate::access::Role;
-use crate::cancel;
+use crate::answer::{Answer, Body, decorate, tell_progress, tell_tag, whole};
+use crate::cancel::Wanted;
 use crate::chdb::Summary;
-use crate::compress::pack;
+use crate::clause;
+use crate::encoding::{Encoder, Packing};
 use crate::exception::Exception;
-use crate::execute::{Executor, Statement};
-use crate::http::{Answer, decorate, whole};
-use crate::request::Request;
-use crate::statement;
+use crate::execute::{Executor, Job};
+use crate::progress::Watch;
+use crate::queries::Query;
+use crate::spool::{MEMORY_MAX, Spool, hold};
 
-/// Portion of an answer that is read, packed and sent at once.
+/// Portion of an answer that is read, packed and sent at once, in bytes.
 const PORTION: usize = 1 << 20;
+/// Most of an answer that `buffer_size` holds back, in bytes.
+const BUFFER_MAX: u64 = 64 << 20;
 /// Longest time in which a client takes nothing of its answer.
 const STALLED_MAX: Duration = Duration::from_secs(60);
 /// Pause before a transfer is broken off, so that the exception's text gets through.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// Length of the tag that frames an exception within an answer, as the server's.
+const TAG_LENGTH: usize = 16;
 
-/// Streams a SELECT's answer. The status is decided by its first bytes: what fails before them is a clean refusal.
+/// Runs a SELECT. The status is decided by what is held back of its answer: what fails within that is a clean refusal.
 pub(crate) async fn select(
     executor: Arc<Executor>,
-    asked: Arc<Request>,
-    role: Role,
-    statement: Statement,
-    slot: OwnedSemaphorePermit,
+    job: Job,
+    query: Query,
+    packing: Packing,
 ) -> Result<Answer, Exception> {
-    let failed = |e: io::Error| Exception::new(76, &e.to_string(), "CANNOT_OPEN_FILE");
-    let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
-    let mut pipe = Receiver::from_owned_fd(reading).map_err(failed)?;
-    let format = statement::own_format(&statement.text).unwrap_or_else(|| executor.format(&asked));
-    let packed = asked.compress;
-    let (wanted, ending, mark) = cancel::wanted(&executor);
-    let running = tokio::task::spawn_blocking(move || {
-        // Freed when the statement has ended, not when its client has gone.
-        let (_slot, _ending) = (slot, ending);
-        executor.select(&asked, role, &statement, writing, &mark)
-    });
-    let mut buffer = vec![0; PORTION];
-    let first = fill(&mut pipe, &mut buffer).await.map_err(failed)?;
-    let finish = move || async move {
-        running
-            .await
-            .unwrap_or_else(|e| Err(Exception::new(1001, &e.to_string(), "STD_EXCEPTION")))
+    let asked = Arc::clone(&job.asked);
+    let format = clause::own_format(&job.statement.text).unwrap_or_else(|| executor.format(&asked));
+    let (reading, writing) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| no_pipe(&e.into()))?;
+    let mut source = Source {
+        pipe: Receiver::from_owned_fd(reading).map_err(|e| no_pipe(&e))?,
+        running: tokio::task::spawn_blocking({
+            let executor = Arc::clone(&executor);
+            move || executor.select(job, writing)
+        }),
+        _wanted: Wanted::new(Arc::clone(&executor), query.clone()),
     };
-    if first < buffer.len() {
-        // The whole answer fits: its outcome is known before anything is sent.
-        finish().await?;
-        let bytes = Bytes::copy_from_slice(&buffer[..first]);
-        let bytes = if packed && first > 0 { pack(&bytes) } else { bytes };
-        return Ok(decorate(
-            Response::new(whole(bytes)),
-            Some(&format),
-            &Summary::default(),
-        ));
+    let mut watch = Watch::new(Arc::clone(&executor), query.mark, &asked);
+    // What waits for the end is bounded as a body is.
+    let held_max = match asked.wait_end_of_query {
+        true => executor.options.body_bytes_max,
+        false => asked.buffer_size.clamp(PORTION as u64, BUFFER_MAX),
+    };
+    let mut held = Spool::new(&executor.options.data);
+    let mut ended = false;
+    while !ended && held.len() < held_max {
+        let portion = watch.during(source.portion()).await?;
+        ended = portion.len() < PORTION;
+        held = hold(held, portion).await?;
     }
+    if asked.wait_end_of_query && !ended {
+        let message = format!("The answer has more than {held_max} bytes: too many to wait for its end");
+        return Err(Exception::new(307, &message, "TOO_MANY_BYTES"));
+    }
+    let (summary, source) = match ended {
+        true => (source.end().await?, None),
+        false => (watch.look().await, Some(source)),
+    };
+    let mut answer = Response::new(whole(Bytes::new()));
+    *answer.body_mut() = match source {
+        None if held.len() <= MEMORY_MAX as u64 => {
+            let mut bytes = Vec::new();
+            held.into_reader()
+                .and_then(|mut reader| reader.read_to_end(&mut bytes))
+                .map_err(|e| no_pipe(&e))?;
+            whole(packing.pack_whole(bytes, &mut answer).map_err(not_packed)?)
+        }
+        source => {
+            let tag = rand::distr::Alphanumeric
+                .sample_string(&mut rand::rng(), TAG_LENGTH)
+                .to_lowercase();
+            tell_tag(&mut answer, &tag);
+            let encoder = packing.encoder(&mut answer).map_err(not_packed)?;
+            streamed(held, source, encoder, tag)
+        }
+    };
+    decorate(&mut answer, Some(&format), &summary);
+    tell_progress(&mut answer, watch.seen());
+    Ok(answer)
+}
+
+/// A running SELECT. Dropped before its end, it cancels it.
+struct Source {
+    pipe: Receiver,
+    running: JoinHandle<Result<Summary, Exception>>,
+    _wanted: Wanted,
+}
+
+impl Source {
+    /// Reads until a portion is full or the answer ends.
+    async fn portion(&mut self) -> Result<Bytes, Exception> {
+        let mut portion = vec![0; PORTION];
+        let mut filled = 0;
+        while filled < portion.len() {
+            match self.pipe.read(&mut portion[filled..]).await.map_err(|e| no_pipe(&e))? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        portion.truncate(filled);
+        Ok(portion.into())
+    }
+
+    /// Returns the statement's outcome, once the pipe has ended.
+    async fn end(self) -> Result<Summary, Exception> {
+        let outcome = self.running.await;
+        outcome.unwrap_or_else(|e| Err(Exception::new(1001, &e.to_string(), "STD_EXCEPTION")))
+    }
+}
+
+/// Sends what was held back, then what is still to come; without a source nothing is.
+fn streamed(held: Spool, source: Option<Source>, encoder: Encoder, tag: String) -> Body {
     // Two portions under way: a slow client slows the engine, and memory stays constant.
     let (sender, receiver) = mpsc::channel::<Bytes>(2);
     let done = Arc::new(AtomicBool::new(false));
     let came_whole = Arc::clone(&done);
     tokio::spawn(async move {
-        // Dropped last, and early where the client is gone or stands still: the statement is cancelled then.
-        let _wanted = wanted;
-        let wrap = |bytes: &[u8]| {
-            if packed {
-                pack(bytes)
-            } else {
-                Bytes::copy_from_slice(bytes)
-            }
-        };
-        let mut length = first;
-        while length > 0 {
-            match sender.send_timeout(wrap(&buffer[..length]), STALLED_MAX).await {
-                Ok(()) => {}
-                Err(_gone_or_stalled) => return,
-            }
-            length = tokio::select! {
-                () = sender.closed() => return,
-                filled = fill(&mut pipe, &mut buffer) => match filled {
-                    Ok(length) => length,
-                    Err(error) => {
-                        tracing::warn!(%error, "answer not read from the engine");
-                        return;
-                    }
-                },
-            };
-        }
-        match finish().await {
-            Ok(()) => done.store(true, Ordering::Release),
+        let mut sink = Sink { encoder, sender };
+        if let Err(lost) = pump(held, source, &mut sink).await {
+            let Lost::Failed(exception) = lost else { return };
             // As the server does: the text ends the answer, and the broken transfer says that it is not whole.
-            Err(exception) => {
-                let text = wrap(exception.body().as_bytes());
-                let _gone = sender.send_timeout(text, STALLED_MAX).await;
-            }
+            let _gone = sink.send(exception.late(&tag).into()).await;
+        } else if sink.end().await.is_ok() {
+            done.store(true, Ordering::Release);
         }
     });
     let stream = stream::unfold(Some(receiver), move |receiver| {
@@ -123,21 +161,100 @@ pub(crate) async fn select(
             }
         }
     });
-    Ok(decorate(
-        Response::new(StreamBody::new(stream).boxed_unsync()),
-        Some(&format),
-        &Summary::default(),
-    ))
+    StreamBody::new(stream).boxed_unsync()
 }
 
-/// Reads until the buffer is full or the pipe ends.
-async fn fill(pipe: &mut Receiver, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match pipe.read(&mut buffer[filled..]).await? {
-            0 => break,
-            read => filled += read,
+/// Why an answer does not come whole.
+enum Lost {
+    /// The client is gone, or takes nothing.
+    Client,
+    /// The statement failed, or we did.
+    Failed(Exception),
+}
+
+impl From<Exception> for Lost {
+    fn from(exception: Exception) -> Self {
+        Self::Failed(exception)
+    }
+}
+
+async fn pump(held: Spool, source: Option<Source>, sink: &mut Sink) -> Result<(), Lost> {
+    let mut reader = held.into_reader().map_err(|e| no_pipe(&e))?;
+    loop {
+        let (rest, portion) = tokio::task::spawn_blocking(move || {
+            let mut portion = Vec::with_capacity(PORTION);
+            let read = reader.by_ref().take(PORTION as u64).read_to_end(&mut portion);
+            (reader, read.map(|_| portion))
+        })
+        .await
+        .map_err(|e| no_pipe(&io::Error::other(e)))?;
+        reader = rest;
+        let portion = portion.map_err(|e| no_pipe(&e))?;
+        if portion.is_empty() {
+            break;
+        }
+        sink.send(portion.into()).await?;
+    }
+    let Some(mut source) = source else { return Ok(()) };
+    loop {
+        let portion = tokio::select! {
+            () = sink.sender.closed() => return Err(Lost::Client),
+            portion = source.portion() => portion?,
+        };
+        let is_last = portion.len() < PORTION;
+        if !portion.is_empty() {
+            sink.send(portion).await?;
+        }
+        if is_last {
+            source.end().await?;
+            return Ok(());
         }
     }
-    Ok(filled)
+}
+
+/// Packs and sends.
+struct Sink {
+    encoder: Encoder,
+    sender: mpsc::Sender<Bytes>,
+}
+
+impl Sink {
+    async fn send(&mut self, portion: Bytes) -> Result<(), Lost> {
+        let packed = match std::mem::replace(&mut self.encoder, Encoder::Plain) {
+            Encoder::Plain => portion,
+            mut encoder => {
+                let packed = tokio::task::spawn_blocking(move || {
+                    let packed = encoder.portion(&portion);
+                    (encoder, packed)
+                });
+                let (encoder, packed) = packed.await.map_err(|e| not_packed(io::Error::other(e)))?;
+                self.encoder = encoder;
+                packed.map_err(not_packed)?
+            }
+        };
+        let sent = self.sender.send_timeout(packed, STALLED_MAX).await;
+        sent.map_err(|_gone_or_stalled| Lost::Client)
+    }
+
+    async fn end(self) -> Result<(), Lost> {
+        let last = self.encoder.finish().map_err(not_packed)?;
+        if last.is_empty() {
+            return Ok(());
+        }
+        let sent = self.sender.send_timeout(last, STALLED_MAX).await;
+        sent.map_err(|_gone_or_stalled| Lost::Client)
+    }
+}
+
+fn no_pipe(error: &io::Error) -> Exception {
+    Exception::new(
+        74,
+        &format!("The answer cannot be read: {error}"),
+        "CANNOT_READ_FROM_FILE_DESCRIPTOR",
+    )
+}
+
+/// What is said where an encoding fails.
+pub(crate) fn not_packed(error: io::Error) -> Exception {
+    Exception::new(270, &format!("The answer cannot be packed: {error}"), "CANNOT_COMPRESS")
 }

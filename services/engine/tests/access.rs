@@ -64,12 +64,45 @@ fn files_and_addresses_are_out_of_reach_of_everybody() {
         "SYSTEM FLUSH LOGS".to_owned(),
         "SYSTEM SHUTDOWN".to_owned(),
         "SET readonly = 0".to_owned(),
+        "SET dialect = 'prql'".to_owned(),
+        "KILL QUERY WHERE query_id = 'a' OR 1".to_owned(),
+        "KILL QUERY WHERE query_id IN (SELECT query_id FROM system.processes)".to_owned(),
+        "KILL MUTATION WHERE 1".to_owned(),
         "ATTACH TABLE made UUID '00000000-0000-0000-0000-000000000001' (a UInt8) ENGINE = Memory".to_owned(),
     ];
     for statement in &statements {
         refused(statement, &engine.read(statement));
         refused(statement, &engine.send(Call::query("GET", statement)));
         refused(statement, &engine.write(statement));
+        // Nor through any other door.
+        let door = || Call::new("POST", "/").writer();
+        refused(
+            statement,
+            &engine.send(door().parameter("session_id", "s").body(statement.as_str())),
+        );
+        refused(
+            statement,
+            &engine.send(
+                door()
+                    .parameter("query_id", "q")
+                    .parameter("wait_end_of_query", "1")
+                    .body(statement.as_str()),
+            ),
+        );
+        let form = format!("--b\r\nContent-Disposition: form-data; name=\"query\"\r\n\r\n{statement}\r\n--b--\r\n");
+        refused(
+            statement,
+            &engine.send(
+                door()
+                    .header("Content-Type", "multipart/form-data; boundary=b")
+                    .body(form),
+            ),
+        );
+        let packed = zstd::encode_all(statement.as_bytes(), 1).expect("memory");
+        refused(
+            statement,
+            &engine.send(door().header("Content-Encoding", "zstd").body(packed)),
+        );
     }
     assert!(!target.exists(), "nothing was written");
     let nobody = listener.accept().expect_err("nobody came");
@@ -117,6 +150,7 @@ fn a_reader_changes_nothing() {
         "async_insert",
         "format_schema",
         "readonly2",
+        "dialect",
     ] {
         refused(
             setting,

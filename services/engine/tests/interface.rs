@@ -88,6 +88,8 @@ fn errors_look_as_the_servers_do() {
         ("SELECT 1; SELECT 2", 400, 62, "SYNTAX_ERROR"),
         ("", 400, 62, "SYNTAX_ERROR"),
         ("SELECT 1 FORMAT Nothing", 404, 73, "UNKNOWN_FORMAT"),
+        ("SELECT 1 + 'a'", 500, 43, "ILLEGAL_TYPE_OF_ARGUMENT"),
+        ("SELECT toUInt8('x')", 400, 6, "CANNOT_PARSE_TEXT"),
     ];
     for (statement, status, code, name) in cases {
         let reply = engine.read(statement);
@@ -110,16 +112,94 @@ fn errors_look_as_the_servers_do() {
             .parameter("max_block_size", "1"),
     );
     assert_eq!((slow.status, slow.code()), (408, Some(159)), "{}", slow.text());
-    // The answer has begun when it fails: the transfer breaks, and the text of the exception ends it.
-    let late = engine.read("SELECT number, throwIf(number = 3000000) FROM numbers(10000000)");
-    assert_eq!(late.status, 200);
-    assert!(!late.whole && late.text().contains("Code: 395"), "the break shows");
-    let reply = engine.send(Call::new("HEAD", "/ping"));
-    assert_eq!((reply.status, reply.body.len()), (200, 0));
-    assert_eq!(engine.send(Call::new("HEAD", "/")).status, 200);
-    assert_eq!(engine.get("/nothing").status, 404);
-    let session = engine.send(Call::query("GET", "SELECT 1").parameter("session_id", "x"));
-    assert_eq!((session.status, session.code()), (501, Some(48)));
+    engine.stop();
+}
+
+#[test]
+fn paths_answer_as_the_servers_do() {
+    let data = Data::new();
+    let engine = data.start();
+    for path in ["/ping", "/replicas_status", "/"] {
+        let reply = engine.get(path);
+        assert_eq!((reply.status, reply.text().as_str()), (200, "Ok.\n"), "{path}");
+        let reply = engine.send(Call::new("HEAD", path));
+        assert_eq!((reply.status, reply.body.len()), (200, 0), "{path}");
+    }
+    let options = engine.send(Call::new("OPTIONS", "/"));
+    assert_eq!(
+        (options.status, options.header("access-control-allow-origin")),
+        (204, None)
+    );
+    let nothing = engine.get("/nothing");
+    assert_eq!(nothing.status, 404);
+    assert!(
+        nothing.text().starts_with("There is no handle /nothing\n"),
+        "{}",
+        nothing.text()
+    );
+    for page in ["/play", "/dashboard"] {
+        let reply = engine.get(page);
+        assert_eq!(reply.status, 404);
+        assert!(reply.text().contains("no web pages"), "{}", reply.text());
+    }
+    assert_eq!(engine.send(Call::new("PUT", "/")).status, 404);
+    engine.stop();
+}
+
+#[test]
+fn every_answer_says_what_the_servers_says() {
+    let data = Data::new();
+    let engine = data.start();
+    let reply = engine.read("SELECT number FROM numbers(1000) WHERE number % 2 FORMAT JSONCompact");
+    assert_eq!(reply.header("x-clickhouse-format"), Some("JSONCompact"));
+    assert_eq!(reply.header("content-type"), Some("application/json; charset=UTF-8"));
+    assert_eq!(reply.header("x-clickhouse-timezone"), Some("UTC"));
+    assert_eq!(reply.header("x-clickhouse-server-display-name"), Some("mprism"));
+    let summary: serde_json::Value =
+        serde_json::from_str(reply.header("x-clickhouse-summary").expect("a summary")).expect("JSON");
+    let number = |name: &str| {
+        summary[name]
+            .as_str()
+            .expect("a text")
+            .parse::<u64>()
+            .expect("a number")
+    };
+    assert_eq!((number("read_rows"), number("read_bytes")), (1_000, 8_000));
+    assert_eq!((number("result_rows"), number("result_bytes")), (500, 4_000));
+    assert_eq!((number("written_rows"), number("written_bytes")), (0, 0));
+    assert!(number("elapsed_ns") > 0);
+    let by_header = engine.send(Call::query("GET", "SELECT 1 AS a").header("X-ClickHouse-Format", "JSONEachRow"));
+    assert_eq!(by_header.text(), "{\"a\":1}\n");
+    engine.stop();
+}
+
+#[test]
+fn forms_carry_parameters_and_no_tables() {
+    let data = Data::new();
+    let engine = data.start();
+    let form = |parts: &[(&str, &str)]| {
+        let part =
+            |(head, value): &(&str, &str)| format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n");
+        let body: String = parts.iter().map(part).chain(["--b--\r\n".to_owned()]).collect();
+        engine.send(
+            Call::new("POST", "/")
+                .header("Content-Type", "multipart/form-data; boundary=b")
+                .body(body),
+        )
+    };
+    let reply = form(&[("name=\"query\"", "SELECT {a:String}"), ("name=\"param_a\"", "x")]);
+    assert_eq!((reply.status, reply.text().as_str()), (200, "x\n"));
+    let setting = form(&[("name=\"query\"", "SELECT 1"), ("name=\"max_memory_usage\"", "1")]);
+    assert_eq!(setting.code(), Some(164), "{}", setting.text());
+    let change = form(&[("name=\"query\"", "CREATE TABLE t (a UInt8) ENGINE = Memory")]);
+    assert_eq!(change.code(), Some(164), "{}", change.text());
+    let file = form(&[
+        ("name=\"query\"", "SELECT * FROM x"),
+        ("name=\"x\"; filename=\"x.tsv\"", "1"),
+    ]);
+    assert_eq!((file.status, file.code()), (501, Some(48)), "{}", file.text());
+    let columns = Call::query("POST", "SELECT * FROM x").parameter("x_structure", "a UInt8");
+    assert_eq!(engine.send(columns).code(), Some(48));
     engine.stop();
 }
 

@@ -1,0 +1,127 @@
+//! Clauses: where an insert's data begins, and where output and input are put into a statement.
+
+use crate::tokens::{Token, Tokens};
+
+/// Splits an INSERT with data in its text into statement and data; any other text is all statement.
+///
+/// The data of `FORMAT name` begins after the next line break (or blank), that of `VALUES` at once.
+pub(crate) fn split_data(text: &str) -> (&str, &str) {
+    let mut tokens = Tokens::new(text).peekable();
+    if !tokens.next().is_some_and(|t| t.is("INSERT")) {
+        return (text, "");
+    }
+    while let Some(token) = tokens.next() {
+        if token.is("SELECT") || token.is("WITH") {
+            return (text, "");
+        }
+        if token.is("VALUES") {
+            return text.split_at(token.end);
+        }
+        if token.is("FORMAT")
+            && let Some(name) = tokens.next()
+        {
+            let (statement, data) = text.split_at(name.end);
+            let blanks = data.len() - data.trim_start_matches([' ', '\t', '\r']).len();
+            let data = &data[blanks..];
+            return (statement, data.strip_prefix('\n').unwrap_or(data));
+        }
+    }
+    (text, "")
+}
+
+/// Returns a normalised statement with `clause` put where INTO OUTFILE stands: before a final FORMAT or SETTINGS.
+pub(crate) fn with_output(normalised: &str, clause: &str, default_format: &str) -> String {
+    let tokens: Vec<Token<'_>> = Tokens::new(normalised).filter(|t| t.depth == 0).collect();
+    let is_word = |t: &Token<'_>| t.text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    // FORMAT is the output's only where nothing but SETTINGS follows its name: it is a fine name for a column, too.
+    let format = tokens.windows(2).enumerate().rev().find(|(at, pair)| {
+        let after = tokens.get(at + 2);
+        pair[0].is("FORMAT") && is_word(&pair[1]) && after.is_none_or(|t| t.is("SETTINGS"))
+    });
+    match format {
+        Some((_, pair)) => {
+            let (before, after) = normalised.split_at(pair[0].start);
+            format!("{before}{clause} {after}")
+        }
+        None => format!("{normalised} {clause} FORMAT {default_format}"),
+    }
+}
+
+/// Returns a normalised INSERT with `clause` put where FROM INFILE stands: before SETTINGS and FORMAT.
+pub(crate) fn with_input(normalised: &str, clause: &str) -> String {
+    let place = Tokens::new(normalised).find(|t| t.is("SETTINGS") || t.is("FORMAT"));
+    match place {
+        Some(token) => {
+            let (before, after) = normalised.split_at(token.start);
+            format!("{before}{clause} {after}")
+        }
+        None => format!("{normalised} {clause}"),
+    }
+}
+
+/// Returns the format a normalised statement asks for itself.
+pub(crate) fn own_format(normalised: &str) -> Option<String> {
+    let tokens: Vec<Token<'_>> = Tokens::new(normalised).filter(|t| t.depth == 0).collect();
+    let found = tokens
+        .windows(2)
+        .enumerate()
+        .rev()
+        .find(|(at, pair)| pair[0].is("FORMAT") && tokens.get(at + 2).is_none_or(|t| t.is("SETTINGS")));
+    found.map(|(_, pair)| pair[1].text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_begins_where_the_server_says() {
+        let cases = [
+            (
+                "INSERT INTO t FORMAT RowBinary\n\x01\x02",
+                "INSERT INTO t FORMAT RowBinary",
+                "\x01\x02",
+            ),
+            (
+                "insert into t (a) values (1), ('x')",
+                "insert into t (a) values",
+                " (1), ('x')",
+            ),
+            ("INSERT INTO t FORMAT CSV 1,2", "INSERT INTO t FORMAT CSV", "1,2"),
+            (
+                "INSERT INTO `values` SELECT 1 FORMAT x",
+                "INSERT INTO `values` SELECT 1 FORMAT x",
+                "",
+            ),
+            (
+                "-- VALUES\nINSERT INTO t SETTINGS a='VALUES (' VALUES (1)",
+                "-- VALUES\nINSERT INTO t SETTINGS a='VALUES (' VALUES",
+                " (1)",
+            ),
+            ("SELECT 1", "SELECT 1", ""),
+        ];
+        for (text, statement, data) in cases {
+            assert_eq!(split_data(text), (statement, data), "{text}");
+        }
+    }
+
+    #[test]
+    fn output_goes_before_the_format() {
+        let out = |text| with_output(text, "X", "TSV");
+        assert_eq!(out("SELECT 1"), "SELECT 1 X FORMAT TSV");
+        assert_eq!(out("SELECT 1 FORMAT JSON"), "SELECT 1 X FORMAT JSON");
+        assert_eq!(
+            out("SELECT 1 FORMAT JSON SETTINGS a = 1"),
+            "SELECT 1 X FORMAT JSON SETTINGS a = 1"
+        );
+        assert_eq!(
+            out("SELECT (SELECT 1 FORMAT JSON)"),
+            "SELECT (SELECT 1 FORMAT JSON) X FORMAT TSV"
+        );
+        assert_eq!(out("SELECT 'x FORMAT JSON'"), "SELECT 'x FORMAT JSON' X FORMAT TSV");
+        assert_eq!(
+            own_format("SELECT 1 FORMAT JSON SETTINGS a = 1").as_deref(),
+            Some("JSON")
+        );
+    }
+}
