@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::Message;
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::Rate;
-use crate::emit::{Item, shift_ms};
-use crate::fault::{Fault, FaultKind};
-use crate::hub::{Batch, Hub, State};
-use crate::places::Keeper;
+use crate::fault::strike;
+use crate::hub::{Batch, Delivery, Form, Hub, Key, State};
+use crate::market::Keeper;
+use crate::symbol::{Item, Mask, Source, Turn};
 
 const TICK: Duration = Duration::from_millis(5);
-/// Trades of one symbol in one batch: bounds what a client's queue can hold.
+/// Steps of one instrument in one batch: bounds what a client's queue can hold.
 const BATCH_MAX: u64 = 1_024;
+/// Steps of a turn where the market is as fast as its listeners; a turn is a window of 100 ms then.
+const TURN_STEPS: u64 = 256;
+/// Length of a window of changes, and how many make the slow one.
+const WINDOW: Duration = Duration::from_millis(100);
+const SLOW_WINDOWS: u64 = 10;
 
 /// Lets the markets run until the hub stops.
 pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) {
@@ -28,11 +31,13 @@ pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) 
         last: Instant::now(),
         credit: 0.0,
         turn: 0,
+        windows: 0,
+        next_window: Instant::now() + WINDOW,
     };
     while !hub.stop.is_cancelled() {
         let deliveries = pace.step(&hub);
         if let Some(keeper) = &mut keeper {
-            keeper.reserve(&hub);
+            reserve(&hub, keeper);
         }
         let idle = deliveries.is_empty();
         for delivery in deliveries {
@@ -47,14 +52,29 @@ pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) 
         }
     }
     if let Some(keeper) = keeper {
-        keeper.settle(&hub);
+        keeper.settle(&hub.lock().places());
     }
 }
 
-struct Delivery {
-    queue: mpsc::Sender<Batch>,
-    cut: CancellationToken,
-    batch: Batch,
+/// Reserves numbers for what has just been produced, where the last block is used up.
+fn reserve(hub: &Hub, keeper: &mut Keeper) {
+    let (places, stride) = {
+        let state = hub.lock();
+        let is_used_up = state
+            .all()
+            .filter(|symbol| symbol.started)
+            .any(|symbol| match &symbol.source {
+                Source::Synthetic(market) => {
+                    keeper.is_used_up(&symbol.place_name(), market.next_id(), market.changes.last_id())
+                }
+                Source::Recorded(_) => false,
+            });
+        if !is_used_up {
+            return;
+        }
+        (state.places(), state.stride_max())
+    };
+    keeper.reserve(places, stride);
 }
 
 impl Delivery {
@@ -80,6 +100,8 @@ struct Pace {
     last: Instant,
     credit: f64,
     turn: usize,
+    windows: u64,
+    next_window: Instant,
 }
 
 impl Pace {
@@ -92,13 +114,17 @@ impl Pace {
         for fault in std::mem::take(&mut state.injected) {
             strike(hub, &mut state, &fault, now, &mut deliveries);
         }
-        if state.paused || !state.symbols.values().any(|symbol| symbol.started) {
+        if state.paused || !state.all().any(|symbol| symbol.started) {
             return deliveries;
         }
         if self.started.is_none() {
             self.started = Some(now_ms);
-            let shift = shift_ms(&state.symbols, self.rate, now_ms);
-            state.symbols.values_mut().for_each(|symbol| symbol.shift(shift));
+            let shift = shift_ms(&state, self.rate, now_ms);
+            for symbol in state.all_mut() {
+                if let Source::Recorded(recording) = &mut symbol.source {
+                    recording.shift(shift);
+                }
+            }
         } else {
             self.market_time += passed;
         }
@@ -107,35 +133,60 @@ impl Pace {
                 strike(hub, &mut state, &fault, now, &mut deliveries);
             }
         }
-        let names = self.due(&state, passed, now);
-        for (name, count) in names {
-            let from_ms = now_ms - i64::try_from(passed.as_millis()).unwrap_or(0).min(1_000);
-            let Some(symbol) = state.symbols.get_mut(&name) else {
+        let wanted = wanted(&state);
+        let counts = self.due(&state, &wanted, passed, now);
+        let (closes_fast, closes_slow) = self.close_windows(now);
+        let from_ms = now_ms - i64::try_from(passed.as_millis()).unwrap_or(0).min(1_000);
+        for (key, count) in counts {
+            let skew_ms = state.skew_ms.get(&key.0).copied().unwrap_or(0);
+            let Some(symbol) = state.symbol_mut(key.0, &key.1) else {
                 continue;
             };
-            let items = symbol.produce(count, (from_ms, now_ms), now);
-            dispatch(&state, &name, &items, &mut deliveries);
+            let turn = Turn {
+                count,
+                from_ms: from_ms + skew_ms,
+                now_ms: now_ms + skew_ms,
+                now,
+                closes_fast,
+                closes_slow,
+            };
+            let mut told = Vec::new();
+            let heard = wanted.get(&key).copied().unwrap_or(0);
+            let items = symbol.produce(&turn, heard, &mut told);
+            for (record, first, last) in told {
+                state.tell(record, &key.1, first, last);
+            }
+            dispatch(&state, &key, &items, &mut deliveries);
         }
         deliveries
     }
 
-    /// Decides how many trades of which symbol happen now.
-    fn due(&mut self, state: &State, passed: Duration, now: Instant) -> Vec<(String, u64)> {
-        let running = state.symbols.values().filter(|symbol| symbol.started);
+    /// Decides which windows of changes end now.
+    fn close_windows(&mut self, now: Instant) -> (bool, bool) {
+        let closes = match self.rate {
+            Rate::Max => true,
+            Rate::PerSecond(_) => now >= self.next_window,
+        };
+        if closes {
+            self.windows += 1;
+            // After a long stall the windows go on from now.
+            self.next_window = (self.next_window + WINDOW).max(now);
+        }
+        (closes, closes && self.windows.is_multiple_of(SLOW_WINDOWS))
+    }
+
+    /// Decides how many steps of which instrument happen now.
+    fn due(&mut self, state: &State, wanted: &HashMap<Key, Mask>, passed: Duration, now: Instant) -> Vec<(Key, u64)> {
+        let key = |symbol: &crate::symbol::Symbol| (symbol.exchange, symbol.name.clone());
+        let running = state.all().filter(|symbol| symbol.started);
         match self.rate {
             Rate::Max => {
                 // Only what somebody takes happens: a market nobody hears would run through in a moment.
-                let heard = |name: &str| {
-                    state
-                        .clients
-                        .values()
-                        .any(|client| client.streams.contains(&stream(name)))
-                };
-                running
-                    .filter(|symbol| heard(&symbol.name) && symbol.mute_until.is_none_or(|until| now >= until))
-                    .filter(|symbol| !symbol.ended() || !symbol.extra.is_empty())
-                    .map(|symbol| (symbol.name.clone(), 256))
-                    .collect()
+                let counted = running.map(|symbol| {
+                    let heard = wanted.contains_key(&key(symbol)) && !symbol.waits(now);
+                    (key(symbol), if heard { TURN_STEPS } else { 0 })
+                });
+                counted.collect()
             }
             Rate::PerSecond(rate) => {
                 let live = running.collect::<Vec<_>>();
@@ -143,127 +194,68 @@ impl Pace {
                 self.credit = (self.credit + rate * passed.as_secs_f64()).min(rate.max(1.0));
                 let mut total = (self.credit as u64).min(BATCH_MAX * live.len() as u64);
                 self.credit -= total as f64;
-                let mut names = Vec::new();
+                let mut counts = Vec::new();
                 for position in 0..live.len() {
                     let left = (live.len() - position) as u64;
                     let count = total.div_ceil(left);
                     total -= count;
                     let symbol = live[(self.turn + position) % live.len()];
-                    if count > 0 || !symbol.extra.is_empty() {
-                        names.push((symbol.name.clone(), count));
-                    }
+                    let burst = symbol.burst.filter(|(_, until)| now < *until);
+                    counts.push((key(symbol), count * burst.map_or(1, |burst| burst.0)));
                 }
                 self.turn = self.turn.wrapping_add(1);
-                names
+                counts
             }
         }
     }
 }
 
-fn stream(name: &str) -> String {
-    format!("{}@trade", name.to_lowercase())
+/// Returns what anybody hears, by instrument.
+fn wanted(state: &State) -> HashMap<Key, Mask> {
+    let mut wanted = HashMap::<Key, Mask>::new();
+    for client in state.clients.values() {
+        for (key, mask) in &client.wants {
+            match wanted.get_mut(key) {
+                Some(sum) => *sum |= mask,
+                None => {
+                    wanted.insert(key.clone(), *mask);
+                }
+            }
+        }
+    }
+    wanted
 }
 
-fn dispatch(state: &State, name: &str, items: &[Item], deliveries: &mut Vec<Delivery>) {
-    let Some(symbol) = state.symbols.get(name).filter(|_| !items.is_empty()) else {
+fn dispatch(state: &State, key: &Key, items: &[Item], deliveries: &mut Vec<Delivery>) {
+    let Some(symbol) = state.symbol(key.0, &key.1).filter(|_| !items.is_empty()) else {
         return;
     };
-    let stream = stream(name);
-    let mut forms = HashMap::<(bool, bool), Batch>::new();
-    for client in state.clients.values().filter(|client| client.streams.contains(&stream)) {
-        let form = (client.combined, client.micros);
+    // Serialised once for all clients that want the same in the same form.
+    let mut forms = HashMap::<(Form, Mask), Batch>::new();
+    for client in state.clients.values().filter(|client| !client.freeze.is_cancelled()) {
+        let Some(mask) = client.wants.get(key) else {
+            continue;
+        };
         let batch = forms
-            .entry(form)
-            .or_insert_with(|| Arc::new(symbol.render(items, form.0, form.1)));
-        let (queue, cut) = (client.queue.clone(), client.cut.clone());
-        deliveries.push(Delivery {
-            queue,
-            cut,
-            batch: batch.clone(),
-        });
+            .entry((client.form, *mask))
+            .or_insert_with(|| Arc::new(symbol.exchange.render(symbol, items, client.form, *mask)));
+        if !batch.is_empty() {
+            deliveries.push(Delivery::new(client, batch.clone()));
+        }
     }
 }
 
-/// Carries out one fault.
-fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Instant, deliveries: &mut Vec<Delivery>) {
-    let mut ids = Vec::new();
-    let meant = |name: &str| fault.symbol.as_deref().is_none_or(|symbol| symbol == name);
-    let concerned = |streams: &std::collections::BTreeSet<String>| {
-        fault
-            .symbol
-            .as_deref()
-            .is_none_or(|symbol| streams.contains(&stream(symbol)))
+/// Returns by how much recorded times move: one constant for the whole run.
+fn shift_ms(state: &State, rate: Rate, start_ms: i64) -> i64 {
+    let spans = || {
+        state.all().filter_map(|symbol| match &symbol.source {
+            Source::Recorded(recording) => recording.span(),
+            Source::Synthetic(_) => None,
+        })
     };
-    match &fault.kind {
-        FaultKind::Disconnect => {
-            state
-                .clients
-                .values()
-                .filter(|client| concerned(&client.streams))
-                .for_each(|client| client.cut.cancel());
-        }
-        FaultKind::NoPing { duration } => state.no_ping_until = Some(now + *duration),
-        FaultKind::ServerShutdown { after } => {
-            let mut leaving = Vec::new();
-            for client in state.clients.values().filter(|client| concerned(&client.streams)) {
-                let time = clock::now_ms() * if client.micros { 1_000 } else { 1 };
-                let raw = format!(r#"{{"e":"serverShutdown","E":{time}}}"#);
-                let text = match client.combined {
-                    true => format!(r#"{{"stream":"!serverShutdown","data":{raw}}}"#),
-                    false => raw,
-                };
-                let batch = Arc::new(vec![Message::Text(text.into())]);
-                deliveries.push(Delivery {
-                    queue: client.queue.clone(),
-                    cut: client.cut.clone(),
-                    batch,
-                });
-                leaving.push(client.leave.clone());
-            }
-            let (after, stop) = (*after, hub.stop.clone());
-            hub.connections.spawn(async move {
-                tokio::select! {
-                    () = tokio::time::sleep(after) => leaving.iter().for_each(CancellationToken::cancel),
-                    () = stop.cancelled() => {}
-                }
-            });
-        }
-        kind => {
-            for symbol in state.symbols.values_mut().filter(|symbol| meant(&symbol.name)) {
-                let range = match kind {
-                    FaultKind::Gap { count } => {
-                        symbol.gap_left += count;
-                        symbol.coming(*count)
-                    }
-                    FaultKind::Duplicate { count } => symbol.duplicate(*count),
-                    FaultKind::Reorder => {
-                        symbol.reorder = true;
-                        symbol.coming(2)
-                    }
-                    FaultKind::MalformedReplace(kind) => {
-                        symbol.replace.push_back(*kind);
-                        symbol.coming(1)
-                    }
-                    FaultKind::Malformed(kind) => {
-                        let id = symbol.coming(1).map_or(1, |ids| ids.0);
-                        symbol.extra.push(Item::Broken {
-                            kind: *kind,
-                            id,
-                            event_ms: clock::now_ms(),
-                        });
-                        None
-                    }
-                    FaultKind::Mute { duration } => {
-                        symbol.mute_until = Some(now + *duration);
-                        // Where it ends is not known yet.
-                        ids.extend(symbol.coming(1).map(|(first, _)| (symbol.name.clone(), first, None)));
-                        None
-                    }
-                    _ => None,
-                };
-                ids.extend(range.map(|(first, last)| (symbol.name.clone(), first, Some(last))));
-            }
-        }
-    }
-    state.record(fault, &ids);
+    let anchor = match rate {
+        Rate::Max => spans().map(|span| span.1).max(),
+        Rate::PerSecond(_) => spans().map(|span| span.0).min(),
+    };
+    anchor.map_or(0, |anchor| start_ms - anchor)
 }

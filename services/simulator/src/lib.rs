@@ -1,17 +1,17 @@
-//! An exchange simulator: Binance spot trades as they look on the wire, and the truth about what happened.
+//! An exchange simulator: Binance spot as it looks on the wire, and the truth about what happened.
 //!
 //! It is a test instrument. It shares no code with what it tests, so that one mistake cannot hide another.
 
-mod connection;
+mod binance_spot;
+mod control;
 mod corpus;
-mod emit;
 mod engine;
+mod exchange;
 mod fault;
 mod hub;
+mod limits;
 mod market;
-mod places;
-mod protocol;
-mod rest;
+mod symbol;
 mod truth;
 
 use std::io;
@@ -24,6 +24,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use exchange::Exchange;
 pub use fault::{Fault, FaultError, FaultKind, Malformed, RECENT_MAX};
 
 /// What the simulator does.
@@ -51,6 +52,29 @@ pub struct SimulatorOptions {
     pub places: Option<PathBuf>,
     /// Longest life of a connection (the venue's: 24 h).
     pub connection_life: Duration,
+    /// How the venues' REST behaves while nothing is wrong.
+    pub tuning: Tuning,
+}
+
+/// How the venues' REST behaves while nothing is wrong: a little behind the streams.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    /// Share of snapshots that are 200 to 300 ms old: older than what a fresh subscriber has buffered.
+    pub stale_snapshots: f64,
+    /// Share of snapshots that end exactly where an event ends.
+    pub snapshots_at_event_end: f64,
+    /// How long a trade takes to reach the database that REST answers from (0 to 3 s are seen).
+    pub trades_lag: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            stale_snapshots: 0.2,
+            snapshots_at_event_end: 0.1,
+            trades_lag: Duration::from_millis(50),
+        }
+    }
 }
 
 /// How fast trades happen.
@@ -144,14 +168,14 @@ pub async fn run_on(
     let market = tokio::spawn(engine::play(
         hub.clone(),
         options.rate,
-        options.places.map(places::Keeper::new),
+        options.places.map(market::Keeper::new),
     ));
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
     });
-    let app = rest::router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let app = control::router(hub.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, app)
         .with_graceful_shutdown(stop.clone().cancelled_owned())
         .await;

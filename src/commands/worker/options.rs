@@ -14,7 +14,7 @@ use mprism_model::DataType;
 use mprism_runtime::files;
 use mprism_runtime::lock::LockFile;
 use mprism_settings::{Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
-use mprism_simulator::{Fault, Rate, SimulatorOptions};
+use mprism_simulator::{Fault, Rate, SimulatorOptions, Tuning};
 use mprism_storage::{BatchOptions, StorageOptions};
 
 use crate::cli::SimArgs;
@@ -222,5 +222,6 @@ pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorO
         limit_trades: None,
         places: Some(settings.home.sim_places()),
         connection_life: Duration::from_secs(24 * 3600),
+        tuning: Tuning::default(),
     })
 }

@@ -8,20 +8,21 @@ use std::path::PathBuf;
 
 use mprism_runtime::files::write_atomic;
 
-use crate::hub::Hub;
-use crate::market::Place;
+use super::Place;
+use super::walk::CHANGES_MAX;
 
-/// Trades of a symbol that a crash can cost.
+/// Trades of an instrument that a crash can cost.
 const RESERVED: u64 = 100_000;
 
-/// By symbol.
+/// By exchange and instrument.
 pub(crate) type Places = BTreeMap<String, Place>;
 
 /// The file, and what it reserves.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     path: PathBuf,
-    reserved: BTreeMap<String, u64>,
+    /// The first trade and the first change that are not reserved.
+    reserved: BTreeMap<String, (u64, u64)>,
     complained: bool,
 }
 
@@ -45,24 +46,27 @@ impl Keeper {
         }
     }
 
-    /// Reserves numbers for what has just been produced and is not sent yet, where the last block is used up.
-    pub(crate) fn reserve(&mut self, hub: &Hub) {
-        let mut places = hub.places();
-        let is_used_up =
-            |(name, place): (&String, &Place)| self.reserved.get(name).is_none_or(|reserved| place.next_id > *reserved);
-        if !places.iter().any(is_used_up) {
-            return;
-        }
+    /// Returns whether a market has used up what was reserved for it: its next trade and its last change.
+    pub(crate) fn is_used_up(&self, name: &str, next_id: u64, update_id: u64) -> bool {
+        let reserved = self.reserved.get(name);
+        reserved.is_none_or(|reserved| next_id > reserved.0 || update_id >= reserved.1)
+    }
+
+    /// Reserves numbers for what has just been produced and is not sent yet. `stride` is the most that an update identifier
+    /// grows with a change.
+    pub(crate) fn reserve(&mut self, mut places: Places, stride: u64) {
         for (name, place) in &mut places {
             place.next_id += RESERVED;
-            self.reserved.insert(name.clone(), place.next_id);
+            place.next_aggregate += RESERVED;
+            place.update_id += RESERVED * CHANGES_MAX * stride;
+            self.reserved.insert(name.clone(), (place.next_id, place.update_id));
         }
         self.save(&places);
     }
 
     /// Keeps exactly where the markets stand: nothing more is produced.
-    pub(crate) fn settle(mut self, hub: &Hub) {
-        self.save(&hub.places());
+    pub(crate) fn settle(mut self, places: &Places) {
+        self.save(places);
     }
 
     fn save(&mut self, places: &Places) {

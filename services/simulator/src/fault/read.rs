@@ -1,82 +1,14 @@
-//! Scripted faults: what is asked for, and how it is written.
+//! How faults are written.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-/// One scripted fault.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
-    /// When it strikes, counted from the start of the market; time in which the market is paused does not count.
-    pub at: Duration,
-    /// The venue's symbol it is bound to; `None` means all.
-    pub symbol: Option<String>,
-    /// What happens.
-    pub kind: FaultKind,
-}
+use super::{Fault, FaultKind, Malformed, RECENT_MAX};
+use crate::Exchange;
 
-/// What a fault does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FaultKind {
-    /// Every connection is cut without a close frame.
-    Disconnect,
-    /// The next trades happen but are not sent.
-    Gap {
-        /// How many.
-        count: u64,
-    },
-    /// The last frames are sent again.
-    Duplicate {
-        /// How many (at most [`RECENT_MAX`]).
-        count: u64,
-    },
-    /// The next two trades are sent in the wrong order.
-    Reorder,
-    /// Streams are silent; at [`crate::Rate::Max`] the market waits, otherwise its trades are lost.
-    Mute {
-        /// For how long.
-        duration: Duration,
-    },
-    /// A broken frame is sent in addition.
-    Malformed(Malformed),
-    /// The next trade's own frame is broken; the trade stays in the truth.
-    MalformedReplace(Malformed),
-    /// `serverShutdown` is announced, then every connection that heard it is closed.
-    ServerShutdown {
-        /// Time between the two.
-        after: Duration,
-    },
-    /// No ping frames are sent.
-    NoPing {
-        /// For how long.
-        duration: Duration,
-    },
-}
-
-/// How a frame is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// JSON that ends too early.
-    Truncated,
-    /// Numbers where texts belong and the reverse.
-    WrongTypes,
-    /// A price that is `NaN`.
-    Nan,
-    /// A price of 40 digits.
-    LongNumber,
-    /// `{}`.
-    EmptyObject,
-    /// An event nobody has documented.
-    UnknownEvent,
-    /// A binary frame.
-    Binary,
-}
-
-/// Most frames kept for [`FaultKind::Duplicate`].
-pub const RECENT_MAX: u64 = 1_000;
-
-/// Most trades one gap swallows.
-const GAP_MAX: u64 = 10_000_000;
+/// Most frames of a gap, and most strikes of any fault.
+const COUNT_MAX: u64 = 10_000_000;
 
 /// Why a list of faults cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -125,63 +57,134 @@ impl Fault {
             (Some(value), None) => read_duration("at", &value)?,
             (None, None) => return Err("`at` is missing".into()),
         };
-        match fields.text("exchange")?.as_deref() {
-            None | Some("binance_spot") => {}
-            Some(other) => return Err(format!("`exchange`: no faults for `{other}`, only for `binance_spot`")),
-        }
-        let symbol = fields.text("symbol")?.map(|name| name.replace('-', "").to_uppercase());
-        let name = fields.text("fault")?.ok_or("`fault` is missing")?;
-        let kind = match name.as_str() {
-            "disconnect" => FaultKind::Disconnect,
-            "gap" => FaultKind::Gap {
-                count: fields.count(GAP_MAX)?,
+        let exchange = match fields.text("exchange")? {
+            None => None,
+            Some(name) => match Exchange::from_name(&name) {
+                Some(exchange) => Some(exchange),
+                None => {
+                    let known = Exchange::ALL.map(Exchange::as_str).join(", ");
+                    return Err(format!("`exchange`: no faults for `{name}`, only for {known}"));
+                }
             },
-            "duplicate" => FaultKind::Duplicate {
-                count: fields.count(RECENT_MAX)?,
-            },
-            "reorder" => FaultKind::Reorder,
-            "mute" => FaultKind::Mute {
-                duration: fields.duration("duration")?,
-            },
-            "malformed" => FaultKind::Malformed(fields.malformed()?),
-            "malformed_replace" => FaultKind::MalformedReplace(fields.malformed()?),
-            "server_shutdown" => FaultKind::ServerShutdown {
-                after: fields.duration("after")?,
-            },
-            "no_ping" => FaultKind::NoPing {
-                duration: fields.duration("duration")?,
-            },
-            other => return Err(format!("`fault`: `{other}` is not one of {NAMES}")),
         };
+        let symbol = fields.text("symbol")?.map(|name| name.replace('-', "").to_uppercase());
+        let stream = fields.text("stream")?;
+        let name = fields.text("fault")?.ok_or("`fault` is missing")?;
+        let kind = fields.kind(&name)?;
         match fields.0.keys().next() {
             Some(key) => Err(format!("`{key}` is not a key of `{name}`")),
-            None => Ok(Self { at, symbol, kind }),
+            None => Ok(Self {
+                at,
+                exchange,
+                symbol,
+                stream,
+                kind,
+            }),
         }
     }
 }
 
-const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, malformed, malformed_replace, server_shutdown, no_ping";
-
-impl FaultKind {
-    /// Returns the fault's name in lists.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Disconnect => "disconnect",
-            Self::Gap { .. } => "gap",
-            Self::Duplicate { .. } => "duplicate",
-            Self::Reorder => "reorder",
-            Self::Mute { .. } => "mute",
-            Self::Malformed(_) => "malformed",
-            Self::MalformedReplace(_) => "malformed_replace",
-            Self::ServerShutdown { .. } => "server_shutdown",
-            Self::NoPing { .. } => "no_ping",
-        }
-    }
-}
+const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, silent_stream, silent_after_ack, half_open, malformed, \
+    malformed_replace, huge_frame, unknown_event, server_shutdown, no_ping, connection_life, handshake_error, handshake_slow, \
+    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, burst";
 
 struct Fields(Map<String, Value>);
 
 impl Fields {
+    fn kind(&mut self, name: &str) -> Result<FaultKind, String> {
+        Ok(match name {
+            "disconnect" => FaultKind::Disconnect,
+            "gap" => FaultKind::Gap {
+                count: self.count(COUNT_MAX)?,
+            },
+            "duplicate" => FaultKind::Duplicate {
+                count: self.count(RECENT_MAX)?,
+            },
+            "reorder" => FaultKind::Reorder,
+            "mute" => FaultKind::Mute {
+                duration: self.duration("duration")?,
+            },
+            "silent_stream" => FaultKind::SilentStream {
+                duration: self.duration("duration")?,
+            },
+            "silent_after_ack" => FaultKind::SilentAfterAck {
+                count: self.count(COUNT_MAX)?,
+            },
+            "half_open" => FaultKind::HalfOpen,
+            "malformed" => FaultKind::Malformed(self.malformed()?),
+            "malformed_replace" => FaultKind::MalformedReplace(self.malformed()?),
+            "huge_frame" => FaultKind::Malformed(Malformed::Huge),
+            "unknown_event" => FaultKind::Malformed(Malformed::UnknownEvent),
+            "server_shutdown" => FaultKind::ServerShutdown {
+                after: self.duration("after")?,
+            },
+            "no_ping" => FaultKind::NoPing {
+                duration: self.duration("duration")?,
+            },
+            "connection_life" => FaultKind::ConnectionLife {
+                duration: self.duration("duration")?,
+            },
+            "handshake_error" => FaultKind::HandshakeError {
+                status: self.status(503)?,
+                count: self.count(COUNT_MAX)?,
+            },
+            "handshake_slow" => FaultKind::HandshakeSlow {
+                duration: self.duration("duration")?,
+                count: self.count(COUNT_MAX)?,
+            },
+            "stale_snapshot" => FaultKind::StaleSnapshot {
+                count: self.count(COUNT_MAX)?,
+            },
+            "bad_snapshot" => FaultKind::BadSnapshot {
+                count: self.count(COUNT_MAX)?,
+            },
+            "snapshot_delay" => FaultKind::SnapshotDelay {
+                duration: self.duration("duration")?,
+                count: self.count(COUNT_MAX)?,
+            },
+            "snapshot_error" => FaultKind::SnapshotError {
+                status: self.status(503)?,
+                count: self.count(COUNT_MAX)?,
+            },
+            "http_429" => FaultKind::Http429 {
+                retry_after: match self.0.contains_key("retry_after") {
+                    true => Some(self.duration("retry_after")?.as_secs()),
+                    false => None,
+                },
+                count: self.count(COUNT_MAX)?,
+            },
+            "http_418" => FaultKind::Http418 {
+                duration: self.duration("duration")?,
+            },
+            "clock_skew" => FaultKind::ClockSkew { ms: self.ms()? },
+            "burst" => FaultKind::Burst {
+                factor: self.factor()?,
+                duration: self.duration("duration")?,
+            },
+            other => return Err(format!("`fault`: `{other}` is not one of {NAMES}")),
+        })
+    }
+
+    fn status(&mut self, default: u16) -> Result<u16, String> {
+        let value = self.0.remove("status").unwrap_or(Value::from(default));
+        let status = value.as_u64().filter(|status| (400..=599).contains(status));
+        let status = status.and_then(|status| u16::try_from(status).ok());
+        status.ok_or_else(|| format!("`status`: `{value}` is not an HTTP status from 400 to 599"))
+    }
+
+    fn ms(&mut self) -> Result<i64, String> {
+        const DAY_MS: i64 = 86_400_000;
+        let value = self.0.remove("ms").unwrap_or(Value::Null);
+        let ms = value.as_i64().filter(|ms| (-DAY_MS..=DAY_MS).contains(ms));
+        ms.ok_or_else(|| format!("`ms`: `{value}` is not a whole number of milliseconds within a day"))
+    }
+
+    fn factor(&mut self) -> Result<u64, String> {
+        let value = self.0.remove("factor").unwrap_or(Value::from(20));
+        let factor = value.as_u64().filter(|factor| (1..=1_000).contains(factor));
+        factor.ok_or_else(|| format!("`factor`: `{value}` is not a whole number from 1 to 1000"))
+    }
+
     fn text(&mut self, key: &str) -> Result<Option<String>, String> {
         match self.0.remove(key) {
             None => Ok(None),

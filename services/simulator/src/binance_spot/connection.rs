@@ -10,8 +10,12 @@ use futures_util::{SinkExt, StreamExt};
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
 
-use crate::hub::{Batch, Hub, Joined};
-use crate::protocol;
+use super::address::Address;
+use super::market::wants;
+use super::protocol;
+use crate::Exchange;
+use crate::fault::FaultKind;
+use crate::hub::{Batch, Form, Hub, Joined};
 
 /// Frames a client may send in [`FRAMES_SPAN`].
 const FRAMES_MAX: usize = 5;
@@ -22,34 +26,46 @@ const POLICY: u16 = 1_008;
 const AWAY: u16 = 1_001;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, streams: BTreeSet<String>, combined: bool, micros: bool) {
+pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, address: Address) {
+    let unserved = unserved(&hub, &address.streams);
+    let heard = wants(address.streams.difference(&unserved));
     let Joined {
         id,
         batches,
         cut,
         leave,
-    } = hub.join(streams.clone(), combined, micros);
-    let (sink, source) = socket.split();
+        freeze,
+    } = hub.join(heard, address.form);
+    let (sink, mut source) = socket.split();
     let (replies, to_send) = mpsc::channel(16);
     let mut writer = tokio::spawn(write(sink, to_send, batches));
     let mut reader = Reader {
         hub: hub.clone(),
         id,
-        streams,
-        combined,
+        streams: address.streams,
+        unserved,
+        form: address.form,
         replies,
         seen: VecDeque::new(),
         unanswered: VecDeque::new(),
     };
-    let life = tokio::time::sleep(hub.connection_life);
     let end = tokio::select! {
-        end = reader.read(source) => end,
+        end = reader.read(&mut source) => end,
         () = cut.cancelled() => End::Cut,
         () = leave.cancelled() => End::Close(AWAY, "server shutdown"),
-        () = life => End::Close(AWAY, "connection is 24 hours old"),
+        () = freeze.cancelled() => End::Freeze,
+        () = live(&hub) => End::Close(AWAY, "connection is 24 hours old"),
         () = hub.stop.cancelled() => End::Close(AWAY, "simulator stops"),
         _ended = &mut writer => End::Cut,
     };
+    if matches!(end, End::Freeze) {
+        // The socket stays open with nobody behind it: not even pings and answers to close frames.
+        writer.abort();
+        tokio::select! {
+            () = cut.cancelled() => {}
+            () = hub.stop.cancelled() => {}
+        }
+    }
     hub.lock().clients.remove(&id);
     if let End::Close(code, reason) = end {
         hub.note(reason);
@@ -67,10 +83,42 @@ pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, streams: BTreeSet<St
     writer.abort();
 }
 
+/// Ends when a connection that begins now is too old; how old that is may change meanwhile.
+async fn live(hub: &Hub) {
+    let began = tokio::time::Instant::now();
+    let mut life = hub.connection_life();
+    loop {
+        let until = began + *life.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => return,
+            changed = life.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+}
+
+/// Returns the streams that a fault lets go unserved after their acknowledgement.
+fn unserved(hub: &Hub, added: &BTreeSet<String>) -> BTreeSet<String> {
+    if added.is_empty() {
+        return BTreeSet::new();
+    }
+    let silent = |kind: &FaultKind| matches!(kind, FaultKind::SilentAfterAck { .. }).then_some(());
+    let struck = hub.lock().troubles.take(Exchange::BinanceSpot, None, silent);
+    match struck {
+        Some(_) => added.clone(),
+        None => BTreeSet::new(),
+    }
+}
+
 enum End {
     /// Without a close frame.
     Cut,
     Close(u16, &'static str),
+    /// Not at all: the connection stays open and dead.
+    Freeze,
 }
 
 /// Sends answers before data, so that a busy stream does not hold up pings; ends after a close frame.
@@ -110,14 +158,15 @@ struct Reader {
     hub: Arc<Hub>,
     id: u64,
     streams: BTreeSet<String>,
-    combined: bool,
+    unserved: BTreeSet<String>,
+    form: Form,
     replies: mpsc::Sender<Message>,
     seen: VecDeque<Instant>,
     unanswered: VecDeque<(Vec<u8>, Instant)>,
 }
 
 impl Reader {
-    async fn read(&mut self, mut source: SplitStream<WebSocket>) -> End {
+    async fn read(&mut self, source: &mut SplitStream<WebSocket>) -> End {
         let rule = self.hub.pings;
         let mut next_ping = Instant::now() + rule.interval;
         loop {
@@ -138,7 +187,8 @@ impl Reader {
                         return End::Close(POLICY, "Pong timeout");
                     }
                     next_ping = now + rule.interval;
-                    let silent = self.hub.lock().no_ping_until.is_some_and(|until| now < until);
+                    let no_ping = |kind: &FaultKind| matches!(kind, FaultKind::NoPing { .. }).then_some(());
+                    let silent = self.hub.lock().troubles.take(Exchange::BinanceSpot, None, no_ping).is_some();
                     if !silent && self.ping(now).await.is_err() {
                         return End::Cut;
                     }
@@ -153,14 +203,16 @@ impl Reader {
         self.replies.send(Message::Ping(payload.into())).await
     }
 
-    /// Passes on what this connection wants by now.
-    fn tell_market(&self) {
-        let mut state = self.hub.lock();
-        state.start_markets(&self.streams);
-        if let Some(client) = state.clients.get_mut(&self.id) {
-            client.streams.clone_from(&self.streams);
-            client.combined = self.combined;
-        }
+    /// Answers a control message and passes on what this connection wants by now.
+    fn obey(&mut self, text: &str) -> String {
+        let before = self.streams.clone();
+        let answer = protocol::answer(text, &mut self.streams, &mut self.form.combined);
+        let added = self.streams.difference(&before).cloned().collect();
+        self.unserved.retain(|name| self.streams.contains(name));
+        self.unserved.append(&mut unserved(&self.hub, &added));
+        self.hub
+            .change(self.id, wants(self.streams.difference(&self.unserved)), self.form);
+        answer
     }
 
     async fn receive(&mut self, message: Message) -> Option<End> {
@@ -172,9 +224,7 @@ impl Reader {
         }
         match message {
             Message::Text(text) => {
-                let answer = protocol::answer(&text, &mut self.streams, &mut self.combined);
-                self.tell_market();
-                self.hub.wake.notify_one();
+                let answer = self.obey(&text);
                 self.replies
                     .send(Message::Text(answer.into()))
                     .await

@@ -1,0 +1,206 @@
+//! A synthetic instrument: its market, the log of it, and the windows in which its book goes out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::{Aggregate, Body, Diff, Item, Mask, Stream, Top, Turn};
+use crate::market::{ChangeLog, Market, Place, Scale, Side, TradeLog};
+
+/// Ends of windows that are remembered: a snapshot can be so many windows old.
+const ENDS: usize = 4;
+
+/// Changes of a window before the first one; all of them are fewer than a market's first changes.
+const OLD_CHANGES: u64 = 40;
+
+/// A market and everything that has happened in it.
+#[derive(Debug)]
+pub(crate) struct Synthetic {
+    market: Market,
+    pub(crate) scale: Scale,
+    pub(crate) trades: TradeLog,
+    pub(crate) changes: ChangeLog,
+    stride: u64,
+    unknown_fields: bool,
+    last_ms: i64,
+    open: Option<Aggregate>,
+    best: Option<((u32, u32), (u32, u32))>,
+    /// Last change of the last 100 ms window that had any, and of the last one of a second.
+    fast_from: u64,
+    slow_from: u64,
+    /// Last change at the end of each of the last windows, the newest first.
+    ends: VecDeque<u64>,
+}
+
+impl Synthetic {
+    pub(crate) fn new(market: Market, scale: Scale, stride: u64, unknown_fields: bool) -> Self {
+        let mut market = market;
+        let mut changes = ChangeLog::new(market.book(), market.first_update_id(), stride);
+        market.warm_up(|change, book| changes.push(change, book));
+        let from = changes.last_id();
+        Self {
+            trades: TradeLog::new(market.next_id(), market.first_aggregate()),
+            market,
+            scale,
+            changes,
+            stride,
+            unknown_fields,
+            last_ms: 0,
+            open: None,
+            best: None,
+            fast_from: from,
+            slow_from: from,
+            // As if windows had closed before: somebody who comes at once can be told an old book, too.
+            ends: (0..ENDS as u64)
+                .map(|window| from - window * OLD_CHANGES * stride)
+                .collect(),
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.market.place(self.trades.next_aggregate(), self.changes.last_id())
+    }
+
+    /// Returns the last change of the window that closed `windows` ago (0: the last one), or of the oldest one remembered.
+    pub(crate) fn end_of_window(&self, windows: usize) -> u64 {
+        let end = self.ends.get(windows).or(self.ends.back());
+        end.copied().unwrap_or(self.fast_from)
+    }
+
+    /// Returns how much update identifiers grow with a change.
+    pub(crate) fn stride(&self) -> u64 {
+        self.stride
+    }
+
+    /// Returns the next trade's number.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.market.next_id()
+    }
+
+    /// Forgets the last trade's time: the clock was set.
+    pub(crate) fn clock_was_set(&mut self) {
+        self.last_ms = 0;
+    }
+
+    /// Lets one step happen.
+    pub(crate) fn step(&mut self, trade_ms: i64, event_ms: i64, wanted: Mask, out: &mut Vec<(Item, u64)>) {
+        let changes = &mut self.changes;
+        let trade = self.market.step(|change, book| changes.push(change, book));
+        // Times never go back, and the fills of an order share one.
+        let trade_ms = match trade.same_order {
+            true if self.last_ms > 0 => self.last_ms,
+            _ => trade_ms.max(self.last_ms),
+        };
+        self.last_ms = trade_ms;
+        let event_ms = event_ms.max(trade_ms);
+        let aggregate_id = self.trades.next_aggregate();
+        self.trades.push(&trade, trade_ms);
+        let unknown_field = self.unknown_fields && trade.id.is_multiple_of(7);
+        let body = Body::Trade {
+            trade,
+            event_ms,
+            trade_ms,
+            unknown_field,
+        };
+        out.push((
+            Item {
+                stream: Stream::Trade,
+                body,
+            },
+            trade.id,
+        ));
+        let aggregate = self.open.get_or_insert(Aggregate {
+            id: aggregate_id,
+            first_trade: trade.id,
+            last_trade: trade.id,
+            price: trade.price,
+            quantity: 0,
+            buyer_is_maker: trade.buyer_is_maker,
+            trade_ms,
+            event_ms,
+        });
+        aggregate.last_trade = trade.id;
+        aggregate.quantity += trade.quantity;
+        aggregate.event_ms = event_ms;
+        if trade.last_of_order
+            && let Some(aggregate) = self.open.take()
+            && wanted & Stream::Aggregate.bit() != 0
+        {
+            let (stream, body) = (Stream::Aggregate, Body::Aggregate(aggregate));
+            out.push((Item { stream, body }, aggregate.id));
+        }
+        if wanted & Stream::Ticker.bit() != 0 {
+            self.tick(out);
+        }
+    }
+
+    fn tick(&mut self, out: &mut Vec<(Item, u64)>) {
+        let book = self.market.book();
+        let best = book.best(Side::Bid).zip(book.best(Side::Ask));
+        if let Some((bid, ask)) = best.filter(|_| best != self.best) {
+            self.best = best;
+            let id = self.changes.last_id();
+            let body = Body::Ticker { id, bid, ask };
+            let stream = Stream::Ticker;
+            out.push((Item { stream, body }, id));
+        }
+    }
+
+    /// Ends the windows whose time is over.
+    pub(crate) fn close_windows(&mut self, turn: &Turn, wanted: Mask, out: &mut Vec<(Item, u64)>) {
+        let last = self.changes.last_id();
+        for (due, slow) in [(turn.closes_fast, false), (turn.closes_slow, true)] {
+            let from = if slow { self.slow_from } else { self.fast_from };
+            if !due {
+                continue;
+            }
+            if !slow {
+                self.ends.push_front(last);
+                self.ends.truncate(ENDS);
+            }
+            if last == from {
+                continue;
+            }
+            let stream = if slow { Stream::DepthSlow } else { Stream::Depth };
+            if wanted & stream.bit() != 0 {
+                let body = Body::Diff(Arc::new(self.diff(from, turn.now_ms)));
+                out.push((Item { stream, body }, last));
+            }
+            for stream in Stream::ALL {
+                if let Some((count, is_slow)) = stream.top()
+                    && is_slow == slow
+                    && wanted & stream.bit() != 0
+                {
+                    let body = Body::Top(Arc::new(self.top(count)));
+                    out.push((Item { stream, body }, last));
+                }
+            }
+            if slow {
+                self.slow_from = last;
+            } else {
+                self.fast_from = last;
+            }
+        }
+    }
+
+    fn diff(&self, from: u64, now_ms: i64) -> Diff {
+        let (bids, asks) = self.changes.after(from);
+        let last = self.changes.last_id();
+        Diff {
+            first: from + self.stride.min(last - from),
+            last,
+            bids,
+            asks,
+            event_ms: now_ms.max(self.last_ms),
+            unknown_field: self.unknown_fields && last.is_multiple_of(7),
+        }
+    }
+
+    pub(crate) fn top(&self, count: usize) -> Top {
+        let book = self.market.book();
+        Top {
+            id: self.changes.last_id(),
+            bids: book.top(Side::Bid, count),
+            asks: book.top(Side::Ask, count),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The simulator from outside: as a client of the venue, and as a test that asks for the truth.
+
+mod books;
+mod corpus;
+mod faults;
+mod rest;
+mod support;
+mod trades;
