@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 
 use crate::stats::Stats;
 
+/// A batch that is not stored for longer is trouble, whatever the servers say of themselves.
+const STORED_WITHIN: Duration = Duration::from_secs(10);
+
 #[derive(Clone)]
 struct Source {
     stats: Arc<Stats>,
@@ -66,10 +69,12 @@ async fn health(State(source): State<Source>) -> Response {
     let connected = source.bus.connection().borrow().is_connected;
     let store = source.store.ping(Duration::from_secs(5)).await;
     let consuming = load(&source.stats.consuming);
-    let healthy = connected && store.is_ok() && consuming as usize == source.stats.lanes;
+    let stuck = source.stats.stuck(STORED_WITHIN);
+    let healthy = connected && store.is_ok() && consuming as usize == source.stats.lanes && stuck.is_none();
     let reason = match (&store, connected) {
         (Err(error), _) => Some(mprism_runtime::log::chain(error)),
         (Ok(()), false) => Some("nats is not connected".into()),
+        (Ok(()), true) if stuck.is_some() => stuck,
         (Ok(()), true) if !healthy => Some(format!("{consuming} of {} durables are consumed", source.stats.lanes)),
         (Ok(()), true) => None,
     };

@@ -160,6 +160,7 @@ impl Lane {
     async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), GaveUp> {
         let messages = (batch.rows.len() + batch.unstorable.len()) as u64;
         self.stats.held.fetch_add(messages, Ordering::Relaxed);
+        self.stats.holds(self.data_type.table());
         let mut last = None;
         for unstorable in batch.unstorable {
             let letter = DeadLetter {
@@ -174,6 +175,7 @@ impl Lane {
             self.ack_confirmed(&delivery).await;
         }
         self.stats.held.fetch_sub(messages, Ordering::Relaxed);
+        self.stats.stored(self.data_type.table());
         Ok(())
     }
 
@@ -192,8 +194,10 @@ impl Lane {
             let present = match present {
                 Ok(present) => present,
                 Err(error) => {
-                    self.stats.error_now();
-                    tracing::warn!(table = self.table, error = %chain(&error), "stored rows cannot be read back yet");
+                    let error = chain(&error);
+                    if self.stats.kept_from_storing(self.data_type.table(), &error) {
+                        tracing::warn!(table = self.table, error, "stored rows cannot be read back yet");
+                    }
                     self.pause(&mut backoff, Duration::ZERO, shutdown).await?;
                     continue;
                 }
@@ -251,7 +255,7 @@ impl Lane {
         backoff: &mut Backoff,
         shutdown: &CancellationToken,
     ) -> Result<(), GaveUp> {
-        self.stats.error_now();
+        self.stats.kept_from_storing(self.data_type.table(), &chain(&error));
         self.stats.retries.fetch_add(1, Ordering::Relaxed);
         self.stats.in_doubt.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(table = self.table, error = %chain(&error), "batch in doubt, reading back");

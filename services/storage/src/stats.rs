@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mprism_model::UnixNanos;
 use mprism_runtime::clock;
@@ -37,6 +37,8 @@ pub(crate) struct Stats {
     pub(crate) last_error_ms: AtomicI64,
     /// Messages pulled and not yet acked.
     pub(crate) held: AtomicU64,
+    /// Lanes that hold a batch: since when, and what keeps them from storing it.
+    holding: Mutex<BTreeMap<&'static str, (Instant, Option<String>)>>,
     latency: Mutex<[u64; LATENCY_BOUNDS]>,
     by_table: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -64,6 +66,7 @@ impl Stats {
             last_stored_ms: AtomicI64::new(0),
             last_error_ms: AtomicI64::new(0),
             held: AtomicU64::new(0),
+            holding: Mutex::default(),
             latency: Mutex::new([0; LATENCY_BOUNDS]),
             by_table: Mutex::default(),
         }
@@ -72,6 +75,47 @@ impl Stats {
     /// Returns how long the worker runs, in seconds.
     pub(crate) fn uptime_s(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
+    }
+
+    /// Notes that a table's lane has a batch to store.
+    pub(crate) fn holds(&self, table: &'static str) {
+        let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        holding.insert(table, (Instant::now(), None));
+    }
+
+    /// Notes that a table's lane stored what it had.
+    pub(crate) fn stored(&self, table: &'static str) {
+        self.holding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(table);
+    }
+
+    /// Notes what keeps a table's lane from storing its batch; returns whether that is news about this batch.
+    pub(crate) fn kept_from_storing(&self, table: &'static str, why: &str) -> bool {
+        self.error_now();
+        let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        match holding.get_mut(table) {
+            Some((_, known)) if known.as_deref() == Some(why) => false,
+            Some((_, known)) => {
+                *known = Some(why.to_owned());
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// Returns which lane has held a batch for longer than this, and why.
+    pub(crate) fn stuck(&self, longer_than: Duration) -> Option<String> {
+        let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = holding.iter().find(|(_, (since, _))| since.elapsed() > longer_than);
+        stuck.map(|(table, (since, why))| {
+            let why = why.as_deref().unwrap_or("the store does not answer");
+            format!(
+                "{table}: a batch is not stored for {} s: {why}",
+                since.elapsed().as_secs()
+            )
+        })
     }
 
     /// Notes an error's time.

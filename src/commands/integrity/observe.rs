@@ -105,6 +105,13 @@ pub(crate) struct DurableState {
     pub(crate) last_seq: u64,
 }
 
+impl Observed {
+    /// Returns whether messages are delivered and not stored yet.
+    pub(crate) fn has_unacked(&self) -> bool {
+        self.transport.durables.iter().any(|durable| durable.pending > 0)
+    }
+}
+
 #[derive(Deserialize)]
 struct GapCounts {
     rows: u64,
@@ -129,7 +136,7 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
         ..Observed::default()
     };
     if !observed.schema.iter().any(|text| text.contains("is missing")) {
-        for data_type in [DataType::OrderBook, DataType::Trade] {
+        for data_type in [DataType::Trade, DataType::OrderBook] {
             let table = table(&reader, data_type, &within).await?;
             observed.tables.push(table);
         }

@@ -1,5 +1,6 @@
 //! `mprism smoke`: the whole pipeline in a home of its own, with a worker killed on the way. One verdict.
 
+mod books;
 mod reconcile;
 mod steps;
 
@@ -54,6 +55,7 @@ pub(crate) struct SmokeReport {
     pub(crate) rows: BTreeMap<String, u64>,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
+    pub(crate) wrong_books: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) samples: Vec<Sample>,
     #[serde(skip)]
@@ -62,7 +64,7 @@ pub(crate) struct SmokeReport {
 
 impl Report for SmokeReport {
     fn exit(&self) -> Exit {
-        let is_good = self.lost == 0 && self.duplicated == 0 && self.steps.iter().all(|step| step.ok);
+        let is_good = self.lost + self.duplicated + self.wrong_books == 0 && self.steps.iter().all(|step| step.ok);
         if is_good { Exit::Success } else { Exit::Failed }
     }
 
@@ -75,8 +77,8 @@ impl Report for SmokeReport {
         Some(Failure {
             code: "smoke",
             message: format!(
-                "the pipeline is not sound: {} lost, {} doubled",
-                self.lost, self.duplicated
+                "the pipeline is not sound: {} lost, {} doubled, {} wrong order books",
+                self.lost, self.duplicated, self.wrong_books
             ),
             causes: bad.chain(self.findings.iter().cloned()).collect(),
             hints: vec!["see it happen: `mprism up --sim`, then `mprism logs -f`".into()],
@@ -102,7 +104,8 @@ impl Report for SmokeReport {
             _ => ("not sound", Tone::Bad),
         };
         let rows: u64 = self.rows.values().sum();
-        let counts = format!(": {rows} rows, {} lost, {} doubled", self.lost, self.duplicated);
+        let (lost, doubled, wrong) = (self.lost, self.duplicated, self.wrong_books);
+        let counts = format!(": {rows} rows, {lost} lost, {doubled} doubled, {wrong} wrong order books");
         Page::new()
             .table(vec!["step", "", "time", ""], steps.collect())
             .pieces(vec![

@@ -7,11 +7,12 @@ use std::time::Duration;
 use mprism_model::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::books::reconcile_books;
 use crate::commands::store::Reader;
 use crate::error::CliError;
 
 /// How long one answer may take.
-const WITHIN: Duration = Duration::from_secs(120);
+pub(super) const WITHIN: Duration = Duration::from_secs(120);
 
 /// What truth and store say about each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +23,8 @@ pub struct Reconciled {
     pub lost: u64,
     /// Rows beyond one for each event that was sent, and rows of what was never sent.
     pub duplicated: u64,
+    /// Stored order books that are not the simulator's at the same update.
+    pub wrong_books: u64,
     /// The first differences, in words.
     pub findings: Vec<String>,
 }
@@ -98,6 +101,7 @@ pub async fn reconcile(truth: SocketAddr, store: &str) -> Result<Reconciled, Cli
         found.tell(|| format!("{foreign} rows of symbols that were never sent"));
     }
     found.rows.insert("trade".into(), all.rows);
+    reconcile_books(truth, &reader, &mut found).await?;
     Ok(found)
 }
 
@@ -107,7 +111,7 @@ struct RowCount {
 }
 
 impl Reconciled {
-    fn tell(&mut self, finding: impl FnOnce() -> String) {
+    pub(super) fn tell(&mut self, finding: impl FnOnce() -> String) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding());
         }
@@ -166,6 +170,11 @@ async fn sent(truth: SocketAddr, exchange: &str, symbol: &str) -> Result<HashMap
 }
 
 async fn ask(truth: SocketAddr, path: &str) -> Result<String, CliError> {
+    ask_with(truth, path, None).await
+}
+
+/// Asks the simulator, with a body where one is given.
+pub(super) async fn ask_with(truth: SocketAddr, path: &str, body: Option<String>) -> Result<String, CliError> {
     let failed = |e: reqwest::Error| {
         CliError::failed("truth_unreachable", e).context(format!("cannot ask the simulator at {truth}"))
     };
@@ -174,7 +183,12 @@ async fn ask(truth: SocketAddr, path: &str) -> Result<String, CliError> {
         .timeout(WITHIN)
         .build()
         .map_err(failed)?;
-    let answer = http.get(format!("http://{truth}{path}")).send().await.map_err(failed)?;
+    let url = format!("http://{truth}{path}");
+    let request = match body {
+        Some(body) => http.post(url).body(body),
+        None => http.get(url),
+    };
+    let answer = request.send().await.map_err(failed)?;
     answer.error_for_status().map_err(failed)?.text().await.map_err(failed)
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
-use mprism_settings::loopback;
+use mprism_settings::{Settings, loopback};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -160,6 +160,17 @@ impl<'a> Run<'a> {
         Ok(crate::commands::up::rows(&self.home.settings()?).await?.values().sum())
     }
 
+    /// Returns whether the broker has messages that are not stored yet.
+    async fn is_on_its_way(&self, settings: &Settings) -> bool {
+        let streams = crate::commands::health::streams(settings).await.unwrap_or_default();
+        streams.iter().any(|stream| stream.pending > 0)
+    }
+
+    async fn rows_of(&self, data_type: &str) -> Result<u64, CliError> {
+        let rows = crate::commands::up::rows(&self.home.settings()?).await?;
+        Ok(rows.get(data_type).copied().unwrap_or(0))
+    }
+
     /// Kills the hot worker and waits until another one serves.
     async fn kill_hot(&self) -> Result<String, CliError> {
         let failed = |e: std::io::Error| CliError::failed("kill", e).context("cannot kill the hot worker");
@@ -202,17 +213,18 @@ impl<'a> Run<'a> {
         crate::commands::sim::pause(sim).await?;
         let sent: u64 = super::reconcile::counts(sim)
             .await?
-            .values()
-            .flat_map(|e| e.values())
-            .flat_map(|s| s.values())
+            .remove("trade")
+            .into_iter()
+            .flat_map(|exchanges| exchanges.into_values())
+            .flat_map(|symbols| symbols.into_values())
             .sum();
         let began = Instant::now();
-        let mut rows = self.rows().await?;
-        while rows < sent && began.elapsed() < DRAIN_WITHIN {
+        let mut rows = self.rows_of("trade").await?;
+        while (rows < sent || self.is_on_its_way(&settings).await) && began.elapsed() < DRAIN_WITHIN {
             tokio::time::sleep(LOOK_EVERY).await;
-            rows = self.rows().await?;
+            rows = self.rows_of("trade").await?;
         }
-        Ok(format!("{rows} rows of {sent} sent"))
+        Ok(format!("{rows} trades of {sent} sent"))
     }
 
     async fn reconcile(&mut self) -> Result<String, CliError> {
@@ -221,8 +233,10 @@ impl<'a> Run<'a> {
         let found = reconcile(loopback(settings.sim.port), store).await?;
         self.report.rows = found.rows;
         (self.report.lost, self.report.duplicated) = (found.lost, found.duplicated);
+        self.report.wrong_books = found.wrong_books;
         self.report.findings = found.findings;
-        Ok(format!("{} lost, {} doubled", found.lost, found.duplicated))
+        let (lost, doubled, wrong) = (found.lost, found.duplicated, found.wrong_books);
+        Ok(format!("{lost} lost, {doubled} doubled, {wrong} wrong order books"))
     }
 }
 

@@ -30,14 +30,26 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// A venue's connection, and the next one after it.
 struct Venue {
     url: String,
-    /// When each subscription last spoke on the current connection.
-    streams: BTreeMap<String, Option<Instant>>,
+    streams: BTreeMap<String, Subscription>,
     liveness: LivenessOptions,
     stats: Arc<ExchangeStats>,
     heard: mpsc::Sender<Vec<Heard>>,
     /// A stream's name, while it is looked up.
     name: String,
 }
+
+/// One stream that is asked for.
+#[derive(Debug, Default)]
+struct Subscription {
+    /// When it last spoke on the current connection.
+    last: Option<Instant>,
+    /// How many connections were given up for its silence since it last spoke: each next one has twice the time, so that an
+    /// instrument that nobody trades does not cost the others theirs.
+    strikes: u32,
+}
+
+/// Longest silence for which a connection is given up, however often that was in vain.
+const SILENCE_MAX: Duration = Duration::from_secs(3_600);
 
 /// What follows a symbol in the names of our streams: trades, and order-book diffs at the venue's shorter interval.
 const TRADES: &str = "@trade";
@@ -65,7 +77,10 @@ pub(crate) async fn run(
 ) {
     let mut venue = Venue {
         url: format!("{websocket_url}/stream"),
-        streams: streams.into_iter().map(|name| (name, None)).collect(),
+        streams: streams
+            .into_iter()
+            .map(|name| (name, Subscription::default()))
+            .collect(),
         liveness,
         stats,
         heard,
@@ -82,7 +97,7 @@ pub(crate) async fn run(
         if venue.heard.send(vec![Heard::Ended]).await.is_err() {
             return;
         }
-        venue.streams.values_mut().for_each(|last| *last = None);
+        venue.streams.values_mut().for_each(|stream| stream.last = None);
         let first = venue.stats.disconnects.first(ended.cause());
         let error = mprism_runtime::log::chain(&ended);
         venue.stats.ended(&error);
@@ -245,8 +260,9 @@ impl Venue {
         self.name
             .extend(instrument.as_str().chars().flat_map(char::to_lowercase));
         self.name.push_str(kind);
-        if let Some(last) = self.streams.get_mut(&self.name) {
-            *last = Some(now);
+        if let Some(stream) = self.streams.get_mut(&self.name) {
+            stream.last = Some(now);
+            stream.strikes = 0;
         }
     }
 
@@ -263,18 +279,19 @@ impl Venue {
     }
 
     /// Returns why the connection has to be replaced, if a subscription is silent for too long.
-    fn silence(&self, connected: Instant) -> Option<Ended> {
-        let mut ended = None;
-        for (name, last) in &self.streams {
-            match last {
-                Some(last) if last.elapsed() >= self.liveness.silence => ended = Some(Ended::FellSilent(name.clone())),
-                None if connected.elapsed() >= self.liveness.first_message => {
-                    ended = ended.or_else(|| Some(Ended::NeverSpoke(name.clone())));
-                }
-                _ => {}
-            }
+    fn silence(&mut self, connected: Instant) -> Option<Ended> {
+        for (name, stream) in &mut self.streams {
+            let patience = 1_u32.checked_shl(stream.strikes).unwrap_or(u32::MAX);
+            let allowed = |limit: Duration| limit.saturating_mul(patience).min(SILENCE_MAX);
+            let ended = match stream.last {
+                Some(last) if last.elapsed() >= allowed(self.liveness.silence) => Ended::FellSilent(name.clone()),
+                None if connected.elapsed() >= allowed(self.liveness.first_message) => Ended::NeverSpoke(name.clone()),
+                _ => continue,
+            };
+            stream.strikes += 1;
+            return Some(ended);
         }
-        ended
+        None
     }
 }
 

@@ -56,16 +56,20 @@ struct Stored {
     market_type: String,
     symbol: String,
     last_update_id: u64,
-    bid_levels: Vec<(i128, i128)>,
-    ask_levels: Vec<(i128, i128)>,
+    bids_found: Vec<(i128, i128)>,
+    asks_found: Vec<(i128, i128)>,
     producer_epoch: u64,
     producer_seq: u64,
 }
 
 pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+    // Without the names of its elements: the client's reader of column types does not know them.
+    let levels = |column: &str| format!("CAST({column}, 'Array(Tuple(Decimal(38, 18), Decimal(38, 18)))')");
     let query = format!(
-        "SELECT exchange, market_type, symbol, last_update_id, bid_levels, ask_levels, producer_epoch, producer_seq \
-         FROM marketprism_hot.orderbooks WHERE {condition}"
+        "SELECT exchange, market_type, symbol, last_update_id, {} AS bids_found, {} AS asks_found, producer_epoch, \
+         producer_seq FROM marketprism_hot.orderbooks WHERE {condition}",
+        levels("bid_levels"),
+        levels("ask_levels")
     );
     let rows = store.fetch_all::<Stored>(&query).await?;
     Ok(rows.into_iter().map(found).collect())
@@ -75,7 +79,7 @@ fn found(row: Stored) -> Found {
     // As with trades: every value of the column type is a decimal of ours.
     let decimal = |units: i128| Decimal::from_scaled(units).unwrap_or_default();
     let values = |levels: Vec<(i128, i128)>| levels.into_iter().map(move |(p, q)| (decimal(p), decimal(q)));
-    let content = orderbook_content_hash(row.last_update_id, values(row.bid_levels), values(row.ask_levels));
+    let content = orderbook_content_hash(row.last_update_id, values(row.bids_found), values(row.asks_found));
     Found {
         market: super::market_of(&row.exchange, &row.market_type, &row.symbol),
         natural: Natural::Number(row.last_update_id),
