@@ -176,7 +176,6 @@ impl Executor {
     fn on_connection<T>(
         &self,
         job: &mut Job,
-        read_only: bool,
         work: impl FnOnce(&Self, &mut Connection, &Job) -> Result<T, Exception>,
     ) -> Result<T, Exception> {
         let kept = job
@@ -189,7 +188,7 @@ impl Executor {
         // What is kept open cannot be made read-only: that would last. Only the writer has such.
         // `SET` itself was judged: it names only what its role may change.
         let changes_settings = matches!(job.statement.kind, Kind::Set(_));
-        let read_only = !was_kept && !changes_settings && (read_only || job.rights == Role::Reader);
+        let read_only = !was_kept && !changes_settings && job.rights == Role::Reader;
         let outcome =
             apply(&mut connection, job, read_only, &mut applied).and_then(|()| work(self, &mut connection, job));
         let keep = was_kept || (outcome.is_ok() && job.statement.kind == Kind::CreateTemporary);
@@ -210,7 +209,7 @@ impl Executor {
     ///
     /// The engine itself writes the file: formats with a head or a foot come out whole, and memory stays constant.
     pub(crate) fn select(&self, mut job: Job, out: OwnedFd) -> Result<Summary, Exception> {
-        self.on_connection(&mut job, true, |executor, connection, job| {
+        self.on_connection(&mut job, |executor, connection, job| {
             let format = executor.format(&job.asked);
             let target = format!("INTO OUTFILE '/proc/self/fd/{}' TRUNCATE", out.as_raw_fd());
             let text = clause::with_output(&job.statement.text, &target, &format);
@@ -263,7 +262,7 @@ impl Executor {
 
     /// Runs a statement with a small answer, or none. Blocks.
     pub(crate) fn small(&self, mut job: Job) -> Result<(Vec<u8>, Summary), Exception> {
-        let outcome = self.on_connection(&mut job, false, |executor, connection, job| {
+        let outcome = self.on_connection(&mut job, |executor, connection, job| {
             let request = &job.asked;
             let _running = match &job.statement.kind {
                 Kind::InsertSelect(table) => {
@@ -294,7 +293,7 @@ impl Executor {
         let Kind::InsertData(table) = job.statement.kind.clone() else {
             return Err(Exception::new(49, "Not an insert with data", "LOGICAL_ERROR"));
         };
-        self.on_connection(&mut job, false, |executor, connection, job| {
+        self.on_connection(&mut job, |executor, connection, job| {
             let request = &job.asked;
             // Here and not earlier: an insert that is read late meets the fence of a later writer.
             let inserter = executor.inserter(request, &table);
