@@ -62,7 +62,10 @@ fn clickhouse_connect_is_content() {
         );
     }
     assert_eq!(facts["version"], "26.5.1.1");
-    assert_eq!(facts["setting"], json!([[77]]));
+    assert_eq!(
+        (&facts["setting"], &facts["reader_setting"]),
+        (&json!([[77]]), &json!([[78]]))
+    );
     assert_eq!(facts["bound"], json!([["it's\ta\\", -5]]));
     assert_eq!((&facts["form"], &facts["summary"]), (&json!(true), &json!("1000")));
     assert_eq!((&facts["temporary"], &facts["read"]), (&json!([[3]]), &json!([[2]])));

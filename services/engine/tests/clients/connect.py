@@ -9,6 +9,7 @@ import threading
 import time
 
 import clickhouse_connect
+import clickhouse_connect.common
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
@@ -104,5 +105,10 @@ facts["killed"] = killed(writer)
 reader = clickhouse_connect.get_client(host=HOST, port=int(PORT))
 facts["read"] = reader.query("SELECT count() FROM typed_lz4").result_rows
 facts["refused"] = refusal(lambda: reader.insert("typed_lz4", [[1]], column_names=["a"]))
+# It believes that a read-only user changes no setting at all, unless it is told otherwise.
+clickhouse_connect.common.set_setting("invalid_setting_action", "send")
+facts["reader_setting"] = reader.query(
+    "SELECT getSetting('max_block_size')", settings={"max_block_size": 78}
+).result_rows
 facts["stream"] = stream(connect())
 print(json.dumps(facts, default=str))
