@@ -15,7 +15,7 @@ use mprism_engine::EngineOptions;
 use serde::{Deserialize, Serialize};
 
 const READERS: u64 = 8;
-const ROWS_A_BATCH: u64 = 1_000;
+const ROWS_A_SECOND: u64 = 5_000;
 const BATCH_EVERY: Duration = Duration::from_millis(200);
 /// The window of the documented queries, in milliseconds.
 const WINDOW_MS: i64 = 300_000;
@@ -47,6 +47,7 @@ struct Trade {
 /// A batch of the writer: all its rows have one time.
 #[derive(Clone, Copy)]
 struct Batch {
+    rows: u64,
     time_ms: i64,
     sent: Instant,
     acknowledged: Option<Instant>,
@@ -70,7 +71,7 @@ impl Ledger {
             .iter()
             .filter(|b| b.acknowledged.is_some_and(|at| at <= begun) && b.time_ms > opened_last);
         let most = batches.iter().filter(|b| b.sent <= ended && b.time_ms > opened_first);
-        (least.count() as u64 * ROWS_A_BATCH, most.count() as u64 * ROWS_A_BATCH)
+        (least.map(|b| b.rows).sum(), most.map(|b| b.rows).sum())
     }
 }
 
@@ -166,7 +167,7 @@ async fn bench(length: Duration) {
         report(name, reads.iter().filter(|(n, _)| *n == name).map(|(_, took)| *took));
     }
     report("all reads", reads.iter().map(|(_, took)| *took));
-    let total = ledger.lock().len() as u64 * ROWS_A_BATCH;
+    let total: u64 = ledger.lock().iter().map(|b| b.rows).sum();
     let (first, last) = (rss.first().copied().unwrap_or(0), rss.last().copied().unwrap_or(0));
     let peak = memory(child.id(), "VmHWM:");
     println!("{total} rows; every answer within its bounds");
@@ -197,22 +198,28 @@ async fn fenced(url: &str) -> Client {
 async fn insert(client: Client, ledger: Arc<Ledger>, end: Instant) -> Vec<Duration> {
     let mut ticks = tokio::time::interval(BATCH_EVERY);
     let mut took = Vec::new();
+    let begun = Instant::now();
+    let mut first = 0;
     while Instant::now() < end {
         ticks.tick().await;
-        let first = took.len() as u64 * ROWS_A_BATCH;
+        // What came since the last batch: a slow insert makes the next one larger, as it does for the real writer.
+        let due = begun.elapsed().as_millis() as u64 * ROWS_A_SECOND / 1_000;
+        let rows = (due - first).max(1);
         let time_ms = now_ms();
         let sent = Instant::now();
         ledger.lock().push(Batch {
+            rows,
             time_ms,
             sent,
             acknowledged: None,
         });
         let mut insert = client.insert::<Trade>("trades").await.expect("an insert");
-        for seq in first..first + ROWS_A_BATCH {
+        for seq in first..first + rows {
             insert.write(&trade(seq, time_ms)).await.expect("a row");
         }
         insert.end().await.expect("acknowledged");
         took.push(sent.elapsed());
+        first += rows;
         if let Some(batch) = ledger.lock().last_mut() {
             batch.acknowledged = Some(Instant::now());
         }
