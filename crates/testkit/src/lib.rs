@@ -2,6 +2,7 @@
 //!
 //! Only for tests; it panics where a test could not go on.
 
+mod clients;
 mod nats;
 mod tmpfs;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use mprism_deps::{Dependency, FetchOptions, Provider};
 
+pub use clients::{node_clients, python_clients};
 pub use nats::NatsServer;
 pub use tmpfs::Tmpfs;
 
@@ -23,10 +25,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// Where it cannot be had.
 pub fn dependency(dependency: Dependency) -> PathBuf {
-    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    let xdg = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let options = FetchOptions {
-        cache: mprism_deps::cache_folder(xdg.as_deref(), &home),
+        cache: cache(),
         provider: Provider::Auto,
         offline: false,
         search_path: std::env::var_os("PATH").unwrap_or_default(),
@@ -37,6 +37,13 @@ pub fn dependency(dependency: Dependency) -> PathBuf {
         Ok(installed) => installed.path,
         Err(error) => panic!("{dependency} cannot be had: {error}"),
     }
+}
+
+/// The user's cache, where the binary itself keeps what it fetched.
+fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let xdg = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    mprism_deps::cache_folder(xdg.as_deref(), &home)
 }
 
 /// Returns the folder of recorded frames, or `None` where it is absent and may be.

@@ -79,7 +79,8 @@ pub(crate) fn assignments(normalised: &str) -> Result<Vec<(String, String)>, Exc
         let (Some(first), Some(last)) = (value.first(), value.last()) else {
             return Err(refuse());
         };
-        if !named || equals.text != "=" {
+        // Values are literals: a function could be anything.
+        if !named || equals.text != "=" || value.iter().any(|t| t.text == "(") {
             return Err(refuse());
         }
         found.push((name.text.to_owned(), normalised[first.start..last.end].to_owned()));
@@ -158,7 +159,15 @@ mod tests {
         ];
         let expected: Vec<_> = expected.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         assert_eq!(set, expected);
-        for text in ["SET", "SET a", "SET a = ", "SET `a` = 1", "SELECT 1", "SET a = 1,"] {
+        for text in [
+            "SET",
+            "SET a",
+            "SET a = ",
+            "SET `a` = 1",
+            "SELECT 1",
+            "SET a = 1,",
+            "SET a = disk(b = 1)",
+        ] {
             assert!(assignments(text).is_err(), "{text}");
         }
         assert_eq!(database("USE `a\\`b`").expect("understood"), "a`b");

@@ -3,44 +3,39 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::{Access, Role};
-use crate::chdb::{Connection, Engine, Summary, escape_parameter, literal};
+use crate::chdb::{Connection, Engine, Summary, literal};
 use crate::clause;
 use crate::exception::Exception;
 use crate::fence::{Fences, Inserter, generation_of};
+use crate::judge::Statement;
 use crate::queries::{Queries, Query, Running};
-use crate::request::{Request, may_change};
+use crate::request::Request;
 use crate::sessions::{Entered, Sessions};
-use crate::statement::{self, Kind};
+use crate::statement::Kind;
 use crate::{EngineError, EngineOptions};
 
 /// The open engine and everything that bounds its use.
 pub(crate) struct Executor {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) options: EngineOptions,
     pub(crate) access: Access,
     pub(crate) fences: Arc<Fences>,
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) writers: Arc<Semaphore>,
-    /// Places for bodies whose content encoding is undone: each takes a thread.
-    pub(crate) decoders: Arc<Semaphore>,
+    /// Places for bodies whose content encoding is undone, of readers and of writers: each takes a thread.
+    pub(crate) reader_decoders: Arc<Semaphore>,
+    pub(crate) writer_decoders: Arc<Semaphore>,
     pub(crate) queries: Arc<Queries>,
     pub(crate) sessions: Arc<Sessions>,
-    table_functions: Vec<String>,
-    judged: Mutex<HashMap<String, Statement>>,
+    pub(crate) table_functions: Vec<String>,
+    pub(crate) judged: Mutex<HashMap<String, Statement>>,
     /// Held open so that the data stays open between requests.
     _first: Mutex<Connection>,
-}
-
-/// A judged statement: the engine's own text of it, and what it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Statement {
-    pub(crate) text: String,
-    pub(crate) kind: Kind,
 }
 
 /// Everything that a statement needs to run, held until it has ended.
@@ -60,14 +55,8 @@ pub(crate) struct Job {
 /// An insert of more bytes than this is cut into smaller blocks than the library's own, which cost a gigabyte of memory.
 const LARGE_INSERT_BYTES: u64 = 256 << 20;
 const SMALL_BLOCKS: &str = "min_insert_block_size_bytes = 67108864";
-/// Bodies decoded at once.
-const DECODERS_MAX: usize = 16;
-/// How long a reader's statement may run where it does not say so itself, in seconds.
-const READER_SECONDS_MAX: u32 = 300;
-/// Judged statements remembered: a writer sends the same few again and again.
-const JUDGED_MAX: usize = 256;
-/// The parameter that carries a client's text to be normalised.
-const TEXT_PARAMETER: &str = "mprism_statement_text";
+/// Bodies decoded at once, of each role.
+const DECODERS_MAX: usize = 8;
 
 impl Executor {
     /// Opens the data. Blocks.
@@ -94,7 +83,8 @@ impl Executor {
             fences: Fences::new(started),
             readers: Arc::new(Semaphore::new(options.readers_max)),
             writers: Arc::new(Semaphore::new(options.writers_max)),
-            decoders: Arc::new(Semaphore::new(DECODERS_MAX)),
+            reader_decoders: Arc::new(Semaphore::new(DECODERS_MAX)),
+            writer_decoders: Arc::new(Semaphore::new(DECODERS_MAX)),
             queries: Arc::default(),
             sessions: Arc::default(),
             options,
@@ -104,113 +94,12 @@ impl Executor {
         })
     }
 
-    /// Opens a connection with a request's parameters bound. Blocks.
-    fn connect(&self, request: &Request) -> Result<Connection, Exception> {
-        let mut connection = self.open_one()?;
-        bind(&mut connection, request)?;
-        Ok(connection)
-    }
-
-    fn open_one(&self) -> Result<Connection, Exception> {
-        let opened = self.engine.connect();
-        opened.map_err(|e| Exception::new(210, &e.to_string(), "NETWORK_ERROR"))
-    }
-
-    /// Decides what `text` is and whether `role` may run it. Blocks.
-    ///
-    /// `bound` are the parameters that the session has, as [`Session::parameters`](crate::sessions::Session::parameters)
-    /// gives them.
-    pub(crate) fn judge(
-        &self,
-        request: &Request,
-        role: Role,
-        text: &str,
-        bound: &[(String, String)],
-    ) -> Result<Statement, Exception> {
-        let known = self
-            .judged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(text)
-            .cloned();
-        let statement = match known {
-            Some(statement) => statement,
-            None => self.judge_anew(request, text, bound)?,
-        };
-        if role == Role::Reader && !statement.kind.is_read() {
-            return Err(Exception::readonly("Cannot execute query in readonly mode"));
-        }
-        if let Kind::Set(assignments) = &statement.kind {
-            let names = || assignments.iter().map(|(name, _)| name.as_str());
-            if names().any(|name| name == "readonly" || name == "dialect") {
-                return Err(Exception::denied("SET readonly and SET dialect are not allowed here"));
-            }
-            if role == Role::Reader {
-                may_change(names().filter(|name| !name.starts_with("param_")))?;
-            }
-        }
-        Ok(statement)
-    }
-
-    fn judge_anew(&self, request: &Request, text: &str, bound: &[(String, String)]) -> Result<Statement, Exception> {
-        let mut connection = self.open_one()?;
-        for (name, value) in bound {
-            connection.run(&format!("SET {name} = {value}"), "Null")?;
-        }
-        bind(&mut connection, request)?;
-        let bound = literal(&escape_parameter(text));
-        connection.run(&format!("SET param_{TEXT_PARAMETER} = {bound}"), "Null")?;
-        let normalised = connection.text(&format!("SELECT formatQuerySingleLine({{{TEXT_PARAMETER}:String}})"))?;
-        let (ast, _) = connection.run(&format!("EXPLAIN AST {normalised}"), "TSVRaw")?;
-        let kind = statement::judge(&normalised, &String::from_utf8_lossy(&ast), &self.table_functions)?;
-        let statement = Statement { text: normalised, kind };
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if judged.len() >= JUDGED_MAX {
-            judged.clear();
-        }
-        judged.insert(text.to_owned(), statement.clone());
-        Ok(statement)
-    }
-
-    /// Runs `work` on a connection that has the job's rights, settings and temporary tables. Blocks.
-    fn on_connection<T>(
-        &self,
-        job: &mut Job,
-        read_only: bool,
-        work: impl FnOnce(&Self, &mut Connection, &Job) -> Result<T, Exception>,
-    ) -> Result<T, Exception> {
-        let kept = job
-            .session
-            .as_mut()
-            .and_then(|entered| entered.session.connection.take());
-        let was_kept = kept.is_some();
-        let mut connection = kept.map_or_else(|| self.open_one(), Ok)?;
-        let mut applied = Vec::new();
-        // What is kept open cannot be made read-only: that would last. Only the writer has such.
-        // `SET` itself was judged: it names only what its role may change.
-        let changes_settings = matches!(job.statement.kind, Kind::Set(_));
-        let read_only = !was_kept && !changes_settings && (read_only || job.rights == Role::Reader);
-        let outcome =
-            apply(&mut connection, job, read_only, &mut applied).and_then(|()| work(self, &mut connection, job));
-        let keep = was_kept || (outcome.is_ok() && job.statement.kind == Kind::CreateTemporary);
-        if let Some(entered) = job.session.as_mut().filter(|_| keep) {
-            match take_back(&mut connection, &applied) {
-                Ok(()) => entered.session.connection = Some(connection),
-                Err(exception) => {
-                    let error = exception.body();
-                    tracing::warn!(error = %error.trim_end(), "a session lost its temporary tables");
-                }
-            }
-        }
-        outcome
-    }
-
     /// Runs a SELECT and writes its answer into `out`, the writing end of a pipe. Blocks until the reading end took all
     /// of it or is closed.
     ///
     /// The engine itself writes the file: formats with a head or a foot come out whole, and memory stays constant.
     pub(crate) fn select(&self, mut job: Job, out: OwnedFd) -> Result<Summary, Exception> {
-        self.on_connection(&mut job, true, |executor, connection, job| {
+        self.on_connection(&mut job, |executor, connection, job| {
             let format = executor.format(&job.asked);
             let target = format!("INTO OUTFILE '/proc/self/fd/{}' TRUNCATE", out.as_raw_fd());
             let text = clause::with_output(&job.statement.text, &target, &format);
@@ -263,7 +152,7 @@ impl Executor {
 
     /// Runs a statement with a small answer, or none. Blocks.
     pub(crate) fn small(&self, mut job: Job) -> Result<(Vec<u8>, Summary), Exception> {
-        let outcome = self.on_connection(&mut job, false, |executor, connection, job| {
+        let outcome = self.on_connection(&mut job, |executor, connection, job| {
             let request = &job.asked;
             let _running = match &job.statement.kind {
                 Kind::InsertSelect(table) => {
@@ -294,7 +183,7 @@ impl Executor {
         let Kind::InsertData(table) = job.statement.kind.clone() else {
             return Err(Exception::new(49, "Not an insert with data", "LOGICAL_ERROR"));
         };
-        self.on_connection(&mut job, false, |executor, connection, job| {
+        self.on_connection(&mut job, |executor, connection, job| {
             let request = &job.asked;
             // Here and not earlier: an insert that is read late meets the fence of a later writer.
             let inserter = executor.inserter(request, &table);
@@ -364,53 +253,4 @@ impl Executor {
             .and_then(|comment| generation_of(comment, &table))
             .map_or(Inserter::Other, Inserter::Writer)
     }
-}
-
-fn bind(connection: &mut Connection, request: &Request) -> Result<(), Exception> {
-    for (name, value) in &request.parameters {
-        connection.run(&format!("SET param_{name} = {}", literal(value)), "Null")?;
-    }
-    Ok(())
-}
-
-/// Gives a connection a job's database, settings and rights; `applied` gets the names of the settings that were changed
-/// for this request only.
-fn apply(connection: &mut Connection, job: &Job, read_only: bool, applied: &mut Vec<String>) -> Result<(), Exception> {
-    let request = &job.asked;
-    bind(connection, request)?;
-    let database = request.database.as_deref().unwrap_or("default");
-    let quoted = database.replace('\\', "\\\\").replace('`', "\\`");
-    connection.run(&format!("USE `{quoted}`"), "Null")?;
-    // The library's own default loses acknowledged rows.
-    connection.run("SET async_insert = 0", "Null")?;
-    // Its default maps the file: the whole of an insert's data would count as our memory.
-    connection.run("SET storage_file_read_method = 'pread'", "Null")?;
-    if job.rights == Role::Reader && request.setting("max_execution_time").is_none() {
-        connection.run(&format!("SET max_execution_time = {READER_SECONDS_MAX}"), "Null")?;
-        applied.push("max_execution_time".to_owned());
-    }
-    let session: &[(String, String)] = job.session.as_ref().map_or(&[], |entered| &entered.session.settings);
-    for (name, value) in session {
-        connection.run(&format!("SET {name} = {value}"), "Null")?;
-    }
-    for (name, value) in request.settings_for(job.rights)? {
-        connection.run(&format!("SET {name} = {}", literal(value)), "Null")?;
-        applied.push(name.clone());
-    }
-    if read_only {
-        connection.run("SET readonly = 1", "Null")?;
-    }
-    Ok(())
-}
-
-/// Undoes what was set for one request; the session's own settings are applied with the next one.
-///
-/// These statements also take a failed one out of the library's list of processes, where it stays until its connection
-/// runs another.
-fn take_back(connection: &mut Connection, applied: &[String]) -> Result<(), Exception> {
-    connection.run("SET min_insert_block_size_bytes = DEFAULT", "Null")?;
-    for name in applied {
-        connection.run(&format!("SET {name} = DEFAULT"), "Null")?;
-    }
-    connection.run("SET async_insert = 0", "Null").map(|_| ())
 }

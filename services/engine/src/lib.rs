@@ -28,6 +28,8 @@ mod execute;
 mod fence;
 mod form;
 mod http;
+mod judge;
+mod prepare;
 mod progress;
 mod queries;
 mod query;

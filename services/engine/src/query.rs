@@ -62,6 +62,7 @@ async fn attempt(
     query_id: &mut String,
 ) -> Result<Answer, Exception> {
     let mut asked = Request::parse(request.uri().query().unwrap_or(""))?;
+    take_id(&mut asked, query_id);
     let role = role_of(&request, &asked, peer, &executor)?;
     read_headers(&request, role, &mut asked);
     asked.settings_for(role)?;
@@ -74,9 +75,8 @@ async fn attempt(
     let accepted = header(&request, "accept-encoding");
     let is_get = request.method() == Method::GET;
     let (text, data, body) = statement_of(request, role, &executor, &mut asked).await?;
-    if let Some(id) = asked.query_id.take().filter(|id| !id.is_empty()) {
-        *query_id = id;
-    }
+    // A form may name it, too.
+    take_id(&mut asked, query_id);
     if is_get && text.is_empty() {
         return Ok(plain(StatusCode::OK, "Ok.\n"));
     }
@@ -197,6 +197,13 @@ async fn kill_queries(
     blocking(move || executor.killed(&asked, &format, &queries, status)).await
 }
 
+/// Takes the id that the client gave, if it did.
+fn take_id(asked: &mut Request, query_id: &mut String) {
+    if let Some(id) = asked.query_id.take().filter(|id| !id.is_empty()) {
+        *query_id = id;
+    }
+}
+
 /// Takes what headers say beside the URL.
 fn read_headers(request: &hyper::Request<Incoming>, role: Role, asked: &mut Request) {
     if let Some(database) = header(request, "x-clickhouse-database") {
@@ -223,7 +230,11 @@ async fn statement_of(
     let mut body = match Encoding::of_body(header(&request, "content-encoding").as_deref())? {
         None => BodyReader::new(request.into_body(), asked.decompress, bytes_max),
         Some(encoding) => {
-            let place = turn(&executor.decoders, executor.options.reader_wait).await?;
+            let places = match role {
+                Role::Reader => &executor.reader_decoders,
+                Role::Writer => &executor.writer_decoders,
+            };
+            let place = turn(places, executor.options.reader_wait).await?;
             BodyReader::encoded(request.into_body(), encoding, place, asked.decompress, bytes_max)
         }
     };

@@ -50,7 +50,7 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
 
 /// Settings a reader may change besides whole families: what clients send by habit.
-const READER_SETTINGS: [&str; 21] = [
+const READER_SETTINGS: [&str; 22] = [
     "max_execution_time",
     "max_block_size",
     "session_timezone",
@@ -60,6 +60,7 @@ const READER_SETTINGS: [&str; 21] = [
     "http_headers_progress_interval_ms",
     "log_comment",
     "log_queries",
+    "distributed_ddl_task_timeout",
     "add_http_cors_header",
     "enable_http_compression",
     "http_zlib_compression_level",

@@ -137,6 +137,10 @@ pub(crate) fn judge(normalised: &str, ast: &str, table_functions: &[String]) -> 
                 .take_while(|n| n.depth == 1 && n.kind == "Identifier")
                 .map(|n| n.name)
                 .collect();
+            if names_a_parameter(normalised) {
+                let message = "The table of an INSERT is written out here: fences go by its name";
+                return Err(Exception::denied(message));
+            }
             if names.is_empty() {
                 return Err(Exception::denied("INSERT into a function is not allowed here"));
             }
@@ -158,6 +162,13 @@ pub(crate) fn judge(normalised: &str, ast: &str, table_functions: &[String]) -> 
             "Statements of kind {other} are not allowed here"
         ))),
     }
+}
+
+/// Returns whether an INSERT takes its table's name from a parameter.
+fn names_a_parameter(normalised: &str) -> bool {
+    let ends = ["VALUES", "FORMAT", "SELECT", "SETTINGS", "WITH", "FROM"];
+    let mut name = Tokens::new(normalised).take_while(|t| t.text != "(" && !ends.iter().any(|end| t.is(end)));
+    name.any(|t| t.text == "{")
 }
 
 fn is_temporary(normalised: &str) -> bool {
@@ -237,6 +248,19 @@ mod tests {
             judge("SELECT * FROM numbers(3)", ast, &all).expect("allowed"),
             Kind::Select
         );
+    }
+
+    #[test]
+    fn an_insert_that_hides_its_table_is_refused() {
+        let ast = "InsertQuery (children 1)\n Identifier t\n";
+        for text in [
+            "INSERT INTO {t:Identifier} FORMAT CSV",
+            "INSERT INTO {d:Identifier}.t (a) VALUES",
+            "INSERT INTO d.{t:Identifier} SELECT 1",
+        ] {
+            assert_eq!(judge(text, ast, &[]).expect_err("refused").code, 497, "{text}");
+        }
+        assert!(judge("INSERT INTO t SELECT {x:UInt8}", ast, &[]).is_ok());
     }
 
     #[test]

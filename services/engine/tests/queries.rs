@@ -39,6 +39,12 @@ fn every_answer_carries_its_id() {
         (failed.status, failed.header("x-clickhouse-query-id")),
         (404, Some("mine-1"))
     );
+    let denied = Call::query("GET", "SELECT 1").parameter("query_id", "mine-2");
+    let denied = engine.send(denied.header("X-ClickHouse-User", "nobody"));
+    assert_eq!(
+        (denied.status, denied.header("x-clickhouse-query-id")),
+        (403, Some("mine-2"))
+    );
     let made = |statement: &str| {
         let reply = engine.read(statement);
         reply.header("x-clickhouse-query-id").expect("an id").to_owned()

@@ -180,6 +180,13 @@ fn an_insert_in_a_session_meets_its_fence() {
             reply.text()
         );
     }
+    for text in [
+        "INSERT INTO {x:Identifier} VALUES (1)",
+        "INSERT INTO market.{x:Identifier} SELECT 1",
+    ] {
+        let hidden = engine.send(within("s", text).writer().parameter("param_x", "t"));
+        assert_eq!(hidden.code(), Some(497), "{text}: {}", hidden.text());
+    }
     assert_eq!(engine.answer("SELECT count() FROM market.t"), "0");
     engine.stop();
 }

@@ -7,10 +7,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use mprism_deps::{Dependency, FetchOptions, Provider, cache_folder, ensure};
+use mprism_deps::Dependency;
 use mprism_engine::EngineOptions;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +59,7 @@ impl Data {
     pub(crate) fn orders(&self) -> Orders {
         Orders {
             data: self.path().join("data"),
-            library: library(),
+            library: mprism_testkit::dependency(Dependency::Libchdb),
             readers_max: 8,
             reader_wait_ms: 10_000,
             body_bytes_max: 1 << 30,
@@ -70,25 +69,6 @@ impl Data {
     pub(crate) fn start(&self) -> Engine {
         Engine::start(&self.orders())
     }
-}
-
-fn library() -> PathBuf {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    let fetch = || {
-        let home = PathBuf::from(std::env::var_os("HOME").expect("HOME"));
-        let xdg = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let options = FetchOptions {
-            cache: cache_folder(xdg.as_deref(), &home),
-            provider: Provider::Auto,
-            offline: false,
-            search_path: std::env::var_os("PATH").unwrap_or_default(),
-            stall_max: mprism_deps::STALL_MAX,
-            cancel: None,
-        };
-        let installed = ensure(Dependency::Libchdb, &options, &|_| {}).expect("libchdb");
-        installed.path
-    };
-    LIBRARY.get_or_init(fetch).clone()
 }
 
 impl Engine {
