@@ -139,6 +139,18 @@ async fn an_insert_that_a_stopped_engine_still_holds_is_not_doubled_by_the_next_
 }
 
 impl Home {
+    /// Waits until a service has run for so long that its next restart does not have to wait.
+    async fn until_stable(&self, service: &str) {
+        self.until(&format!("{service} has run for a while"), || {
+            let status = self.status(service);
+            match status["uptime_s"].as_f64() {
+                Some(uptime_s) if uptime_s > 6.0 => Ok(()),
+                _ => Err(status.to_string()),
+            }
+        })
+        .await;
+    }
+
     /// Waits until the ledger's last word on every gap in the trades is here.
     async fn until_gaps_are_closed(&self) {
         self.until("every gap in the trades is closed", || {
