@@ -2,25 +2,28 @@
 
 use axum::extract::ws::Message;
 
-use crate::binance_spot;
 use crate::hub::Form;
-use crate::symbol::{Item, Mask, Stream, Symbol};
+use crate::symbol::{Interval, Item, Mask, Stream, Symbol};
+use crate::{binance_spot, binance_usdm};
 
 /// One of the simulated exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exchange {
     /// Binance spot.
     BinanceSpot,
+    /// Binance USDⓈ-M futures.
+    BinanceDerivatives,
 }
 
 impl Exchange {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::BinanceSpot];
+    pub const ALL: [Self; 2] = [Self::BinanceSpot, Self::BinanceDerivatives];
 
     /// Returns the exchange's identifier, as in `--exchange` and in `/truth`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BinanceSpot => "binance_spot",
+            Self::BinanceDerivatives => "binance_derivatives",
         }
     }
 
@@ -32,26 +35,44 @@ impl Exchange {
     /// Returns our name of one of the exchange's instruments: `BTCUSDT` is `BTC-USDT`.
     pub(crate) fn our_symbol(self, instrument: &str) -> String {
         match self {
-            Self::BinanceSpot => split_quote(instrument),
+            Self::BinanceSpot | Self::BinanceDerivatives => split_quote(instrument),
         }
     }
-}
 
-impl Exchange {
+    /// Whether an instrument is traded: an index is not.
+    pub(crate) fn has_trades(self, _instrument: &str) -> bool {
+        true
+    }
+
+    /// Returns what a market is seeded and kept by.
+    pub(crate) fn market_name(self, instrument: &str) -> String {
+        match self {
+            // The first exchange there was; its markets go by the venue's symbol alone.
+            Self::BinanceSpot => instrument.to_owned(),
+            _ => format!("{}:{instrument}", self.as_str()),
+        }
+    }
+
     /// Writes an instrument's frames as the venue does; only the streams of `mask`.
     pub(crate) fn render(self, symbol: &Symbol, items: &[Item], form: Form, mask: Mask) -> Vec<Message> {
         match self {
             Self::BinanceSpot => binance_spot::render(symbol, items, form, mask),
+            Self::BinanceDerivatives => binance_usdm::render(symbol, items, form, mask),
         }
     }
 
     /// Returns the stream that a fault means; nothing said means trades.
     pub(crate) fn stream_of_fault(self, name: Option<&str>) -> Option<Stream> {
         match (name, self) {
+            // Aggregates are the only trades that the futures' public documentation has.
+            (None | Some("trade"), Self::BinanceDerivatives) => Some(Stream::Aggregate),
             (None | Some("trade"), _) => Some(Stream::Trade),
-            (Some("depth"), _) => Some(Stream::Depth),
-            (Some("depth@1000ms"), Self::BinanceSpot) => Some(Stream::DepthSlow),
+            (Some("depth"), _) => Some(Stream::DEPTH),
+            (Some("depth@1000ms"), Self::BinanceSpot) => Some(Stream::Depth(Interval::Ms1000)),
+            (Some("funding_rate"), Self::BinanceDerivatives) => Some(Stream::Mark),
+            (Some("liquidation"), _) => Some(Stream::LiquidationAll),
             (Some(name), Self::BinanceSpot) => binance_spot::stream_of(name),
+            (Some(name), Self::BinanceDerivatives) => binance_usdm::stream_of(name),
         }
     }
 }

@@ -11,13 +11,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::binance_spot;
 use crate::corpus::Tape;
 use crate::fault::{Affected, Troubles};
 use crate::limits::Limits;
 use crate::market::{Places, SplitMix};
 use crate::symbol::{Mask, Source, Symbol};
-use crate::{Exchange, Fault, PingRule, SimulatorOptions, Tuning};
+use crate::{Exchange, Fault, PingRule, SimulatorOptions, Tuning, binance_spot, binance_usdm};
 
 /// Batches of frames that may wait for one client.
 const QUEUE_BATCHES: usize = 256;
@@ -110,13 +109,15 @@ impl Hub {
         stop: CancellationToken,
         recorded: Option<BTreeMap<String, Tape>>,
     ) -> Self {
-        let symbols = match recorded {
-            Some(tapes) => BTreeMap::from([(Exchange::BinanceSpot, binance_spot::recorded(tapes, options))]),
-            None => {
-                let places = options.places.as_deref().map(crate::market::load).unwrap_or_default();
-                BTreeMap::from([(Exchange::BinanceSpot, binance_spot::synthetic(options, &places))])
-            }
+        let places = options.places.as_deref().map(crate::market::load).unwrap_or_default();
+        let spot = match recorded {
+            Some(tapes) => binance_spot::recorded(tapes, options),
+            None => binance_spot::synthetic(options, &places),
         };
+        let symbols = BTreeMap::from([
+            (Exchange::BinanceSpot, spot),
+            (Exchange::BinanceDerivatives, binance_usdm::synthetic(options, &places)),
+        ]);
         let mut faults = options.faults.clone();
         faults.sort_by_key(|fault| fault.at);
         Self {

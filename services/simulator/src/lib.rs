@@ -2,7 +2,9 @@
 //!
 //! It is a test instrument. It shares no code with what it tests, so that one mistake cannot hide another.
 
+mod binance;
 mod binance_spot;
+mod binance_usdm;
 mod control;
 mod corpus;
 mod engine;
@@ -11,6 +13,7 @@ mod fault;
 mod hub;
 mod limits;
 mod market;
+mod snapshot;
 mod symbol;
 mod truth;
 
@@ -34,6 +37,8 @@ pub struct SimulatorOptions {
     pub listen: SocketAddr,
     /// The venue's names of the synthetic instruments, such as `BTCUSDT`; a corpus brings its own.
     pub symbols: Vec<String>,
+    /// The synthetic instruments of the other venues.
+    pub instruments: Instruments,
     /// How fast trades happen, all symbols together.
     pub rate: Rate,
     /// Decides the synthetic market.
@@ -56,6 +61,22 @@ pub struct SimulatorOptions {
     pub tuning: Tuning,
 }
 
+/// Synthetic instruments by venue, by the venue's names; a market costs nothing before somebody subscribes to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instruments {
+    /// Binance USDⓈ-M perpetuals.
+    pub binance_derivatives: Vec<String>,
+}
+
+impl Default for Instruments {
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            binance_derivatives: names(&["BTCUSDT", "ETHUSDT"]),
+        }
+    }
+}
+
 /// How the venues' REST behaves while nothing is wrong: a little behind the streams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
@@ -65,6 +86,8 @@ pub struct Tuning {
     pub snapshots_at_event_end: f64,
     /// How long a trade takes to reach the database that REST answers from (0 to 3 s are seen).
     pub trades_lag: Duration,
+    /// So many times as fast as documented goes what happens by the clock: funding, open interest, ratios, the volatility index.
+    pub pace: u32,
 }
 
 impl Default for Tuning {
@@ -73,6 +96,7 @@ impl Default for Tuning {
             stale_snapshots: 0.2,
             snapshots_at_event_end: 0.1,
             trades_lag: Duration::from_millis(50),
+            pace: 1,
         }
     }
 }

@@ -145,6 +145,15 @@ impl TradeLog {
         number + closed.filter(|trade| trade.last_of_order).count() as u64
     }
 
+    /// Returns the position of the next trade that begins an order.
+    pub(crate) fn start_of_order(&self, position: u64) -> u64 {
+        let begins = |position: &u64| {
+            let before = position.checked_sub(1).and_then(|before| self.at(before));
+            before.is_none_or(|trade| trade.last_of_order)
+        };
+        (position..=self.count).find(begins).unwrap_or(position)
+    }
+
     /// Returns the position of the first trade at or after a time.
     pub(crate) fn position_at(&self, ts_ms: i64) -> u64 {
         let (mut low, mut high) = (0, self.count);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Stream;
+use super::{Interest, Liquidation, Mark, Stream, Volatility};
 use crate::fault::Malformed;
 use crate::market::{Levels, Trade};
 
@@ -29,6 +29,12 @@ pub(crate) enum Body {
         ask: (u32, u32),
     },
     Top(Arc<Top>),
+    Mark(Mark),
+    #[allow(dead_code, reason = "Binance tells it by REST only")]
+    Interest(Interest),
+    Liquidation(Liquidation),
+    #[allow(dead_code, reason = "Binance has none")]
+    Volatility(Volatility),
     /// Position in the recording.
     Recorded(usize),
     Broken {
@@ -58,10 +64,14 @@ pub(crate) struct Diff {
     pub(crate) first: u64,
     /// Identifier of the last change.
     pub(crate) last: u64,
+    /// Identifier of the last change of the window before that had any.
+    pub(crate) previous: u64,
     pub(crate) bids: Levels,
     pub(crate) asks: Levels,
     /// When the window closed.
     pub(crate) event_ms: i64,
+    /// When its last change happened.
+    pub(crate) change_ms: i64,
     pub(crate) unknown_field: bool,
 }
 
@@ -71,4 +81,5 @@ pub(crate) struct Top {
     pub(crate) id: u64,
     pub(crate) bids: Levels,
     pub(crate) asks: Levels,
+    pub(crate) event_ms: i64,
 }

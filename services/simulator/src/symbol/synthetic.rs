@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Aggregate, Body, Diff, Item, Mask, Stream, Top, Turn};
+use super::{Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Prices, Stream, Top, Turn};
 use crate::market::{ChangeLog, Market, Place, Scale, Side, TradeLog};
 
 /// Ends of windows that are remembered: a snapshot can be so many windows old.
@@ -24,9 +24,10 @@ pub(crate) struct Synthetic {
     last_ms: i64,
     open: Option<Aggregate>,
     best: Option<((u32, u32), (u32, u32))>,
-    /// Last change of the last 100 ms window that had any, and of the last one of a second.
-    fast_from: u64,
-    slow_from: u64,
+    /// Last change of the last window that had any, by its length.
+    from: [u64; 4],
+    /// What happens by the clock, where the instrument is a derivative.
+    pub(crate) derivative: Option<Derivative>,
     /// Last change at the end of each of the last windows, the newest first.
     ends: VecDeque<u64>,
 }
@@ -47,8 +48,8 @@ impl Synthetic {
             last_ms: 0,
             open: None,
             best: None,
-            fast_from: from,
-            slow_from: from,
+            from: [from; 4],
+            derivative: None,
             // As if windows had closed before: somebody who comes at once can be told an old book, too.
             ends: (0..ENDS as u64)
                 .map(|window| from - window * OLD_CHANGES * stride)
@@ -63,7 +64,7 @@ impl Synthetic {
     /// Returns the last change of the window that closed `windows` ago (0: the last one), or of the oldest one remembered.
     pub(crate) fn end_of_window(&self, windows: usize) -> u64 {
         let end = self.ends.get(windows).or(self.ends.back());
-        end.copied().unwrap_or(self.fast_from)
+        end.copied().unwrap_or(self.from[0])
     }
 
     /// Returns how much update identifiers grow with a change.
@@ -145,40 +146,58 @@ impl Synthetic {
         }
     }
 
+    /// Lets happen what happens by the clock.
+    pub(crate) fn by_the_clock(&mut self, now_ms: i64, out: &mut Vec<(Item, u64)>) {
+        if let Some(prices) = self.prices()
+            && let Some(derivative) = &mut self.derivative
+        {
+            derivative.advance(now_ms, prices, out);
+        }
+    }
+
+    /// Returns the prices that a derivative follows.
+    pub(crate) fn prices(&self) -> Option<Prices> {
+        let (bid, ask) = self
+            .market
+            .book()
+            .best(Side::Bid)
+            .zip(self.market.book().best(Side::Ask))?;
+        let units = i64::from(self.scale.tick) * 10_i64.pow(8 - u32::from(self.scale.price_decimals));
+        Some(Prices {
+            middle: (i64::from(bid.0) + i64::from(ask.0)) * units / 2,
+            bid: bid.0,
+            ask: ask.0,
+        })
+    }
+
     /// Ends the windows whose time is over.
     pub(crate) fn close_windows(&mut self, turn: &Turn, wanted: Mask, out: &mut Vec<(Item, u64)>) {
         let last = self.changes.last_id();
-        for (due, slow) in [(turn.closes_fast, false), (turn.closes_slow, true)] {
-            let from = if slow { self.slow_from } else { self.fast_from };
-            if !due {
+        for interval in Interval::ALL {
+            let from = self.from[interval as usize];
+            if !turn.closes[interval as usize] {
                 continue;
             }
-            if !slow {
+            if interval == Interval::Ms100 {
                 self.ends.push_front(last);
                 self.ends.truncate(ENDS);
             }
             if last == from {
                 continue;
             }
-            let stream = if slow { Stream::DepthSlow } else { Stream::Depth };
+            let stream = Stream::Depth(interval);
             if wanted & stream.bit() != 0 {
                 let body = Body::Diff(Arc::new(self.diff(from, turn.now_ms)));
                 out.push((Item { stream, body }, last));
             }
-            for stream in Stream::ALL {
-                if let Some((count, is_slow)) = stream.top()
-                    && is_slow == slow
-                    && wanted & stream.bit() != 0
-                {
-                    let body = Body::Top(Arc::new(self.top(count)));
+            for levels in Levels::ALL {
+                let stream = Stream::Top(levels, interval);
+                if wanted & stream.bit() != 0 {
+                    let body = Body::Top(Arc::new(self.top(levels.count(), turn.now_ms)));
                     out.push((Item { stream, body }, last));
                 }
             }
-            if slow {
-                self.slow_from = last;
-            } else {
-                self.fast_from = last;
-            }
+            self.from[interval as usize] = last;
         }
     }
 
@@ -188,19 +207,22 @@ impl Synthetic {
         Diff {
             first: from + self.stride.min(last - from),
             last,
+            previous: from,
             bids,
             asks,
             event_ms: now_ms.max(self.last_ms),
+            change_ms: if self.last_ms > 0 { self.last_ms } else { now_ms },
             unknown_field: self.unknown_fields && last.is_multiple_of(7),
         }
     }
 
-    pub(crate) fn top(&self, count: usize) -> Top {
+    pub(crate) fn top(&self, count: usize, now_ms: i64) -> Top {
         let book = self.market.book();
         Top {
             id: self.changes.last_id(),
             bids: book.top(Side::Bid, count),
             asks: book.top(Side::Ask, count),
+            event_ms: now_ms.max(self.last_ms),
         }
     }
 }

@@ -6,3 +6,4 @@ mod faults;
 mod rest;
 mod support;
 mod trades;
+mod usdm;

@@ -11,24 +11,33 @@ use mprism_runtime::clock;
 use tokio::sync::mpsc;
 
 use super::address::Address;
-use super::market::wants;
 use super::protocol;
-use crate::Exchange;
 use crate::fault::FaultKind;
-use crate::hub::{Batch, Form, Hub, Joined};
+use crate::hub::{Batch, Form, Hub, Joined, Wants};
+use crate::{Exchange, PingRule};
 
-/// Frames a client may send in [`FRAMES_SPAN`].
-const FRAMES_MAX: usize = 5;
+/// In which so many frames are counted.
 const FRAMES_SPAN: Duration = Duration::from_secs(1);
 /// Time a closing frame has to get out.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 const POLICY: u16 = 1_008;
 const AWAY: u16 = 1_001;
 
+/// What differs between Binance's markets.
+#[derive(Clone, Copy)]
+pub(crate) struct Dialect {
+    pub(crate) exchange: Exchange,
+    /// Frames a client may send in a second.
+    pub(crate) frames_max: usize,
+    /// What stream names mean, given the names of all instruments.
+    pub(crate) wants: fn(&BTreeSet<String>, &[String]) -> Wants,
+    pub(crate) ping: fn(&Hub) -> PingRule,
+}
+
 /// Serves one connection to its end.
-pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, address: Address) {
-    let unserved = unserved(&hub, &address.streams);
-    let heard = wants(address.streams.difference(&unserved));
+pub(crate) async fn serve(hub: Arc<Hub>, dialect: Dialect, socket: WebSocket, address: Address) {
+    let unserved = unserved(&hub, dialect.exchange, &address.streams);
+    let heard = (dialect.wants)(&(&address.streams - &unserved), &known(&hub, dialect.exchange));
     let Joined {
         id,
         batches,
@@ -41,6 +50,7 @@ pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, address: Address) {
     let mut writer = tokio::spawn(write(sink, to_send, batches));
     let mut reader = Reader {
         hub: hub.clone(),
+        dialect,
         id,
         streams: address.streams,
         unserved,
@@ -83,8 +93,17 @@ pub(crate) async fn serve(hub: Arc<Hub>, socket: WebSocket, address: Address) {
     writer.abort();
 }
 
+/// Returns the names of all instruments.
+fn known(hub: &Hub, exchange: Exchange) -> Vec<String> {
+    let state = hub.lock();
+    let symbols = state.symbols.get(&exchange);
+    symbols
+        .map(|symbols| symbols.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
 /// Ends when a connection that begins now is too old; how old that is may change meanwhile.
-async fn live(hub: &Hub) {
+pub(crate) async fn live(hub: &Hub) {
     let began = tokio::time::Instant::now();
     let mut life = hub.connection_life();
     loop {
@@ -101,12 +120,12 @@ async fn live(hub: &Hub) {
 }
 
 /// Returns the streams that a fault lets go unserved after their acknowledgement.
-fn unserved(hub: &Hub, added: &BTreeSet<String>) -> BTreeSet<String> {
+fn unserved(hub: &Hub, exchange: Exchange, added: &BTreeSet<String>) -> BTreeSet<String> {
     if added.is_empty() {
         return BTreeSet::new();
     }
     let silent = |kind: &FaultKind| matches!(kind, FaultKind::SilentAfterAck { .. }).then_some(());
-    let struck = hub.lock().troubles.take(Exchange::BinanceSpot, None, silent);
+    let struck = hub.lock().troubles.take(exchange, None, silent);
     match struck {
         Some(_) => added.clone(),
         None => BTreeSet::new(),
@@ -156,6 +175,7 @@ async fn feed(sink: &mut SplitSink<WebSocket, Message>, batch: &Batch) -> Result
 
 struct Reader {
     hub: Arc<Hub>,
+    dialect: Dialect,
     id: u64,
     streams: BTreeSet<String>,
     unserved: BTreeSet<String>,
@@ -167,7 +187,7 @@ struct Reader {
 
 impl Reader {
     async fn read(&mut self, source: &mut SplitStream<WebSocket>) -> End {
-        let rule = self.hub.pings;
+        let rule = (self.dialect.ping)(&self.hub);
         let mut next_ping = Instant::now() + rule.interval;
         loop {
             let overdue = self.unanswered.front().map(|(_, sent)| *sent + rule.timeout);
@@ -188,7 +208,7 @@ impl Reader {
                     }
                     next_ping = now + rule.interval;
                     let no_ping = |kind: &FaultKind| matches!(kind, FaultKind::NoPing { .. }).then_some(());
-                    let silent = self.hub.lock().troubles.take(Exchange::BinanceSpot, None, no_ping).is_some();
+                    let silent = self.hub.lock().troubles.take(self.dialect.exchange, None, no_ping).is_some();
                     if !silent && self.ping(now).await.is_err() {
                         return End::Cut;
                     }
@@ -209,9 +229,11 @@ impl Reader {
         let answer = protocol::answer(text, &mut self.streams, &mut self.form.combined);
         let added = self.streams.difference(&before).cloned().collect();
         self.unserved.retain(|name| self.streams.contains(name));
-        self.unserved.append(&mut unserved(&self.hub, &added));
-        self.hub
-            .change(self.id, wants(self.streams.difference(&self.unserved)), self.form);
+        self.unserved
+            .append(&mut unserved(&self.hub, self.dialect.exchange, &added));
+        let known = known(&self.hub, self.dialect.exchange);
+        let wants = (self.dialect.wants)(&(&self.streams - &self.unserved), &known);
+        self.hub.change(self.id, wants, self.form);
         answer
     }
 
@@ -219,7 +241,7 @@ impl Reader {
         let now = Instant::now();
         self.seen.retain(|at| now.duration_since(*at) < FRAMES_SPAN);
         self.seen.push_back(now);
-        if self.seen.len() > FRAMES_MAX {
+        if self.seen.len() > self.dialect.frames_max {
             return Some(End::Close(POLICY, "Too many requests"));
         }
         match message {
