@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::hub::Hub;
-use crate::{binance_spot, binance_usdm, truth};
+use crate::{binance_spot, binance_usdm, okx, truth};
 
 type Shared = State<Arc<Hub>>;
 
@@ -23,6 +23,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .nest("/binance-spot", binance_spot::router())
         .nest("/binance-usdm", binance_usdm::router())
+        .nest("/okx", okx::router())
         .merge(truth::router())
         .route("/health", get(health))
         .route("/control/pause", post(pause))

@@ -4,7 +4,7 @@ use axum::extract::ws::Message;
 
 use crate::hub::Form;
 use crate::symbol::{Interval, Item, Mask, Stream, Symbol};
-use crate::{binance_spot, binance_usdm};
+use crate::{binance_spot, binance_usdm, okx};
 
 /// One of the simulated exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,17 +13,28 @@ pub enum Exchange {
     BinanceSpot,
     /// Binance USDⓈ-M futures.
     BinanceDerivatives,
+    /// OKX spot.
+    OkxSpot,
+    /// OKX swaps.
+    OkxDerivatives,
 }
 
 impl Exchange {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::BinanceSpot, Self::BinanceDerivatives];
+    pub const ALL: [Self; 4] = [
+        Self::BinanceSpot,
+        Self::BinanceDerivatives,
+        Self::OkxSpot,
+        Self::OkxDerivatives,
+    ];
 
     /// Returns the exchange's identifier, as in `--exchange` and in `/truth`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BinanceSpot => "binance_spot",
             Self::BinanceDerivatives => "binance_derivatives",
+            Self::OkxSpot => "okx_spot",
+            Self::OkxDerivatives => "okx_derivatives",
         }
     }
 
@@ -36,6 +47,7 @@ impl Exchange {
     pub(crate) fn our_symbol(self, instrument: &str) -> String {
         match self {
             Self::BinanceSpot | Self::BinanceDerivatives => split_quote(instrument),
+            Self::OkxSpot | Self::OkxDerivatives => instrument.trim_end_matches("-SWAP").to_owned(),
         }
     }
 
@@ -58,6 +70,15 @@ impl Exchange {
         match self {
             Self::BinanceSpot => binance_spot::render(symbol, items, form, mask),
             Self::BinanceDerivatives => binance_usdm::render(symbol, items, form, mask),
+            Self::OkxSpot | Self::OkxDerivatives => okx::render(symbol, items, mask),
+        }
+    }
+
+    /// Returns how the venue announces that it will end a connection.
+    pub(crate) fn farewell(self, now_ms: i64, form: Form) -> String {
+        match self {
+            Self::BinanceSpot | Self::BinanceDerivatives => binance_spot::server_shutdown(now_ms, form),
+            Self::OkxSpot | Self::OkxDerivatives => okx::NOTICE.to_owned(),
         }
     }
 
@@ -65,14 +86,20 @@ impl Exchange {
     pub(crate) fn stream_of_fault(self, name: Option<&str>) -> Option<Stream> {
         match (name, self) {
             // Aggregates are the only trades that the futures' public documentation has.
-            (None | Some("trade"), Self::BinanceDerivatives) => Some(Stream::Aggregate),
+            // OKX's public trades are aggregates, too; `trades-all` has the fills.
+            (None | Some("trade"), Self::BinanceDerivatives | Self::OkxSpot | Self::OkxDerivatives) => {
+                Some(Stream::Aggregate)
+            }
             (None | Some("trade"), _) => Some(Stream::Trade),
             (Some("depth"), _) => Some(Stream::DEPTH),
             (Some("depth@1000ms"), Self::BinanceSpot) => Some(Stream::Depth(Interval::Ms1000)),
             (Some("funding_rate"), Self::BinanceDerivatives) => Some(Stream::Mark),
+            (Some("funding_rate"), _) => Some(Stream::Funding),
+            (Some("open_interest"), _) => Some(Stream::OpenInterest),
             (Some("liquidation"), _) => Some(Stream::LiquidationAll),
             (Some(name), Self::BinanceSpot) => binance_spot::stream_of(name),
             (Some(name), Self::BinanceDerivatives) => binance_usdm::stream_of(name),
+            (Some(name), Self::OkxSpot | Self::OkxDerivatives) => okx::stream_of(name),
         }
     }
 }

@@ -13,7 +13,9 @@ mod fault;
 mod hub;
 mod limits;
 mod market;
+mod okx;
 mod snapshot;
+mod socket;
 mod symbol;
 mod truth;
 
@@ -66,6 +68,10 @@ pub struct SimulatorOptions {
 pub struct Instruments {
     /// Binance USDⓈ-M perpetuals.
     pub binance_derivatives: Vec<String>,
+    /// OKX spot pairs.
+    pub okx_spot: Vec<String>,
+    /// OKX linear swaps.
+    pub okx_derivatives: Vec<String>,
 }
 
 impl Default for Instruments {
@@ -73,6 +79,8 @@ impl Default for Instruments {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             binance_derivatives: names(&["BTCUSDT", "ETHUSDT"]),
+            okx_spot: names(&["BTC-USDT", "ETH-USDT"]),
+            okx_derivatives: names(&["BTC-USDT-SWAP", "ETH-USDT-SWAP"]),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a venue counts for each address: connection attempts, request weight, bans.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Requests after a 429 that are forgiven before the address is banned.
@@ -12,8 +12,8 @@ const LONGEST_BAN: Duration = Duration::from_secs(3 * 86_400);
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     attempts: VecDeque<Instant>,
-    /// Requests that are counted apart from the weight.
-    asked: VecDeque<Instant>,
+    /// Requests that are counted by endpoint.
+    asked: HashMap<String, VecDeque<Instant>>,
     minute: i64,
     weight: u64,
     /// Requests of this minute that were over the limit.
@@ -38,9 +38,9 @@ impl Limits {
         within(&mut self.attempts, count, span)
     }
 
-    /// Whether one more request without a weight may be made: `count` within `span`.
-    pub(crate) fn may_ask(&mut self, count: usize, span: Duration) -> bool {
-        within(&mut self.asked, count, span)
+    /// Whether one more request to an endpoint may be made: `count` within `span`.
+    pub(crate) fn may_ask(&mut self, endpoint: &str, count: usize, span: Duration) -> bool {
+        within(self.asked.entry(endpoint.to_owned()).or_default(), count, span)
     }
 
     /// Counts a request of this weight and returns what was used in this minute.

@@ -23,29 +23,13 @@ pub(crate) type Refusal = (StatusCode, Value);
 
 /// Counts a connection attempt and lets it wait or fail where a fault says so.
 pub(crate) async fn handshake(hub: &Hub, exchange: Exchange, peer: SocketAddr) -> Option<Response> {
-    let (may, slow, error) = {
+    let may = {
         let mut state = hub.lock();
         let limits = state.limits.entry((exchange, peer.ip())).or_default();
-        let may = limits.may_connect(ATTEMPTS_MAX, ATTEMPTS_SPAN);
-        let slow = state.troubles.take(exchange, None, |kind| match kind {
-            FaultKind::HandshakeSlow { duration, .. } => Some(*duration),
-            _ => None,
-        });
-        let error = state.troubles.take(exchange, None, |kind| match kind {
-            FaultKind::HandshakeError { status, .. } => Some(*status),
-            _ => None,
-        });
-        (may, slow, error)
+        limits.may_connect(ATTEMPTS_MAX, ATTEMPTS_SPAN)
     };
-    if let Some((delay, _)) = slow {
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = hub.stop.cancelled() => {}
-        }
-    }
-    if let Some((status, _)) = error {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        return Some(status.into_response());
+    if let Some(refusal) = crate::socket::trouble_handshake(hub, exchange).await {
+        return Some(refusal);
     }
     (!may).then(|| {
         hub.note("too many connection attempts");

@@ -4,24 +4,20 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::StreamExt;
 use mprism_runtime::clock;
-use tokio::sync::mpsc;
 
 use super::address::Address;
 use super::protocol;
 use crate::fault::FaultKind;
-use crate::hub::{Batch, Form, Hub, Joined, Wants};
+use crate::hub::{Form, Hub, Wants};
+use crate::socket::{self, Beginning, End, Outlet, Source, Talk};
 use crate::{Exchange, PingRule};
 
 /// In which so many frames are counted.
 const FRAMES_SPAN: Duration = Duration::from_secs(1);
-/// Time a closing frame has to get out.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
 const POLICY: u16 = 1_008;
-const AWAY: u16 = 1_001;
 
 /// What differs between Binance's markets.
 #[derive(Clone, Copy)]
@@ -37,60 +33,24 @@ pub(crate) struct Dialect {
 /// Serves one connection to its end.
 pub(crate) async fn serve(hub: Arc<Hub>, dialect: Dialect, socket: WebSocket, address: Address) {
     let unserved = unserved(&hub, dialect.exchange, &address.streams);
-    let heard = (dialect.wants)(&(&address.streams - &unserved), &known(&hub, dialect.exchange));
-    let Joined {
-        id,
-        batches,
-        cut,
-        leave,
-        freeze,
-    } = hub.join(heard, address.form);
-    let (sink, mut source) = socket.split();
-    let (replies, to_send) = mpsc::channel(16);
-    let mut writer = tokio::spawn(write(sink, to_send, batches));
-    let mut reader = Reader {
+    let beginning = Beginning {
+        exchange: dialect.exchange,
+        wants: (dialect.wants)(&(&address.streams - &unserved), &known(&hub, dialect.exchange)),
+        form: address.form,
+        ages: true,
+    };
+    let begin = |id, outlet| Reader {
         hub: hub.clone(),
         dialect,
         id,
         streams: address.streams,
         unserved,
         form: address.form,
-        replies,
+        outlet,
         seen: VecDeque::new(),
         unanswered: VecDeque::new(),
     };
-    let end = tokio::select! {
-        end = reader.read(&mut source) => end,
-        () = cut.cancelled() => End::Cut,
-        () = leave.cancelled() => End::Close(AWAY, "server shutdown"),
-        () = freeze.cancelled() => End::Freeze,
-        () = live(&hub) => End::Close(AWAY, "connection is 24 hours old"),
-        () = hub.stop.cancelled() => End::Close(AWAY, "simulator stops"),
-        _ended = &mut writer => End::Cut,
-    };
-    if matches!(end, End::Freeze) {
-        // The socket stays open with nobody behind it: not even pings and answers to close frames.
-        writer.abort();
-        tokio::select! {
-            () = cut.cancelled() => {}
-            () = hub.stop.cancelled() => {}
-        }
-    }
-    hub.lock().clients.remove(&id);
-    if let End::Close(code, reason) = end {
-        hub.note(reason);
-        let frame = Message::Close(Some(CloseFrame {
-            code,
-            reason: reason.into(),
-        }));
-        let _slow = tokio::time::timeout(CLOSE_WAIT, async {
-            // A writer that is gone has nobody to tell.
-            let _gone = reader.replies.send(frame).await;
-            (&mut writer).await
-        })
-        .await;
-    }
-    writer.abort();
+    socket::serve(hub.clone(), socket, beginning, begin).await;
 }
 
 /// Returns the names of all instruments.
@@ -100,23 +60,6 @@ fn known(hub: &Hub, exchange: Exchange) -> Vec<String> {
     symbols
         .map(|symbols| symbols.keys().cloned().collect())
         .unwrap_or_default()
-}
-
-/// Ends when a connection that begins now is too old; how old that is may change meanwhile.
-pub(crate) async fn live(hub: &Hub) {
-    let began = tokio::time::Instant::now();
-    let mut life = hub.connection_life();
-    loop {
-        let until = began + *life.borrow_and_update();
-        tokio::select! {
-            () = tokio::time::sleep_until(until) => return,
-            changed = life.changed() => {
-                if changed.is_err() {
-                    return std::future::pending().await;
-                }
-            }
-        }
-    }
 }
 
 /// Returns the streams that a fault lets go unserved after their acknowledgement.
@@ -132,47 +75,6 @@ fn unserved(hub: &Hub, exchange: Exchange, added: &BTreeSet<String>) -> BTreeSet
     }
 }
 
-enum End {
-    /// Without a close frame.
-    Cut,
-    Close(u16, &'static str),
-    /// Not at all: the connection stays open and dead.
-    Freeze,
-}
-
-/// Sends answers before data, so that a busy stream does not hold up pings; ends after a close frame.
-async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut replies: mpsc::Receiver<Message>,
-    mut batches: mpsc::Receiver<Batch>,
-) {
-    loop {
-        let sent = tokio::select! {
-            biased;
-            reply = replies.recv() => {
-                let Some(reply) = reply else { return };
-                let last = matches!(reply, Message::Close(_));
-                let sent = sink.send(reply).await;
-                if last {
-                    return;
-                }
-                sent
-            }
-            Some(batch) = batches.recv() => feed(&mut sink, &batch).await,
-        };
-        if sent.is_err() {
-            return;
-        }
-    }
-}
-
-async fn feed(sink: &mut SplitSink<WebSocket, Message>, batch: &Batch) -> Result<(), axum::Error> {
-    for message in batch.iter() {
-        sink.feed(message.clone()).await?;
-    }
-    sink.flush().await
-}
-
 struct Reader {
     hub: Arc<Hub>,
     dialect: Dialect,
@@ -180,13 +82,13 @@ struct Reader {
     streams: BTreeSet<String>,
     unserved: BTreeSet<String>,
     form: Form,
-    replies: mpsc::Sender<Message>,
+    outlet: Outlet,
     seen: VecDeque<Instant>,
     unanswered: VecDeque<(Vec<u8>, Instant)>,
 }
 
-impl Reader {
-    async fn read(&mut self, source: &mut SplitStream<WebSocket>) -> End {
+impl Talk for Reader {
+    async fn listen(&mut self, source: &mut Source) -> End {
         let rule = (self.dialect.ping)(&self.hub);
         let mut next_ping = Instant::now() + rule.interval;
         loop {
@@ -209,18 +111,20 @@ impl Reader {
                     next_ping = now + rule.interval;
                     let no_ping = |kind: &FaultKind| matches!(kind, FaultKind::NoPing { .. }).then_some(());
                     let silent = self.hub.lock().troubles.take(self.dialect.exchange, None, no_ping).is_some();
-                    if !silent && self.ping(now).await.is_err() {
+                    if !silent && self.ping(now).await.is_some() {
                         return End::Cut;
                     }
                 }
             }
         }
     }
+}
 
-    async fn ping(&mut self, now: Instant) -> Result<(), mpsc::error::SendError<Message>> {
+impl Reader {
+    async fn ping(&mut self, now: Instant) -> Option<End> {
         let payload = clock::now_ms().to_string().into_bytes();
         self.unanswered.push_back((payload.clone(), now));
-        self.replies.send(Message::Ping(payload.into())).await
+        self.outlet.send(Message::Ping(payload.into())).await
     }
 
     /// Answers a control message and passes on what this connection wants by now.
@@ -247,11 +151,7 @@ impl Reader {
         match message {
             Message::Text(text) => {
                 let answer = self.obey(&text);
-                self.replies
-                    .send(Message::Text(answer.into()))
-                    .await
-                    .err()
-                    .map(|_| End::Cut)
+                self.outlet.text(answer).await
             }
             Message::Pong(payload) => {
                 if let Some(position) = self.unanswered.iter().position(|(sent, _)| payload == *sent) {
@@ -263,11 +163,7 @@ impl Reader {
             Message::Ping(_) | Message::Close(_) => None,
             Message::Binary(_) => {
                 let answer = r#"{"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}"#;
-                self.replies
-                    .send(Message::Text(answer.into()))
-                    .await
-                    .err()
-                    .map(|_| End::Cut)
+                self.outlet.text(answer).await
             }
         }
     }

@@ -113,6 +113,7 @@ impl Writer<'_> {
                 event_ms,
                 trade_ms,
                 unknown_field,
+                ..
             } => {
                 self.head("trade", *event_ms);
                 self.number(",\"t\":", trade.id);

@@ -26,6 +26,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
         scale: SCALE,
         stride: 1,
         series: None,
+        view: None,
     });
     list(listings, options, places)
 }

@@ -101,8 +101,8 @@ fn texts(symbol: &Symbol, scale: &Scale, item: &Item) -> Vec<String> {
             text
         }
         Body::Broken { kind, id, event_ms } => broken(name, item.stream, *kind, *id, *event_ms),
-        // What is asked for by REST, and recorded frames.
-        Body::Interest(_) | Body::Volatility(_) | Body::Recorded(_) => return Vec::new(),
+        // What is asked for by REST, what others have, and recorded frames.
+        Body::Interest(_) | Body::Volatility(_) | Body::View(_) | Body::Recorded(_) => return Vec::new(),
     };
     vec![one]
 }

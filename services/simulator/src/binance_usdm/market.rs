@@ -34,6 +34,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
             ratios: true,
             volatilities: false,
         }),
+        view: None,
     });
     list(listings, options, places)
 }

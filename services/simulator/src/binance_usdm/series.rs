@@ -148,6 +148,7 @@ fn premium(symbol: &str, market: &Synthetic, derivative: &Derivative, now_ms: i6
         index,
         rate,
         next_ms,
+        ..
     } = mark;
     json!({"symbol": symbol, "markPrice": fixed(mark), "indexPrice": fixed(index), "estimatedSettlePrice": fixed(index),
         "lastFundingRate": fixed(rate), "interestRate": "0.00010000", "nextFundingTime": next_ms, "time": ts_ms})
@@ -273,7 +274,7 @@ fn unweighed(hub: &Hub, peer: SocketAddr, answer: impl FnOnce() -> Result<Value,
     let may = {
         let mut state = hub.lock();
         let limits = state.limits.entry((EXCHANGE, peer.ip())).or_default();
-        limits.may_ask(RATIO_REQUESTS_MAX, RATIO_REQUESTS_SPAN)
+        limits.may_ask("/futures/data", RATIO_REQUESTS_MAX, RATIO_REQUESTS_SPAN)
     };
     if !may {
         return StatusCode::TOO_MANY_REQUESTS.into_response();

@@ -48,7 +48,7 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
         FaultKind::ServerShutdown { after } => {
             let mut leaving = Vec::new();
             for client in concerned(state, fault) {
-                let text = crate::binance_spot::server_shutdown(clock::now_ms(), client.form);
+                let text = client.exchange.farewell(clock::now_ms(), client.form);
                 let batch = Arc::new(vec![Message::Text(text.into())]);
                 deliveries.push(Delivery::new(client, batch));
                 leaving.push(client.leave.clone());
@@ -104,8 +104,11 @@ fn concerned<'a>(state: &'a State, fault: &Fault) -> impl Iterator<Item = &'a Cl
     let names = names
         .filter(|(exchange, name)| is_called(*exchange, name))
         .collect::<BTreeSet<_>>();
-    let clients = state.clients.values();
-    clients.filter(move |client| !bound || client.wants.keys().any(|key| names.contains(key)))
+    let (clients, any_symbol, exchange) = (state.clients.values(), fault.symbol.is_none(), fault.exchange);
+    clients.filter(move |client| {
+        let connected = any_symbol && exchange == Some(client.exchange);
+        !bound || connected || client.wants.keys().any(|key| names.contains(key))
+    })
 }
 
 /// Bends one instrument's stream and returns the identifiers that are hit, where they are known already.

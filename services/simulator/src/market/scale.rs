@@ -2,12 +2,12 @@
 
 /// How a venue's numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "numbers of the venues to come")]
 pub(crate) enum Style {
     /// Always so many decimals.
     Places(u8),
     /// No trailing zero, and no point without decimals.
     Shortest,
+    #[allow(dead_code, reason = "Deribit writes them")]
     /// As a JSON number with a fraction: `64000.0`.
     Number,
 }

@@ -34,6 +34,10 @@ pub(crate) struct Mark {
     pub(crate) rate: i64,
     /// When that rate will be paid.
     pub(crate) next_ms: i64,
+    /// Time between two payments.
+    pub(crate) interval_ms: i64,
+    /// The rate that was paid last.
+    pub(crate) settled_rate: i64,
 }
 
 /// A funding rate that was paid.
@@ -204,6 +208,8 @@ impl Derivative {
             index: prices.middle,
             rate: self.rate,
             next_ms: self.next_funding(now_ms),
+            interval_ms: self.paced(FUNDING_MS),
+            settled_rate: self.rate,
         })
     }
 
@@ -303,6 +309,8 @@ impl Derivative {
             index,
             rate: self.rate,
             next_ms,
+            interval_ms: self.paced(FUNDING_MS),
+            settled_rate: self.settled.last().map_or(10_000, |settled| settled.rate),
         };
         self.marks.push(mark);
         self.mark_count += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Interest, Liquidation, Mark, Stream, Volatility};
+use super::{Interest, Liquidation, Mark, Stream, ViewDiff, Volatility};
 use crate::fault::Malformed;
 use crate::market::{Levels, Trade};
 
@@ -19,6 +19,8 @@ pub(crate) enum Body {
         trade: Trade,
         event_ms: i64,
         trade_ms: i64,
+        /// The book's last change with it.
+        change_id: u64,
         unknown_field: bool,
     },
     Aggregate(Aggregate),
@@ -28,12 +30,12 @@ pub(crate) enum Body {
         bid: (u32, u32),
         ask: (u32, u32),
     },
+    View(Arc<ViewDiff>),
     Top(Arc<Top>),
     Mark(Mark),
-    #[allow(dead_code, reason = "Binance tells it by REST only")]
     Interest(Interest),
     Liquidation(Liquidation),
-    #[allow(dead_code, reason = "Binance has none")]
+    #[allow(dead_code, reason = "Deribit writes it")]
     Volatility(Volatility),
     /// Position in the recording.
     Recorded(usize),
@@ -55,6 +57,8 @@ pub(crate) struct Aggregate {
     pub(crate) buyer_is_maker: bool,
     pub(crate) trade_ms: i64,
     pub(crate) event_ms: i64,
+    /// The book's last change with the last of them.
+    pub(crate) change_id: u64,
 }
 
 /// The changes of one window: absolute quantities, 0 where a level is gone.

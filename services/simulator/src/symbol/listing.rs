@@ -15,6 +15,8 @@ pub(crate) struct Listing {
     /// How much update identifiers grow with a change.
     pub(crate) stride: u64,
     pub(crate) series: Option<Series>,
+    /// How many levels are shown, where the venue shows its books as chains of updates.
+    pub(crate) view: Option<usize>,
 }
 
 /// Makes instruments; those that an earlier simulator had go on where it stopped.
@@ -30,6 +32,9 @@ pub(crate) fn list(
             None => Market::new(options.seed, &name, &listing.scale),
         };
         let mut synthetic = Synthetic::new(market, listing.scale, listing.stride, options.unknown_fields);
+        if let Some(limit) = listing.view {
+            synthetic.show_view(limit);
+        }
         let derivative = |series| Derivative::new(options.seed, &name, series, options.tuning.pace);
         synthetic.derivative = listing.series.map(derivative);
         let limit = options.limit_trades.unwrap_or(u64::MAX);

@@ -6,6 +6,7 @@ mod item;
 mod listing;
 mod stream;
 mod synthetic;
+mod view;
 
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ pub(crate) use item::{Aggregate, Body, Diff, Item, Top};
 pub(crate) use listing::{Listing, list};
 pub(crate) use stream::{Interval, Levels, Mask, Stream};
 pub(crate) use synthetic::Synthetic;
+pub(crate) use view::{Row, View, ViewDiff};
 
 use crate::corpus::Recording;
 use crate::exchange::Exchange;
@@ -164,6 +166,7 @@ impl Symbol {
         for (item, id) in happened {
             let first = match &item.body {
                 Body::Diff(diff) => diff.first,
+                Body::View(diff) => diff.previous + 1,
                 _ => id,
             };
             if let Body::Recorded(position) = item.body
@@ -198,6 +201,7 @@ impl Symbol {
             (Body::Aggregate(aggregate), _) => Some((aggregate.id, aggregate.id)),
             (Body::Diff(diff), _) => Some((diff.first, diff.last)),
             (Body::Broken { id, .. } | Body::Ticker { id, .. }, _) => Some((*id, *id)),
+            (Body::View(diff), _) => Some((diff.previous + 1, diff.id)),
             (Body::Top(top), _) => Some((top.id, top.id)),
             (Body::Liquidation(liquidation), _) => Some((liquidation.id, liquidation.id)),
             (Body::Mark(_) | Body::Interest(_) | Body::Volatility(_), _) => None,

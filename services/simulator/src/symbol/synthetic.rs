@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Prices, Stream, Top, Turn};
+use super::{Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Prices, Stream, Top, Turn, View};
 use crate::market::{ChangeLog, Market, Place, Scale, Side, TradeLog};
 
 /// Ends of windows that are remembered: a snapshot can be so many windows old.
 const ENDS: usize = 4;
 
+/// Time after which a book that does not change says so.
+const QUIET_MS: i64 = 60_000;
 /// Changes of a window before the first one; all of them are fewer than a market's first changes.
 const OLD_CHANGES: u64 = 40;
 
@@ -26,6 +28,8 @@ pub(crate) struct Synthetic {
     best: Option<((u32, u32), (u32, u32))>,
     /// Last change of the last window that had any, by its length.
     from: [u64; 4],
+    /// What is shown of the book, where the venue shows it as a chain of updates.
+    pub(crate) view: Option<View>,
     /// What happens by the clock, where the instrument is a derivative.
     pub(crate) derivative: Option<Derivative>,
     /// Last change at the end of each of the last windows, the newest first.
@@ -49,6 +53,7 @@ impl Synthetic {
             open: None,
             best: None,
             from: [from; 4],
+            view: None,
             derivative: None,
             // As if windows had closed before: somebody who comes at once can be told an old book, too.
             ends: (0..ENDS as u64)
@@ -93,6 +98,7 @@ impl Synthetic {
         };
         self.last_ms = trade_ms;
         let event_ms = event_ms.max(trade_ms);
+        let change_id = self.changes.last_id();
         let aggregate_id = self.trades.next_aggregate();
         self.trades.push(&trade, trade_ms);
         let unknown_field = self.unknown_fields && trade.id.is_multiple_of(7);
@@ -100,6 +106,7 @@ impl Synthetic {
             trade,
             event_ms,
             trade_ms,
+            change_id,
             unknown_field,
         };
         out.push((
@@ -118,10 +125,12 @@ impl Synthetic {
             buyer_is_maker: trade.buyer_is_maker,
             trade_ms,
             event_ms,
+            change_id,
         });
         aggregate.last_trade = trade.id;
         aggregate.quantity += trade.quantity;
         aggregate.event_ms = event_ms;
+        aggregate.change_id = change_id;
         if trade.last_of_order
             && let Some(aggregate) = self.open.take()
             && wanted & Stream::Aggregate.bit() != 0
@@ -144,6 +153,11 @@ impl Synthetic {
             let stream = Stream::Ticker;
             out.push((Item { stream, body }, id));
         }
+    }
+
+    /// Shows the book as a chain of updates of the best `limit` levels.
+    pub(crate) fn show_view(&mut self, limit: usize) {
+        self.view = Some(View::new(limit, self.market.book(), self.changes.last_id()));
     }
 
     /// Lets happen what happens by the clock.
@@ -182,11 +196,25 @@ impl Synthetic {
                 self.ends.push_front(last);
                 self.ends.truncate(ENDS);
             }
+            let stream = Stream::Depth(interval);
+            if interval == Interval::Ms100
+                && let Some(view) = &mut self.view
+            {
+                let quiet_ms = self
+                    .derivative
+                    .as_ref()
+                    .map_or(QUIET_MS, |series| series.paced(QUIET_MS));
+                let shown = view.show(self.market.book(), last, turn.now_ms.max(self.last_ms), quiet_ms);
+                if let Some(diff) = shown.filter(|_| wanted & stream.bit() != 0) {
+                    let id = diff.id;
+                    let body = Body::View(Arc::new(diff));
+                    out.push((Item { stream, body }, id));
+                }
+            }
             if last == from {
                 continue;
             }
-            let stream = Stream::Depth(interval);
-            if wanted & stream.bit() != 0 {
+            if wanted & stream.bit() != 0 && self.view.is_none() {
                 let body = Body::Diff(Arc::new(self.diff(from, turn.now_ms)));
                 out.push((Item { stream, body }, last));
             }

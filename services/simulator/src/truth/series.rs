@@ -23,7 +23,6 @@ pub(super) fn lines(symbol: &Symbol, data_type: &str, now_ms: i64) -> Option<Vec
     let derivative = market.derivative.as_ref()?;
     let number = |units: i64| match symbol.exchange {
         Exchange::BinanceSpot | Exchange::BinanceDerivatives => fixed(units),
-        #[allow(unreachable_patterns)]
         _ => shortest(units),
     };
     let series = derivative.series();

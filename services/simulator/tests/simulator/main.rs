@@ -3,6 +3,7 @@
 mod books;
 mod corpus;
 mod faults;
+mod okx;
 mod rest;
 mod support;
 mod trades;
