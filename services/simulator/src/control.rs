@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::hub::Hub;
-use crate::{binance_spot, binance_usdm, okx, truth};
+use crate::{binance_spot, binance_usdm, deribit, okx, truth};
 
 type Shared = State<Arc<Hub>>;
 
@@ -24,6 +24,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .nest("/binance-spot", binance_spot::router())
         .nest("/binance-usdm", binance_usdm::router())
         .nest("/okx", okx::router())
+        .nest("/deribit", deribit::router())
         .merge(truth::router())
         .route("/health", get(health))
         .route("/control/pause", post(pause))

@@ -176,22 +176,24 @@ impl Pace {
     fn due(&mut self, state: &State, wanted: &HashMap<Key, Mask>, passed: Duration, now: Instant) -> Vec<(Key, u64)> {
         let key = |symbol: &crate::symbol::Symbol| (symbol.exchange, symbol.name.clone());
         let running = state.all().filter(|symbol| symbol.started);
+        // An index has no trades; it goes by the clock alone.
+        let (running, indices) = running.partition::<Vec<_>, _>(|symbol| symbol.exchange.has_trades(&symbol.name));
+        let mut counts = indices.into_iter().map(|symbol| (key(symbol), 0)).collect::<Vec<_>>();
         match self.rate {
             Rate::Max => {
                 // Only what somebody takes happens: a market nobody hears would run through in a moment.
-                let counted = running.map(|symbol| {
+                let counted = running.into_iter().map(|symbol| {
                     let heard = wanted.contains_key(&key(symbol)) && !symbol.waits(now);
                     (key(symbol), if heard { TURN_STEPS } else { 0 })
                 });
-                counted.collect()
+                counts.extend(counted);
             }
             Rate::PerSecond(rate) => {
-                let live = running.collect::<Vec<_>>();
+                let live = running;
                 // After a long stall the market goes on; it does not make up for more than a second.
                 self.credit = (self.credit + rate * passed.as_secs_f64()).min(rate.max(1.0));
                 let mut total = (self.credit as u64).min(BATCH_MAX * live.len() as u64);
                 self.credit -= total as f64;
-                let mut counts = Vec::new();
                 for position in 0..live.len() {
                     let left = (live.len() - position) as u64;
                     let count = total.div_ceil(left);
@@ -201,9 +203,9 @@ impl Pace {
                     counts.push((key(symbol), count * burst.map_or(1, |burst| burst.0)));
                 }
                 self.turn = self.turn.wrapping_add(1);
-                counts
             }
         }
+        counts
     }
 }
 

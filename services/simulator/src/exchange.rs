@@ -4,7 +4,7 @@ use axum::extract::ws::Message;
 
 use crate::hub::Form;
 use crate::symbol::{Interval, Item, Mask, Stream, Symbol};
-use crate::{binance_spot, binance_usdm, okx};
+use crate::{binance_spot, binance_usdm, deribit, okx};
 
 /// One of the simulated exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,15 +17,18 @@ pub enum Exchange {
     OkxSpot,
     /// OKX swaps.
     OkxDerivatives,
+    /// Deribit perpetuals and volatility indices.
+    DeribitDerivatives,
 }
 
 impl Exchange {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::BinanceSpot,
         Self::BinanceDerivatives,
         Self::OkxSpot,
         Self::OkxDerivatives,
+        Self::DeribitDerivatives,
     ];
 
     /// Returns the exchange's identifier, as in `--exchange` and in `/truth`.
@@ -35,6 +38,7 @@ impl Exchange {
             Self::BinanceDerivatives => "binance_derivatives",
             Self::OkxSpot => "okx_spot",
             Self::OkxDerivatives => "okx_derivatives",
+            Self::DeribitDerivatives => "deribit_derivatives",
         }
     }
 
@@ -48,12 +52,17 @@ impl Exchange {
         match self {
             Self::BinanceSpot | Self::BinanceDerivatives => split_quote(instrument),
             Self::OkxSpot | Self::OkxDerivatives => instrument.trim_end_matches("-SWAP").to_owned(),
+            Self::DeribitDerivatives => match instrument.split_once('_') {
+                // An index of volatility is one of a currency.
+                Some((currency, _)) if !self.has_trades(instrument) => currency.to_uppercase(),
+                _ => instrument.replace("-PERPETUAL", "-USD"),
+            },
         }
     }
 
     /// Whether an instrument is traded: an index is not.
-    pub(crate) fn has_trades(self, _instrument: &str) -> bool {
-        true
+    pub(crate) fn has_trades(self, instrument: &str) -> bool {
+        self != Self::DeribitDerivatives || instrument.contains('-')
     }
 
     /// Returns what a market is seeded and kept by.
@@ -71,6 +80,7 @@ impl Exchange {
             Self::BinanceSpot => binance_spot::render(symbol, items, form, mask),
             Self::BinanceDerivatives => binance_usdm::render(symbol, items, form, mask),
             Self::OkxSpot | Self::OkxDerivatives => okx::render(symbol, items, mask),
+            Self::DeribitDerivatives => deribit::render(symbol, items, mask),
         }
     }
 
@@ -79,6 +89,7 @@ impl Exchange {
         match self {
             Self::BinanceSpot | Self::BinanceDerivatives => binance_spot::server_shutdown(now_ms, form),
             Self::OkxSpot | Self::OkxDerivatives => okx::NOTICE.to_owned(),
+            Self::DeribitDerivatives => deribit::MAINTENANCE.to_owned(),
         }
     }
 
@@ -100,6 +111,9 @@ impl Exchange {
             (Some(name), Self::BinanceSpot) => binance_spot::stream_of(name),
             (Some(name), Self::BinanceDerivatives) => binance_usdm::stream_of(name),
             (Some(name), Self::OkxSpot | Self::OkxDerivatives) => okx::stream_of(name),
+            (Some("ticker"), Self::DeribitDerivatives) => Some(Stream::Quote(Interval::Ms100)),
+            (Some("volatility_index"), Self::DeribitDerivatives) => Some(Stream::Volatility),
+            (Some(_), Self::DeribitDerivatives) => None,
         }
     }
 }

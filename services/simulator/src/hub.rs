@@ -16,7 +16,7 @@ use crate::fault::{Affected, Troubles};
 use crate::limits::Limits;
 use crate::market::{Places, SplitMix};
 use crate::symbol::{Mask, Source, Symbol};
-use crate::{Exchange, Fault, PingRule, SimulatorOptions, Tuning, binance_spot, binance_usdm, okx};
+use crate::{Exchange, Fault, PingRule, SimulatorOptions, Tuning, binance_spot, binance_usdm, deribit, okx};
 
 /// Batches of frames that may wait for one client.
 const QUEUE_BATCHES: usize = 256;
@@ -124,6 +124,7 @@ impl Hub {
                 Exchange::OkxDerivatives,
                 okx::synthetic(Exchange::OkxDerivatives, options, &places),
             ),
+            (Exchange::DeribitDerivatives, deribit::synthetic(options, &places)),
         ]);
         let mut faults = options.faults.clone();
         faults.sort_by_key(|fault| fault.at);

@@ -1,4 +1,4 @@
-//! An exchange simulator: Binance spot as it looks on the wire, and the truth about what happened.
+//! An exchange simulator: Binance, OKX and Deribit as they look on the wire, and the truth about what happened.
 //!
 //! It is a test instrument. It shares no code with what it tests, so that one mistake cannot hide another.
 
@@ -7,6 +7,7 @@ mod binance_spot;
 mod binance_usdm;
 mod control;
 mod corpus;
+mod deribit;
 mod engine;
 mod exchange;
 mod fault;
@@ -72,6 +73,10 @@ pub struct Instruments {
     pub okx_spot: Vec<String>,
     /// OKX linear swaps.
     pub okx_derivatives: Vec<String>,
+    /// Deribit inverse perpetuals.
+    pub deribit_derivatives: Vec<String>,
+    /// Deribit volatility indices.
+    pub deribit_indices: Vec<String>,
 }
 
 impl Default for Instruments {
@@ -81,6 +86,8 @@ impl Default for Instruments {
             binance_derivatives: names(&["BTCUSDT", "ETHUSDT"]),
             okx_spot: names(&["BTC-USDT", "ETH-USDT"]),
             okx_derivatives: names(&["BTC-USDT-SWAP", "ETH-USDT-SWAP"]),
+            deribit_derivatives: names(&["BTC-PERPETUAL", "ETH-PERPETUAL"]),
+            deribit_indices: names(&["btc_usd", "eth_usd"]),
         }
     }
 }

@@ -75,6 +75,7 @@ pub(crate) async fn trouble_handshake(hub: &Hub, exchange: Exchange) -> Option<R
         });
         let error = state.troubles.take(exchange, None, |kind| match kind {
             FaultKind::HandshakeError { status, .. } => Some(*status),
+            FaultKind::Maintenance { .. } => Some(503),
             _ => None,
         });
         (slow, error)

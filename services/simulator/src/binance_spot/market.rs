@@ -26,7 +26,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
         scale: SCALE,
         stride: 1,
         series: None,
-        view: None,
+        views: Vec::new(),
     });
     list(listings, options, places)
 }

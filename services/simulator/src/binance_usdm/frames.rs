@@ -102,7 +102,9 @@ fn texts(symbol: &Symbol, scale: &Scale, item: &Item) -> Vec<String> {
         }
         Body::Broken { kind, id, event_ms } => broken(name, item.stream, *kind, *id, *event_ms),
         // What is asked for by REST, what others have, and recorded frames.
-        Body::Interest(_) | Body::Volatility(_) | Body::View(_) | Body::Recorded(_) => return Vec::new(),
+        Body::Interest(_) | Body::Volatility(_) | Body::Quote(_) | Body::View(_) | Body::Recorded(_) => {
+            return Vec::new();
+        }
     };
     vec![one]
 }

@@ -34,7 +34,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
             ratios: true,
             volatilities: false,
         }),
-        view: None,
+        views: Vec::new(),
     });
     list(listings, options, places)
 }

@@ -62,6 +62,11 @@ pub enum FaultKind {
         /// Time between the two.
         after: Duration,
     },
+    /// Maintenance is announced, every connection is closed, and nothing is served.
+    Maintenance {
+        /// For how long.
+        duration: Duration,
+    },
     /// No ping frames are sent.
     NoPing {
         /// For how long.
@@ -177,6 +182,7 @@ impl FaultKind {
             Self::Malformed(_) => "malformed",
             Self::MalformedReplace(_) => "malformed_replace",
             Self::ServerShutdown { .. } => "server_shutdown",
+            Self::Maintenance { .. } => "maintenance",
             Self::NoPing { .. } => "no_ping",
             Self::ConnectionLife { .. } => "connection_life",
             Self::HandshakeError { .. } => "handshake_error",
@@ -195,7 +201,7 @@ impl FaultKind {
     /// Returns how often, and for how long, a fault that waits for somebody's call strikes; `None` where it strikes at once.
     pub(crate) fn lasts(&self) -> Option<(u64, Option<Duration>)> {
         match self {
-            Self::NoPing { duration } => Some((u64::MAX, Some(*duration))),
+            Self::NoPing { duration } | Self::Maintenance { duration } => Some((u64::MAX, Some(*duration))),
             Self::SilentAfterAck { count }
             | Self::HandshakeError { count, .. }
             | Self::HandshakeSlow { count, .. }

@@ -85,7 +85,7 @@ impl Fault {
 }
 
 const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, silent_stream, silent_after_ack, half_open, malformed, \
-    malformed_replace, huge_frame, unknown_event, server_shutdown, no_ping, connection_life, handshake_error, handshake_slow, \
+    malformed_replace, huge_frame, unknown_event, server_shutdown, maintenance, no_ping, connection_life, handshake_error, handshake_slow, \
     stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, burst";
 
 struct Fields(Map<String, Value>);
@@ -117,6 +117,9 @@ impl Fields {
             "unknown_event" => FaultKind::Malformed(Malformed::UnknownEvent),
             "server_shutdown" => FaultKind::ServerShutdown {
                 after: self.duration("after")?,
+            },
+            "maintenance" => FaultKind::Maintenance {
+                duration: self.duration("duration")?,
             },
             "no_ping" => FaultKind::NoPing {
                 duration: self.duration("duration")?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::Message;
 use mprism_runtime::clock;
@@ -45,7 +45,11 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 }
             });
         }
-        FaultKind::ServerShutdown { after } => {
+        FaultKind::ServerShutdown { .. } | FaultKind::Maintenance { .. } => {
+            let after = match &fault.kind {
+                FaultKind::ServerShutdown { after } => *after,
+                _ => Duration::ZERO,
+            };
             let mut leaving = Vec::new();
             for client in concerned(state, fault) {
                 let text = client.exchange.farewell(clock::now_ms(), client.form);
@@ -53,7 +57,7 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 deliveries.push(Delivery::new(client, batch));
                 leaving.push(client.leave.clone());
             }
-            let (after, stop) = (*after, hub.stop.clone());
+            let stop = hub.stop.clone();
             hub.connections.spawn(async move {
                 tokio::select! {
                     () = tokio::time::sleep(after) => leaving.iter().for_each(CancellationToken::cancel),

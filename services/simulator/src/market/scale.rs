@@ -7,7 +7,6 @@ pub(crate) enum Style {
     Places(u8),
     /// No trailing zero, and no point without decimals.
     Shortest,
-    #[allow(dead_code, reason = "Deribit writes them")]
     /// As a JSON number with a fraction: `64000.0`.
     Number,
 }

@@ -15,7 +15,7 @@ use crate::Exchange;
 use crate::fault::FaultKind;
 use crate::hub::{Form, Hub, State, Wants};
 use crate::socket::{self, Beginning, End, Outlet, Source, Talk};
-use crate::symbol::{Source as Market, Stream};
+use crate::symbol::{Interval, Source as Market, Stream};
 
 /// Subscriptions that may be asked for or given back in an hour.
 const REQUESTS_MAX: usize = 480;
@@ -181,7 +181,7 @@ fn greet(subscription: &Subscription, state: &mut State) -> Option<Message> {
     let derivative = market.derivative.as_ref();
     let data = match subscription.stream()? {
         Stream::DEPTH => {
-            let whole = market.view.as_ref()?.whole(now_ms);
+            let whole = market.view(Interval::Ms100)?.whole(now_ms);
             return Some(Message::Text(book(name, &market.scale, &whole, "snapshot").into()));
         }
         Stream::Funding => funding(name, &derivative?.mark(now_ms, market.prices()?)),

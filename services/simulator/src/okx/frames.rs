@@ -68,7 +68,7 @@ fn frame(name: &str, market: &Synthetic, item: &Item) -> Option<Message> {
         }
         Body::Broken { kind, id, event_ms } => return Some(broken(name, channel, *kind, *id, *event_ms)),
         // What others have, and recorded frames.
-        Body::Diff(_) | Body::Volatility(_) | Body::Recorded(_) => return None,
+        Body::Diff(_) | Body::Quote(_) | Body::Volatility(_) | Body::Recorded(_) => return None,
     };
     let frame = json!({"arg": {"channel": channel, "instId": name}, "data": [data]});
     Some(Message::Text(frame.to_string().into()))

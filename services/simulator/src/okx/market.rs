@@ -27,7 +27,7 @@ pub(crate) fn synthetic(exchange: Exchange, options: &SimulatorOptions, places: 
             ratios: true,
             volatilities: false,
         }),
-        view: Some(BOOK_LEVELS),
+        views: vec![(Interval::Ms100, BOOK_LEVELS)],
     });
     list(listings, options, places)
 }

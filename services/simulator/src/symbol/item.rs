@@ -33,9 +33,9 @@ pub(crate) enum Body {
     View(Arc<ViewDiff>),
     Top(Arc<Top>),
     Mark(Mark),
+    Quote(Quote),
     Interest(Interest),
     Liquidation(Liquidation),
-    #[allow(dead_code, reason = "Deribit writes it")]
     Volatility(Volatility),
     /// Position in the recording.
     Recorded(usize),
@@ -86,4 +86,15 @@ pub(crate) struct Top {
     pub(crate) bids: Levels,
     pub(crate) asks: Levels,
     pub(crate) event_ms: i64,
+}
+
+/// Everything about an instrument at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quote {
+    pub(crate) ts_ms: i64,
+    pub(crate) bid: (u32, u32),
+    pub(crate) ask: (u32, u32),
+    pub(crate) mark: Mark,
+    /// Open interest.
+    pub(crate) lots: u64,
 }

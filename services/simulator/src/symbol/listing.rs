@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Derivative, Series, Source, Symbol, Synthetic};
+use super::{Derivative, Interval, Series, Source, Symbol, Synthetic};
 use crate::market::{Market, Places, Scale};
 use crate::{Exchange, SimulatorOptions};
 
@@ -15,8 +15,8 @@ pub(crate) struct Listing {
     /// How much update identifiers grow with a change.
     pub(crate) stride: u64,
     pub(crate) series: Option<Series>,
-    /// How many levels are shown, where the venue shows its books as chains of updates.
-    pub(crate) view: Option<usize>,
+    /// Windows and how many levels are shown, where the venue shows its books as chains of updates.
+    pub(crate) views: Vec<(Interval, usize)>,
 }
 
 /// Makes instruments; those that an earlier simulator had go on where it stopped.
@@ -32,8 +32,8 @@ pub(crate) fn list(
             None => Market::new(options.seed, &name, &listing.scale),
         };
         let mut synthetic = Synthetic::new(market, listing.scale, listing.stride, options.unknown_fields);
-        if let Some(limit) = listing.view {
-            synthetic.show_view(limit);
+        for (interval, limit) in listing.views {
+            synthetic.show_view(interval, limit);
         }
         let derivative = |series| Derivative::new(options.seed, &name, series, options.tuning.pace);
         synthetic.derivative = listing.series.map(derivative);

@@ -14,7 +14,7 @@ pub(crate) use bend::Bend;
 pub(crate) use derivative::{
     Derivative, Interest, Liquidation, Mark, Prices, RATIO_MS, Ratio, RatioKind, Series, Volatility, fixed, shortest,
 };
-pub(crate) use item::{Aggregate, Body, Diff, Item, Top};
+pub(crate) use item::{Aggregate, Body, Diff, Item, Quote, Top};
 pub(crate) use listing::{Listing, list};
 pub(crate) use stream::{Interval, Levels, Mask, Stream};
 pub(crate) use synthetic::Synthetic;
@@ -204,7 +204,7 @@ impl Symbol {
             (Body::View(diff), _) => Some((diff.previous + 1, diff.id)),
             (Body::Top(top), _) => Some((top.id, top.id)),
             (Body::Liquidation(liquidation), _) => Some((liquidation.id, liquidation.id)),
-            (Body::Mark(_) | Body::Interest(_) | Body::Volatility(_), _) => None,
+            (Body::Mark(_) | Body::Quote(_) | Body::Interest(_) | Body::Volatility(_), _) => None,
             (Body::Recorded(position), Source::Recorded(recording)) => recording.frame(*position).ids(),
             (Body::Recorded(_), Source::Synthetic(_)) => None,
         }

@@ -25,6 +25,8 @@ pub(crate) enum Stream {
     Funding,
     OpenInterest,
     Volatility,
+    /// Best bid and ask, mark price, funding and open interest at the end of windows of that length.
+    Quote(Interval),
 }
 
 /// The length of a window.
@@ -73,7 +75,7 @@ impl Stream {
     /// Changes of the book every 100 ms.
     pub(crate) const DEPTH: Self = Self::Depth(Interval::Ms100);
     /// How many there are.
-    pub(crate) const COUNT: usize = 28;
+    pub(crate) const COUNT: usize = 32;
 
     /// Returns the stream's position among all.
     pub(crate) fn index(self) -> usize {
@@ -92,6 +94,7 @@ impl Stream {
             Self::Funding => 25,
             Self::OpenInterest => 26,
             Self::Volatility => 27,
+            Self::Quote(interval) => 28 + interval as usize,
         }
     }
 

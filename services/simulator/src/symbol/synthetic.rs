@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Prices, Stream, Top, Turn, View};
+use super::{Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Prices, Quote, Stream, Top, Turn, View};
 use crate::market::{ChangeLog, Market, Place, Scale, Side, TradeLog};
 
 /// Ends of windows that are remembered: a snapshot can be so many windows old.
@@ -28,8 +28,8 @@ pub(crate) struct Synthetic {
     best: Option<((u32, u32), (u32, u32))>,
     /// Last change of the last window that had any, by its length.
     from: [u64; 4],
-    /// What is shown of the book, where the venue shows it as a chain of updates.
-    pub(crate) view: Option<View>,
+    /// What is shown of the book, where the venue shows it as chains of updates.
+    views: Vec<(Interval, View)>,
     /// What happens by the clock, where the instrument is a derivative.
     pub(crate) derivative: Option<Derivative>,
     /// Last change at the end of each of the last windows, the newest first.
@@ -53,7 +53,7 @@ impl Synthetic {
             open: None,
             best: None,
             from: [from; 4],
-            view: None,
+            views: Vec::new(),
             derivative: None,
             // As if windows had closed before: somebody who comes at once can be told an old book, too.
             ends: (0..ENDS as u64)
@@ -155,9 +155,35 @@ impl Synthetic {
         }
     }
 
-    /// Shows the book as a chain of updates of the best `limit` levels.
-    pub(crate) fn show_view(&mut self, limit: usize) {
-        self.view = Some(View::new(limit, self.market.book(), self.changes.last_id()));
+    /// Shows the book as a chain of updates of the best `limit` levels, in windows of that length.
+    pub(crate) fn show_view(&mut self, interval: Interval, limit: usize) {
+        let view = View::new(limit, self.market.book(), self.changes.last_id());
+        self.views.push((interval, view));
+    }
+
+    /// Returns what is shown of the book in windows of that length.
+    pub(crate) fn view(&self, interval: Interval) -> Option<&View> {
+        self.views
+            .iter()
+            .find(|(shown, _)| *shown == interval)
+            .map(|(_, view)| view)
+    }
+
+    /// Returns everything about the instrument at this moment.
+    pub(crate) fn quote(&self, now_ms: i64) -> Option<Quote> {
+        let (bid, ask) = self
+            .market
+            .book()
+            .best(Side::Bid)
+            .zip(self.market.book().best(Side::Ask))?;
+        let derivative = self.derivative.as_ref()?;
+        Some(Quote {
+            ts_ms: now_ms.max(self.last_ms),
+            bid,
+            ask,
+            mark: derivative.mark(now_ms, self.prices()?),
+            lots: derivative.interests.last().map_or(0, |last| last.lots),
+        })
     }
 
     /// Lets happen what happens by the clock.
@@ -197,9 +223,7 @@ impl Synthetic {
                 self.ends.truncate(ENDS);
             }
             let stream = Stream::Depth(interval);
-            if interval == Interval::Ms100
-                && let Some(view) = &mut self.view
-            {
+            if let Some((_, view)) = self.views.iter_mut().find(|(shown, _)| *shown == interval) {
                 let quiet_ms = self
                     .derivative
                     .as_ref()
@@ -211,10 +235,18 @@ impl Synthetic {
                     out.push((Item { stream, body }, id));
                 }
             }
+            let stream = Stream::Quote(interval);
+            if wanted & stream.bit() != 0
+                && let Some(quote) = self.quote(turn.now_ms)
+            {
+                let body = Body::Quote(quote);
+                out.push((Item { stream, body }, last));
+            }
             if last == from {
                 continue;
             }
-            if wanted & stream.bit() != 0 && self.view.is_none() {
+            let stream = Stream::Depth(interval);
+            if wanted & stream.bit() != 0 && self.views.is_empty() {
                 let body = Body::Diff(Arc::new(self.diff(from, turn.now_ms)));
                 out.push((Item { stream, body }, last));
             }

@@ -33,7 +33,6 @@ pub(crate) struct Row {
     pub(crate) price: u32,
     pub(crate) quantity: u32,
     /// The level was shown before.
-    #[allow(dead_code, reason = "Deribit tells it")]
     pub(crate) existed: bool,
 }
 

@@ -49,6 +49,16 @@ pub(super) fn lines(symbol: &Symbol, data_type: &str, now_ms: i64) -> Option<Vec
             });
             lines.collect()
         }
+        "liquidation"
+            if symbol.exchange == Exchange::DeribitDerivatives && symbol.exchange.has_trades(&symbol.name) =>
+        {
+            let lines = crate::deribit::liquidations(&market.trades).map(|trade| {
+                json!({"id": trade.id.to_string(), "price": scale.price(trade.price),
+                    "quantity": scale.quantity(trade.quantity), "side": if trade.taker_sold { "sell" } else { "buy" },
+                    "ts_ms": trade.ts_ms})
+            });
+            lines.collect()
+        }
         "lsr_top_position" if series.ratios => ratios(derivative, RatioKind::TopPosition, now_ms),
         "lsr_all_account" if series.ratios => ratios(derivative, RatioKind::AllAccount, now_ms),
         "volatility_index" if series.volatilities => {

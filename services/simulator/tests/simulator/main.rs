@@ -2,6 +2,7 @@
 
 mod books;
 mod corpus;
+mod deribit;
 mod faults;
 mod okx;
 mod rest;
