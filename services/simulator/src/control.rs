@@ -22,7 +22,7 @@ type Shared = State<Arc<Hub>>;
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .nest("/binance-spot", binance_spot::router())
-        .nest("/binance-usdm", binance_usdm::router())
+        .nest("/binance-usdm", binance_usdm::router(hub.tuning.legacy_path))
         .nest("/okx", okx::router())
         .nest("/deribit", deribit::router())
         .merge(truth::router())

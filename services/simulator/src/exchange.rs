@@ -65,6 +65,11 @@ impl Exchange {
         self != Self::DeribitDerivatives || instrument.contains('-')
     }
 
+    /// Whether the trades that the exchange documents are aggregates of fills.
+    pub(crate) fn tells_aggregates(self) -> bool {
+        self == Self::BinanceDerivatives
+    }
+
     /// Returns what a market is seeded and kept by.
     pub(crate) fn market_name(self, instrument: &str) -> String {
         match self {

@@ -103,6 +103,21 @@ pub struct Tuning {
     pub trades_lag: Duration,
     /// So many times as fast as documented goes what happens by the clock: funding, open interest, ratios, the volatility index.
     pub pace: u32,
+    /// What Binance's futures do with an address that has no category.
+    pub legacy_path: LegacyPath,
+    /// OKX begins its channel `books` with a snapshot; it was announced, and withdrawn, that it would not.
+    pub okx_initial_snapshot: bool,
+}
+
+/// What Binance's futures do with an address that has no category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegacyPath {
+    /// It is accepted, and streams that are not public stay silent: since April 2026.
+    Silent,
+    /// It is refused.
+    Refused,
+    /// Every stream is served: before April 2026.
+    Served,
 }
 
 impl Default for Tuning {
@@ -112,6 +127,8 @@ impl Default for Tuning {
             snapshots_at_event_end: 0.1,
             trades_lag: Duration::from_millis(50),
             pace: 1,
+            legacy_path: LegacyPath::Silent,
+            okx_initial_snapshot: true,
         }
     }
 }

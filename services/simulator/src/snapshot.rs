@@ -131,6 +131,7 @@ fn choose(state: &mut State, hub: &Hub, exchange: Exchange, name: &str, stale: b
                     end + (changes + 1) * share / (1 << 20) * market.stride()
                 }
             };
+            let id = market.changes.floor(id);
             Told::Synthetic {
                 fold: market.changes.fold_at(id),
                 id,

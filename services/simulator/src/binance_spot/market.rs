@@ -27,6 +27,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
         stride: 1,
         series: None,
         views: Vec::new(),
+        batched: 0,
     });
     list(listings, options, places)
 }

@@ -35,6 +35,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
             volatilities: false,
         }),
         views: Vec::new(),
+        batched: Stream::Aggregate.bit(),
     });
     list(listings, options, places)
 }
@@ -128,6 +129,15 @@ pub(super) fn public(names: &BTreeSet<String>, known: &[String]) -> Wants {
 /// What the names mean on `/market`.
 pub(super) fn market(names: &BTreeSet<String>, known: &[String]) -> Wants {
     wants(names, known, Category::Market)
+}
+
+/// What the names meant before there were categories.
+pub(super) fn any(names: &BTreeSet<String>, known: &[String]) -> Wants {
+    let mut both = wants(names, known, Category::Public);
+    for (key, mask) in wants(names, known, Category::Market) {
+        *both.entry(key).or_default() |= mask;
+    }
+    both
 }
 
 /// What the names mean on `/private`: nothing that is public.

@@ -17,7 +17,7 @@ use crate::binance::{
 use crate::corpus::push_texts;
 use crate::hub::{Hub, Wants};
 use crate::snapshot::{self, Snapshot};
-use crate::{Exchange, PingRule, binance_spot};
+use crate::{Exchange, LegacyPath, PingRule, binance_spot};
 
 pub(super) const EXCHANGE: Exchange = Exchange::BinanceDerivatives;
 /// Weight an address may use in a minute.
@@ -30,7 +30,7 @@ pub(super) type Shared = State<Arc<Hub>>;
 pub(super) type Peer = ConnectInfo<SocketAddr>;
 
 /// Returns the venue's paths, to be nested below its prefix.
-pub(crate) fn router() -> Router<Arc<Hub>> {
+pub(crate) fn router(legacy: LegacyPath) -> Router<Arc<Hub>> {
     let dialect = |wants: fn(&std::collections::BTreeSet<String>, &[String]) -> Wants| Dialect {
         exchange: EXCHANGE,
         frames_max: 10,
@@ -42,7 +42,12 @@ pub(crate) fn router() -> Router<Arc<Hub>> {
         },
     };
     // Without a category the address is retired: accepted, and silent but for what is public.
-    sockets(dialect(market::public))
+    let without_category = match legacy {
+        LegacyPath::Silent => sockets(dialect(market::public)),
+        LegacyPath::Served => sockets(dialect(market::any)),
+        LegacyPath::Refused => Router::new(),
+    };
+    without_category
         .nest("/public", sockets(dialect(market::public)))
         .nest("/market", sockets(dialect(market::market)))
         .nest("/private", sockets(dialect(market::private)))

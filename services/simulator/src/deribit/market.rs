@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::market::{KeptTrade, Places, Scale, Style, TradeLog};
-use crate::symbol::{Interval, Listing, Series, Symbol, list};
+use crate::symbol::{Interval, Listing, Series, Stream, Symbol, list};
 use crate::{Exchange, SimulatorOptions};
 
 pub(super) const EXCHANGE: Exchange = Exchange::DeribitDerivatives;
@@ -23,6 +23,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
             ..Series::default()
         }),
         views: vec![(Interval::Ms100, usize::MAX), (Interval::Ms1000, usize::MAX)],
+        batched: Stream::Trade.bit(),
     });
     let indices = options.instruments.deribit_indices.iter().map(|name| Listing {
         exchange: EXCHANGE,
@@ -34,6 +35,7 @@ pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap
             ..Series::default()
         }),
         views: Vec::new(),
+        batched: Stream::Trade.bit(),
     });
     list(perpetuals.chain(indices), options, places)
 }

@@ -132,6 +132,8 @@ pub enum FaultKind {
         /// By how much; 0 sets it right.
         ms: i64,
     },
+    /// The matching engine starts anew: update identifiers jump and their chain breaks, though nothing is lost.
+    EngineRestart,
     /// More happens than usual.
     Burst {
         /// How many times as much.
@@ -194,6 +196,7 @@ impl FaultKind {
             Self::Http429 { .. } => "http_429",
             Self::Http418 { .. } => "http_418",
             Self::ClockSkew { .. } => "clock_skew",
+            Self::EngineRestart => "engine_restart",
             Self::Burst { .. } => "burst",
         }
     }

@@ -86,7 +86,7 @@ impl Fault {
 
 const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, silent_stream, silent_after_ack, half_open, malformed, \
     malformed_replace, huge_frame, unknown_event, server_shutdown, maintenance, no_ping, connection_life, handshake_error, handshake_slow, \
-    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, burst";
+    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, engine_restart, burst";
 
 struct Fields(Map<String, Value>);
 
@@ -160,6 +160,7 @@ impl Fields {
                 duration: self.duration("duration")?,
             },
             "clock_skew" => FaultKind::ClockSkew { ms: self.ms()? },
+            "engine_restart" => FaultKind::EngineRestart,
             "burst" => FaultKind::Burst {
                 factor: self.factor()?,
                 duration: self.duration("duration")?,

@@ -65,6 +65,17 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 }
             });
         }
+        FaultKind::EngineRestart => meant(state, fault, |symbol| {
+            if let Source::Synthetic(market) = &mut symbol.source {
+                let last = market.changes.last_id();
+                market.restart();
+                affected.push(Affected {
+                    symbol: symbol.name.clone(),
+                    first: last,
+                    last: Some(market.changes.last_id()),
+                });
+            }
+        }),
         _ => meant(state, fault, |symbol| {
             affected.extend(bend(symbol, fault, record, now));
         }),

@@ -179,6 +179,45 @@ impl TradeLog {
     }
 }
 
+impl TradeLog {
+    /// Returns how many aggregates are complete.
+    pub(crate) fn aggregates(&self) -> u64 {
+        self.aggregates
+    }
+
+    /// Returns complete aggregates from a position among them on: each with its number and its fills.
+    pub(crate) fn aggregates_from(&self, position: u64) -> impl Iterator<Item = (u64, Vec<KeptTrade>)> {
+        let mut number = self.first_aggregate + position;
+        let mut at = self.position_of_aggregate(number);
+        std::iter::from_fn(move || {
+            let mut fills = Vec::new();
+            loop {
+                let trade = self.at(at)?;
+                at += 1;
+                fills.push(trade);
+                if trade.last_of_order {
+                    number += 1;
+                    return Some((number - 1, fills));
+                }
+            }
+        })
+    }
+
+    /// As [`TradeLog::write_lines`], of aggregates.
+    pub(crate) fn write_aggregates(&self, scale: &Scale, from: u64, count: u64, out: &mut Vec<u8>) {
+        for (number, fills) in self
+            .aggregates_from(from)
+            .take(usize::try_from(count).unwrap_or(usize::MAX))
+        {
+            let first = fills[0];
+            let (mut price, mut quantity) = (Vec::new(), Vec::new());
+            scale.push_price(&mut price, first.price);
+            scale.push_quantity(&mut quantity, fills.iter().map(|fill| fill.quantity).sum());
+            write_line(out, number, &price, &quantity, first.taker_sold, first.ts_ms);
+        }
+    }
+}
+
 /// Appends a trade as a line of the truth.
 pub(crate) fn write_line(out: &mut Vec<u8>, id: u64, price: &[u8], quantity: &[u8], taker_sold: bool, ts_ms: i64) {
     out.extend_from_slice(b"{\"id\":\"");

@@ -147,9 +147,13 @@ impl Connection {
             wants(self.subscriptions.difference(&self.unserved), &state)
         };
         let greeted = outcome.added.difference(&self.unserved).cloned().collect::<Vec<_>>();
+        let shows = |subscription: &&Subscription| {
+            self.hub.tuning.okx_initial_snapshot || subscription.stream() != Some(Stream::DEPTH)
+        };
         self.hub.change_and_greet(self.id, wanted, Form::default(), |state| {
             greeted
                 .iter()
+                .filter(shows)
                 .filter_map(|subscription| greet(subscription, state))
                 .collect()
         });

@@ -28,6 +28,7 @@ pub(crate) fn synthetic(exchange: Exchange, options: &SimulatorOptions, places: 
             volatilities: false,
         }),
         views: vec![(Interval::Ms100, BOOK_LEVELS)],
+        batched: 0,
     });
     list(listings, options, places)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Derivative, Interval, Series, Source, Symbol, Synthetic};
+use super::{Derivative, Interval, Mask, Series, Source, Symbol, Synthetic};
 use crate::market::{Market, Places, Scale};
 use crate::{Exchange, SimulatorOptions};
 
@@ -17,6 +17,8 @@ pub(crate) struct Listing {
     pub(crate) series: Option<Series>,
     /// Windows and how many levels are shown, where the venue shows its books as chains of updates.
     pub(crate) views: Vec<(Interval, usize)>,
+    /// Streams that go out at the end of 100 ms windows.
+    pub(crate) batched: Mask,
 }
 
 /// Makes instruments; those that an earlier simulator had go on where it stopped.
@@ -35,6 +37,7 @@ pub(crate) fn list(
         for (interval, limit) in listing.views {
             synthetic.show_view(interval, limit);
         }
+        synthetic.batched = listing.batched;
         let derivative = |series| Derivative::new(options.seed, &name, series, options.tuning.pace);
         synthetic.derivative = listing.series.map(derivative);
         let limit = options.limit_trades.unwrap_or(u64::MAX);

@@ -122,6 +122,14 @@ impl Symbol {
         }
     }
 
+    /// Returns how many trades the truth tells: of what the exchange documents as its trades.
+    pub(crate) fn true_trades(&self) -> u64 {
+        match &self.source {
+            Source::Synthetic(market) if self.exchange.tells_aggregates() => market.trades.aggregates(),
+            _ => self.trades(),
+        }
+    }
+
     /// Whether no trade is left.
     pub(crate) fn ended(&self) -> bool {
         let played = match &self.source {

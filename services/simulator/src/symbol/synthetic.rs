@@ -9,6 +9,8 @@ use crate::market::{ChangeLog, Market, Place, Scale, Side, TradeLog};
 /// Ends of windows that are remembered: a snapshot can be so many windows old.
 const ENDS: usize = 4;
 
+/// Changes that a restart of the matching engine leaves out.
+const RESTART_JUMP: u64 = 1_000_000;
 /// Time after which a book that does not change says so.
 const QUIET_MS: i64 = 60_000;
 /// Changes of a window before the first one; all of them are fewer than a market's first changes.
@@ -25,11 +27,16 @@ pub(crate) struct Synthetic {
     unknown_fields: bool,
     last_ms: i64,
     open: Option<Aggregate>,
+    /// Streams that go out at the end of 100 ms windows, and what waits for that.
+    pub(crate) batched: Mask,
+    waiting: Vec<(Item, u64)>,
     best: Option<((u32, u32), (u32, u32))>,
     /// Last change of the last window that had any, by its length.
     from: [u64; 4],
     /// What is shown of the book, where the venue shows it as chains of updates.
     views: Vec<(Interval, View)>,
+    /// Where identifiers went on, by the length of the window that has not told it yet.
+    restarted: [Option<u64>; 4],
     /// What happens by the clock, where the instrument is a derivative.
     pub(crate) derivative: Option<Derivative>,
     /// Last change at the end of each of the last windows, the newest first.
@@ -51,9 +58,12 @@ impl Synthetic {
             unknown_fields,
             last_ms: 0,
             open: None,
+            batched: 0,
+            waiting: Vec::new(),
             best: None,
             from: [from; 4],
             views: Vec::new(),
+            restarted: [None; 4],
             derivative: None,
             // As if windows had closed before: somebody who comes at once can be told an old book, too.
             ends: (0..ENDS as u64)
@@ -89,6 +99,15 @@ impl Synthetic {
 
     /// Lets one step happen.
     pub(crate) fn step(&mut self, trade_ms: i64, event_ms: i64, wanted: Mask, out: &mut Vec<(Item, u64)>) {
+        let from = out.len();
+        self.happen(trade_ms, event_ms, wanted, out);
+        if self.batched != 0 {
+            let waits = |(item, _): &mut (Item, u64)| item.stream.bit() & self.batched != 0;
+            self.waiting.extend(out.extract_if(from.., waits));
+        }
+    }
+
+    fn happen(&mut self, trade_ms: i64, event_ms: i64, wanted: Mask, out: &mut Vec<(Item, u64)>) {
         let changes = &mut self.changes;
         let trade = self.market.step(|change, book| changes.push(change, book));
         // Times never go back, and the fills of an order share one.
@@ -155,6 +174,14 @@ impl Synthetic {
         }
     }
 
+    /// Lets the matching engine start anew: identifiers jump and the chain breaks, though nothing is lost.
+    pub(crate) fn restart(&mut self) {
+        self.changes.jump(RESTART_JUMP, self.market.book());
+        let id = self.changes.last_id();
+        self.restarted = [Some(id); 4];
+        self.ends.iter_mut().for_each(|end| *end = id);
+    }
+
     /// Shows the book as a chain of updates of the best `limit` levels, in windows of that length.
     pub(crate) fn show_view(&mut self, interval: Interval, limit: usize) {
         let view = View::new(limit, self.market.book(), self.changes.last_id());
@@ -219,6 +246,7 @@ impl Synthetic {
                 continue;
             }
             if interval == Interval::Ms100 {
+                out.append(&mut self.waiting);
                 self.ends.push_front(last);
                 self.ends.truncate(ENDS);
             }
@@ -247,7 +275,8 @@ impl Synthetic {
             }
             let stream = Stream::Depth(interval);
             if wanted & stream.bit() != 0 && self.views.is_empty() {
-                let body = Body::Diff(Arc::new(self.diff(from, turn.now_ms)));
+                let previous = self.restarted[interval as usize].take().unwrap_or(from);
+                let body = Body::Diff(Arc::new(self.diff(from, previous, turn.now_ms)));
                 out.push((Item { stream, body }, last));
             }
             for levels in Levels::ALL {
@@ -261,13 +290,13 @@ impl Synthetic {
         }
     }
 
-    fn diff(&self, from: u64, now_ms: i64) -> Diff {
+    fn diff(&self, from: u64, previous: u64, now_ms: i64) -> Diff {
         let (bids, asks) = self.changes.after(from);
         let last = self.changes.last_id();
         Diff {
-            first: from + self.stride.min(last - from),
+            first: previous + self.stride.min(last - previous),
             last,
-            previous: from,
+            previous,
             bids,
             asks,
             event_ms: now_ms.max(self.last_ms),

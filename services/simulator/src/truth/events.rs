@@ -35,7 +35,7 @@ pub(super) async fn counts(State(hub): State<Arc<Hub>>) -> Response {
             symbols.insert(symbol.ours(), count.into());
         };
         if symbol.exchange.has_trades(&symbol.name) {
-            count("trade", symbol.trades());
+            count("trade", symbol.true_trades());
         }
         for data_type in series::TYPES {
             if let Some(lines) = series::lines(symbol, data_type, now_ms) {
@@ -63,7 +63,7 @@ pub(super) async fn events(State(hub): State<Arc<Hub>>, Query(of): Query<Series>
         let state = hub.lock();
         let symbol = state.called(exchange, &of.symbol)?;
         // What was true when it was asked: a market that goes on must not make the answer endless.
-        Some((exchange, symbol.name.clone(), symbol.trades()))
+        Some((exchange, symbol.name.clone(), symbol.true_trades()))
     });
     let Some((exchange, name, count)) = found else {
         return not_found("no such series");
@@ -105,6 +105,9 @@ fn series_of(hub: &Hub, exchange: Exchange, of: &Series) -> Response {
 
 fn write_trades(symbol: &Symbol, from: u64, count: u64, out: &mut Vec<u8>) {
     match &symbol.source {
+        Source::Synthetic(market) if symbol.exchange.tells_aggregates() => {
+            market.trades.write_aggregates(&market.scale, from, count, out);
+        }
         Source::Synthetic(market) => market.trades.write_lines(&market.scale, from, count, out),
         Source::Recorded(recording) => recording.write_lines(from, count, out),
     }

@@ -166,7 +166,7 @@ async fn snapshots_are_as_stale_as_they_are_told_to_be() {
                 stale_snapshots: stale,
                 snapshots_at_event_end: at_end,
                 trades_lag: Duration::ZERO,
-                pace: 1,
+                ..Tuning::default()
             },
             ..options()
         })

@@ -34,7 +34,7 @@ pub(crate) fn options() -> SimulatorOptions {
             stale_snapshots: 0.0,
             snapshots_at_event_end: 0.0,
             trades_lag: Duration::ZERO,
-            pace: 1,
+            ..Tuning::default()
         },
         instruments: Instruments::default(),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use mprism_simulator::{Rate, SimulatorOptions, Tuning};
+use mprism_simulator::{LegacyPath, Rate, SimulatorOptions, Tuning};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -116,9 +116,15 @@ async fn aggregates_are_numbered_without_a_hole_and_can_be_read_again() {
         assert!(keys.iter().all(|key| heard[*key] == row[*key]), "{heard} and {row}");
     }
     let truth = simulator.series("trade", VENUE, "BTC-USDT").await;
-    let first = heard[0]["f"].as_u64().expect("f").to_string();
-    let trade = truth.iter().find(|trade| trade["id"] == first.as_str()).expect("there");
-    assert_eq!(trade["price"], heard[0]["p"]);
+    let at = truth
+        .iter()
+        .position(|trade| trade["id"] == number(&heard[0]).to_string().as_str());
+    for (heard, told) in heard.iter().zip(&truth[at.expect("there")..]) {
+        let side = if heard["m"] == true { "sell" } else { "buy" };
+        let trade = json!({"id": number(heard).to_string(), "price": heard["p"], "quantity": heard["q"], "side": side,
+            "ts_ms": heard["T"]});
+        assert_eq!(trade, *told);
+    }
     simulator.end().await;
 }
 
@@ -197,4 +203,64 @@ async fn what_happens_by_the_clock_is_the_truth() {
     let counts = read(&simulator.get("/truth/counts").await);
     assert!(counts["liquidation"][VENUE]["BTC-USDT"].as_u64() >= Some(5), "{counts}");
     simulator.end().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_starts_anew_breaks_the_chain_and_loses_nothing() {
+    let simulator = live().await;
+    let mut client = simulator
+        .connect_to("/binance-usdm/public/ws/btcusdt@depth@100ms")
+        .await;
+    let number = |diff: &Value, key: &str| diff[key].as_u64().expect("a number");
+    let first = read(&text(&mut client).await);
+    let before = number(&first, "u");
+    let mut book = Book::from_snapshot(&simulator.true_books_of(VENUE, "BTC-USDT", &[before], 100_000).await[0]);
+    let fault = r#"{"fault":"engine_restart","exchange":"binance_derivatives"}"#;
+    assert_eq!(simulator.post("/control/fault", fault).await, 202);
+    let (mut last, mut broken) = (before, 0);
+    for _ in 0..8 {
+        let diff = read(&text(&mut client).await);
+        broken += u64::from(number(&diff, "pu") != last);
+        last = number(&diff, "u");
+        book.set(&diff["b"], &diff["a"]);
+        book.id = last;
+    }
+    assert_eq!(broken, 1);
+    assert!(last > before + 3_000_000, "identifiers jump");
+    let truth = &simulator.true_books_of(VENUE, "BTC-USDT", &[last], 100_000).await[0];
+    assert!(book == Book::from_snapshot(truth), "nothing is lost");
+    let snapshot = read(
+        &simulator
+            .get("/binance-usdm/fapi/v1/depth?symbol=BTCUSDT&limit=5")
+            .await,
+    );
+    let id = number(&snapshot, "lastUpdateId");
+    let truth = &simulator.true_books_of(VENUE, "BTC-USDT", &[id], 5).await[0];
+    assert_eq!(top_of(&snapshot), top_of(truth));
+    simulator.end().await;
+}
+
+#[tokio::test]
+async fn the_address_without_a_category_is_what_it_is_told_to_be() {
+    for (legacy_path, works) in [(LegacyPath::Served, true), (LegacyPath::Refused, false)] {
+        let simulator = Simulator::start(SimulatorOptions {
+            rate: Rate::PerSecond(1_000.0),
+            limit_trades: None,
+            tuning: Tuning {
+                legacy_path,
+                ..options().tuning
+            },
+            ..options()
+        })
+        .await;
+        let url = format!("ws://{}/binance-usdm/ws/btcusdt@aggTrade", simulator.address);
+        match tokio_tungstenite::connect_async(&url).await {
+            Ok((mut client, _)) => {
+                assert!(works);
+                assert_eq!(read(&text(&mut client).await)["e"], "aggTrade");
+            }
+            Err(error) => assert!(!works && error.to_string().contains("404"), "{error}"),
+        }
+        simulator.end().await;
+    }
 }
