@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::hub::Hub;
-use crate::{binance_spot, truth};
+use crate::{binance_spot, binance_usdm, deribit, okx, truth};
 
 type Shared = State<Arc<Hub>>;
 
@@ -22,6 +22,9 @@ type Shared = State<Arc<Hub>>;
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .nest("/binance-spot", binance_spot::router())
+        .nest("/binance-usdm", binance_usdm::router(hub.tuning.legacy_path))
+        .nest("/okx", okx::router())
+        .nest("/deribit", deribit::router())
         .merge(truth::router())
         .route("/health", get(health))
         .route("/control/pause", post(pause))

@@ -11,16 +11,14 @@ use crate::Rate;
 use crate::fault::strike;
 use crate::hub::{Batch, Delivery, Form, Hub, Key, State};
 use crate::market::Keeper;
-use crate::symbol::{Item, Mask, Source, Turn};
+use crate::symbol::{Interval, Item, Mask, Source, Turn};
 
 const TICK: Duration = Duration::from_millis(5);
 /// Steps of one instrument in one batch: bounds what a client's queue can hold.
 const BATCH_MAX: u64 = 1_024;
 /// Steps of a turn where the market is as fast as its listeners; a turn is a window of 100 ms then.
 const TURN_STEPS: u64 = 256;
-/// Length of a window of changes, and how many make the slow one.
-const WINDOW: Duration = Duration::from_millis(100);
-const SLOW_WINDOWS: u64 = 10;
+const TURN_MS: u64 = 100;
 
 /// Lets the markets run until the hub stops.
 pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) {
@@ -31,8 +29,8 @@ pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) 
         last: Instant::now(),
         credit: 0.0,
         turn: 0,
-        windows: 0,
-        next_window: Instant::now() + WINDOW,
+        windows_ms: 0,
+        windows_began: None,
     };
     while !hub.stop.is_cancelled() {
         let deliveries = pace.step(&hub);
@@ -100,8 +98,9 @@ struct Pace {
     last: Instant,
     credit: f64,
     turn: usize,
-    windows: u64,
-    next_window: Instant,
+    /// How much of the windows' time is over.
+    windows_ms: u64,
+    windows_began: Option<Instant>,
 }
 
 impl Pace {
@@ -135,7 +134,7 @@ impl Pace {
         }
         let wanted = wanted(&state);
         let counts = self.due(&state, &wanted, passed, now);
-        let (closes_fast, closes_slow) = self.close_windows(now);
+        let closes = self.close_windows(now);
         let from_ms = now_ms - i64::try_from(passed.as_millis()).unwrap_or(0).min(1_000);
         for (key, count) in counts {
             let skew_ms = state.skew_ms.get(&key.0).copied().unwrap_or(0);
@@ -147,8 +146,7 @@ impl Pace {
                 from_ms: from_ms + skew_ms,
                 now_ms: now_ms + skew_ms,
                 now,
-                closes_fast,
-                closes_slow,
+                closes,
             };
             let mut told = Vec::new();
             let heard = wanted.get(&key).copied().unwrap_or(0);
@@ -161,40 +159,41 @@ impl Pace {
         deliveries
     }
 
-    /// Decides which windows of changes end now.
-    fn close_windows(&mut self, now: Instant) -> (bool, bool) {
-        let closes = match self.rate {
-            Rate::Max => true,
-            Rate::PerSecond(_) => now >= self.next_window,
-        };
-        if closes {
-            self.windows += 1;
-            // After a long stall the windows go on from now.
-            self.next_window = (self.next_window + WINDOW).max(now);
+    /// Decides which windows of changes end now, in the order of [`Interval::ALL`].
+    fn close_windows(&mut self, now: Instant) -> [bool; 4] {
+        let before = self.windows_ms;
+        match self.rate {
+            Rate::Max => self.windows_ms += TURN_MS,
+            Rate::PerSecond(_) => {
+                let began = *self.windows_began.get_or_insert(now);
+                self.windows_ms = u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX);
+            }
         }
-        (closes, closes && self.windows.is_multiple_of(SLOW_WINDOWS))
+        Interval::ALL.map(|interval| self.windows_ms / interval.ms() > before / interval.ms())
     }
 
     /// Decides how many steps of which instrument happen now.
     fn due(&mut self, state: &State, wanted: &HashMap<Key, Mask>, passed: Duration, now: Instant) -> Vec<(Key, u64)> {
         let key = |symbol: &crate::symbol::Symbol| (symbol.exchange, symbol.name.clone());
         let running = state.all().filter(|symbol| symbol.started);
+        // An index has no trades; it goes by the clock alone.
+        let (running, indices) = running.partition::<Vec<_>, _>(|symbol| symbol.exchange.has_trades(&symbol.name));
+        let mut counts = indices.into_iter().map(|symbol| (key(symbol), 0)).collect::<Vec<_>>();
         match self.rate {
             Rate::Max => {
                 // Only what somebody takes happens: a market nobody hears would run through in a moment.
-                let counted = running.map(|symbol| {
+                let counted = running.into_iter().map(|symbol| {
                     let heard = wanted.contains_key(&key(symbol)) && !symbol.waits(now);
                     (key(symbol), if heard { TURN_STEPS } else { 0 })
                 });
-                counted.collect()
+                counts.extend(counted);
             }
             Rate::PerSecond(rate) => {
-                let live = running.collect::<Vec<_>>();
+                let live = running;
                 // After a long stall the market goes on; it does not make up for more than a second.
                 self.credit = (self.credit + rate * passed.as_secs_f64()).min(rate.max(1.0));
                 let mut total = (self.credit as u64).min(BATCH_MAX * live.len() as u64);
                 self.credit -= total as f64;
-                let mut counts = Vec::new();
                 for position in 0..live.len() {
                     let left = (live.len() - position) as u64;
                     let count = total.div_ceil(left);
@@ -204,9 +203,9 @@ impl Pace {
                     counts.push((key(symbol), count * burst.map_or(1, |burst| burst.0)));
                 }
                 self.turn = self.turn.wrapping_add(1);
-                counts
             }
         }
+        counts
     }
 }
 

@@ -11,13 +11,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::binance_spot;
 use crate::corpus::Tape;
 use crate::fault::{Affected, Troubles};
 use crate::limits::Limits;
 use crate::market::{Places, SplitMix};
 use crate::symbol::{Mask, Source, Symbol};
-use crate::{Exchange, Fault, PingRule, SimulatorOptions, Tuning};
+use crate::{Exchange, Fault, PingRule, SimulatorOptions, Tuning, binance_spot, binance_usdm, deribit, okx};
 
 /// Batches of frames that may wait for one client.
 const QUEUE_BATCHES: usize = 256;
@@ -76,6 +75,8 @@ pub(crate) type Wants = HashMap<Key, Mask>;
 
 /// A connection as the markets see it.
 pub(crate) struct Client {
+    /// The exchange it is connected to; of a venue with several, one of them.
+    pub(crate) exchange: Exchange,
     pub(crate) wants: Wants,
     /// The last change before it began to hear of an instrument's book.
     pub(crate) since: HashMap<Key, u64>,
@@ -110,13 +111,21 @@ impl Hub {
         stop: CancellationToken,
         recorded: Option<BTreeMap<String, Tape>>,
     ) -> Self {
-        let symbols = match recorded {
-            Some(tapes) => BTreeMap::from([(Exchange::BinanceSpot, binance_spot::recorded(tapes, options))]),
-            None => {
-                let places = options.places.as_deref().map(crate::market::load).unwrap_or_default();
-                BTreeMap::from([(Exchange::BinanceSpot, binance_spot::synthetic(options, &places))])
-            }
+        let places = options.places.as_deref().map(crate::market::load).unwrap_or_default();
+        let spot = match recorded {
+            Some(tapes) => binance_spot::recorded(tapes, options),
+            None => binance_spot::synthetic(options, &places),
         };
+        let symbols = BTreeMap::from([
+            (Exchange::BinanceSpot, spot),
+            (Exchange::BinanceDerivatives, binance_usdm::synthetic(options, &places)),
+            (Exchange::OkxSpot, okx::synthetic(Exchange::OkxSpot, options, &places)),
+            (
+                Exchange::OkxDerivatives,
+                okx::synthetic(Exchange::OkxDerivatives, options, &places),
+            ),
+            (Exchange::DeribitDerivatives, deribit::synthetic(options, &places)),
+        ]);
         let mut faults = options.faults.clone();
         faults.sort_by_key(|fault| fault.at);
         Self {
@@ -172,7 +181,7 @@ impl Hub {
     }
 
     /// Adds a connection; its frames come out of the receiver.
-    pub(crate) fn join(&self, wants: Wants, form: Form) -> Joined {
+    pub(crate) fn join(&self, exchange: Exchange, wants: Wants, form: Form) -> Joined {
         let (queue, batches) = mpsc::channel(QUEUE_BATCHES);
         let (cut, leave, freeze) = (
             CancellationToken::new(),
@@ -184,6 +193,7 @@ impl Hub {
         state.next_client += 1;
         let since = state.since(&wants, &HashMap::new());
         let client = Client {
+            exchange,
             wants,
             since,
             form,
@@ -207,16 +217,31 @@ impl Hub {
 
     /// Passes on what a connection wants by now.
     pub(crate) fn change(&self, id: u64, wants: Wants, form: Form) {
+        self.change_and_greet(id, wants, form, |_| Vec::new());
+    }
+
+    /// As [`Hub::change`]; `greet` makes what goes to it before anything else that it wants now.
+    pub(crate) fn change_and_greet(
+        &self,
+        id: u64,
+        wants: Wants,
+        form: Form,
+        greet: impl FnOnce(&mut State) -> Vec<Message>,
+    ) {
         let mut state = self.lock();
         state.start_markets(&wants);
         let Some(client) = state.clients.get(&id) else {
             return;
         };
         let since = state.since(&wants, &client.since);
+        let greeting = greet(&mut state);
         if let Some(client) = state.clients.get_mut(&id) {
             client.since = since;
             client.wants = wants;
             client.form = form;
+            if !greeting.is_empty() && client.queue.try_send(Arc::new(greeting)).is_err() {
+                client.cut.cancel();
+            }
         }
         drop(state);
         self.wake.notify_one();

@@ -1,16 +1,22 @@
-//! An exchange simulator: Binance spot as it looks on the wire, and the truth about what happened.
+//! An exchange simulator: Binance, OKX and Deribit as they look on the wire, and the truth about what happened.
 //!
 //! It is a test instrument. It shares no code with what it tests, so that one mistake cannot hide another.
 
+mod binance;
 mod binance_spot;
+mod binance_usdm;
 mod control;
 mod corpus;
+mod deribit;
 mod engine;
 mod exchange;
 mod fault;
 mod hub;
 mod limits;
 mod market;
+mod okx;
+mod snapshot;
+mod socket;
 mod symbol;
 mod truth;
 
@@ -34,6 +40,8 @@ pub struct SimulatorOptions {
     pub listen: SocketAddr,
     /// The venue's names of the synthetic instruments, such as `BTCUSDT`; a corpus brings its own.
     pub symbols: Vec<String>,
+    /// The synthetic instruments of the other venues.
+    pub instruments: Instruments,
     /// How fast trades happen, all symbols together.
     pub rate: Rate,
     /// Decides the synthetic market.
@@ -56,6 +64,34 @@ pub struct SimulatorOptions {
     pub tuning: Tuning,
 }
 
+/// Synthetic instruments by venue, by the venue's names; a market costs nothing before somebody subscribes to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instruments {
+    /// Binance USDⓈ-M perpetuals.
+    pub binance_derivatives: Vec<String>,
+    /// OKX spot pairs.
+    pub okx_spot: Vec<String>,
+    /// OKX linear swaps.
+    pub okx_derivatives: Vec<String>,
+    /// Deribit inverse perpetuals.
+    pub deribit_derivatives: Vec<String>,
+    /// Deribit volatility indices.
+    pub deribit_indices: Vec<String>,
+}
+
+impl Default for Instruments {
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            binance_derivatives: names(&["BTCUSDT", "ETHUSDT"]),
+            okx_spot: names(&["BTC-USDT", "ETH-USDT"]),
+            okx_derivatives: names(&["BTC-USDT-SWAP", "ETH-USDT-SWAP"]),
+            deribit_derivatives: names(&["BTC-PERPETUAL", "ETH-PERPETUAL"]),
+            deribit_indices: names(&["btc_usd", "eth_usd"]),
+        }
+    }
+}
+
 /// How the venues' REST behaves while nothing is wrong: a little behind the streams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
@@ -65,6 +101,23 @@ pub struct Tuning {
     pub snapshots_at_event_end: f64,
     /// How long a trade takes to reach the database that REST answers from (0 to 3 s are seen).
     pub trades_lag: Duration,
+    /// So many times as fast as documented goes what happens by the clock: funding, open interest, ratios, the volatility index.
+    pub pace: u32,
+    /// What Binance's futures do with an address that has no category.
+    pub legacy_path: LegacyPath,
+    /// OKX begins its channel `books` with a snapshot; it was announced, and withdrawn, that it would not.
+    pub okx_initial_snapshot: bool,
+}
+
+/// What Binance's futures do with an address that has no category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegacyPath {
+    /// It is accepted, and streams that are not public stay silent: since April 2026.
+    Silent,
+    /// It is refused.
+    Refused,
+    /// Every stream is served: before April 2026.
+    Served,
 }
 
 impl Default for Tuning {
@@ -73,6 +126,9 @@ impl Default for Tuning {
             stale_snapshots: 0.2,
             snapshots_at_event_end: 0.1,
             trades_lag: Duration::from_millis(50),
+            pace: 1,
+            legacy_path: LegacyPath::Silent,
+            okx_initial_snapshot: true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a venue counts for each address: connection attempts, request weight, bans.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Requests after a 429 that are forgiven before the address is banned.
@@ -12,6 +12,8 @@ const LONGEST_BAN: Duration = Duration::from_secs(3 * 86_400);
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     attempts: VecDeque<Instant>,
+    /// Requests that are counted by endpoint.
+    asked: HashMap<String, VecDeque<Instant>>,
     minute: i64,
     weight: u64,
     /// Requests of this minute that were over the limit.
@@ -33,13 +35,12 @@ pub(crate) enum Verdict {
 impl Limits {
     /// Whether one more connection may be tried: `count` within `span`.
     pub(crate) fn may_connect(&mut self, count: usize, span: Duration) -> bool {
-        let now = Instant::now();
-        self.attempts.retain(|at| now.duration_since(*at) < span);
-        let may = self.attempts.len() < count;
-        if may {
-            self.attempts.push_back(now);
-        }
-        may
+        within(&mut self.attempts, count, span)
+    }
+
+    /// Whether one more request to an endpoint may be made: `count` within `span`.
+    pub(crate) fn may_ask(&mut self, endpoint: &str, count: usize, span: Duration) -> bool {
+        within(self.asked.entry(endpoint.to_owned()).or_default(), count, span)
     }
 
     /// Counts a request of this weight and returns what was used in this minute.
@@ -70,6 +71,19 @@ impl Limits {
     pub(crate) fn ban(&mut self, until_ms: i64) {
         self.banned_until_ms = self.banned_until_ms.max(until_ms);
     }
+}
+
+/// Counts one more where there are not `count` within `span` already.
+fn within(times: &mut VecDeque<Instant>, count: usize, span: Duration) -> bool {
+    let now = Instant::now();
+    while times.front().is_some_and(|at| now.duration_since(*at) >= span) {
+        times.pop_front();
+    }
+    let may = times.len() < count;
+    if may {
+        times.push_back(now);
+    }
+    may
 }
 
 #[cfg(test)]

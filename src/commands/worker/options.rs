@@ -14,7 +14,7 @@ use mprism_model::DataType;
 use mprism_runtime::files;
 use mprism_runtime::lock::LockFile;
 use mprism_settings::{Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
-use mprism_simulator::{Fault, Rate, SimulatorOptions, Tuning};
+use mprism_simulator::{Fault, Instruments, Rate, SimulatorOptions, Tuning};
 use mprism_storage::{BatchOptions, StorageOptions};
 
 use crate::cli::SimArgs;
@@ -210,6 +210,7 @@ pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorO
     Ok(SimulatorOptions {
         listen,
         symbols: settings.collector.binance_spot.symbols.clone(),
+        instruments: Instruments::default(),
         rate: match settings.sim.rate {
             SimRate::Max => Rate::Max,
             SimRate::PerSecond(rate) => Rate::PerSecond(f64::from(rate)),

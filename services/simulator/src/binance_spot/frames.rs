@@ -80,7 +80,7 @@ fn write(symbol: &Symbol, item: &Item, micros: bool, out: &mut Vec<u8>) {
         }
         (Body::Broken { kind, id, event_ms }, _) => {
             let text = match item.stream {
-                Stream::Depth | Stream::DepthSlow => broken_diff(&symbol.name, *kind, *id, *event_ms),
+                Stream::Depth(_) => broken_diff(&symbol.name, *kind, *id, *event_ms),
                 _ => broken(&symbol.name, *kind, *id, *event_ms),
             };
             out.extend_from_slice(text.as_bytes());
@@ -113,6 +113,7 @@ impl Writer<'_> {
                 event_ms,
                 trade_ms,
                 unknown_field,
+                ..
             } => {
                 self.head("trade", *event_ms);
                 self.number(",\"t\":", trade.id);
@@ -158,7 +159,8 @@ impl Writer<'_> {
                 self.levels("],\"asks\":[", &top.asks);
                 self.text("]}");
             }
-            Body::Recorded(_) | Body::Broken { .. } => {}
+            // The market has no derivatives; the others are written elsewhere.
+            _ => {}
         }
     }
 
@@ -209,18 +211,7 @@ impl Writer<'_> {
 
     fn levels(&mut self, key: &str, levels: &[(u32, u32)]) {
         self.text(key);
-        push_levels(self.out, self.scale, levels);
-    }
-}
-
-/// Appends `["price","quantity"]` for each level, with commas between.
-pub(crate) fn push_levels(out: &mut Vec<u8>, scale: &Scale, levels: &[(u32, u32)]) {
-    for (position, (price, quantity)) in levels.iter().enumerate() {
-        out.extend_from_slice(if position == 0 { b"[\"" } else { b",[\"" });
-        scale.push_price(out, *price);
-        out.extend_from_slice(b"\",\"");
-        scale.push_quantity(out, *quantity);
-        out.extend_from_slice(b"\"]");
+        self.scale.push_levels(self.out, levels);
     }
 }
 

@@ -3,13 +3,12 @@
 use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::Value;
 
-use super::depth::read_limit;
-use super::rest::{Peer, Shared, admit, parameters, refused, respond, respond_with, wants_micros};
+use super::rest::{Peer, Shared, admit};
 use crate::Exchange;
+use crate::binance::{Refusal, no_symbol, parameters, read_limit, refused, respond, respond_with, wants_micros};
 use crate::hub::Hub;
-use crate::market::{KeptTrade, Scale, TradeLog, push_integer};
+use crate::market::{KeptTrade, Scale, push_integer};
 use crate::symbol::{Source, Symbol};
 
 const EXCHANGE: Exchange = Exchange::BinanceSpot;
@@ -36,8 +35,6 @@ pub(super) async fn aggregates(hub: Shared, peer: Peer, headers: HeaderMap, quer
     let known = ["symbol", "limit", "fromId", "startTime", "endTime"];
     answer(hub, peer, &headers, query, 4, &known, write_aggregates)
 }
-
-type Refusal = (StatusCode, Value);
 
 fn answer(
     State(hub): Shared,
@@ -108,8 +105,7 @@ impl Request {
             }
         }
         if request.symbol.is_empty() {
-            let text = "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.";
-            return Err(refused(-1102, text));
+            return Err(no_symbol());
         }
         Ok(request)
     }
@@ -155,8 +151,8 @@ fn write_aggregates(symbol: &Symbol, request: &Request) -> Result<Vec<u8>, Refus
     let end_ms = request.end_ms.map_or(request.until_ms, |end| end.min(request.until_ms));
     let start = match (request.from_id, request.start_ms) {
         (Some(id), _) => log.position_of_aggregate(id),
-        (None, Some(start_ms)) => start_of_order(log, log.position_at(start_ms)),
-        (None, None) => start_of_order(log, log.position_at(end_ms).saturating_sub(request.limit as u64)),
+        (None, Some(start_ms)) => log.start_of_order(log.position_at(start_ms)),
+        (None, None) => log.start_of_order(log.position_at(end_ms).saturating_sub(request.limit as u64)),
     };
     let mut rows = Rows::new(request.micros);
     let mut aggregate = log.aggregate_at(start);
@@ -174,17 +170,6 @@ fn write_aggregates(symbol: &Symbol, request: &Request) -> Result<Vec<u8>, Refus
         }
     }
     Ok(rows.end())
-}
-
-/// Returns the position of the next trade that begins an order.
-fn start_of_order(log: &TradeLog, position: u64) -> u64 {
-    let begins = |position: u64| {
-        let before = position.checked_sub(1).and_then(|before| log.at(before));
-        before.is_none_or(|trade| trade.last_of_order)
-    };
-    (position..=log.count())
-        .find(|position| begins(*position))
-        .unwrap_or(position)
 }
 
 /// A JSON list of rows.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::corpus::{Recording, Tape};
 use crate::hub::Wants;
-use crate::market::{Market, Places, Scale, Style};
-use crate::symbol::{Source, Stream, Symbol, Synthetic};
+use crate::market::{Places, Scale, Style};
+use crate::symbol::{Interval, Levels, Listing, Source, Stream, Symbol, list};
 use crate::{Exchange, SimulatorOptions};
 
 /// Ticks of 0.01 and lots of 0.00001, written with eight decimals.
@@ -18,65 +18,67 @@ const SCALE: Scale = Scale {
     quantity_style: Style::Places(8),
 };
 
-/// Makes the synthetic instruments; those that an earlier simulator had go on where it stopped.
+/// Makes the synthetic instruments.
 pub(crate) fn synthetic(options: &SimulatorOptions, places: &Places) -> BTreeMap<String, Symbol> {
-    let symbols = options.symbols.iter().map(|name| {
-        let market = match places.get(name) {
-            Some(place) => Market::resume(options.seed, name, &SCALE, place),
-            None => Market::new(options.seed, name, &SCALE),
-        };
-        let synthetic = Synthetic::new(market, SCALE, 1, options.unknown_fields);
-        (
-            name.clone(),
-            symbol(name, Source::Synthetic(Box::new(synthetic)), options),
-        )
+    let listings = options.symbols.iter().map(|name| Listing {
+        exchange: Exchange::BinanceSpot,
+        name: name.clone(),
+        scale: SCALE,
+        stride: 1,
+        series: None,
+        views: Vec::new(),
+        batched: 0,
     });
-    symbols.collect()
+    list(listings, options, places)
 }
 
 /// Makes the recorded instruments.
 pub(crate) fn recorded(tapes: BTreeMap<String, Tape>, options: &SimulatorOptions) -> BTreeMap<String, Symbol> {
+    let limit = options.limit_trades.unwrap_or(u64::MAX);
     let symbols = tapes.into_iter().map(|(name, tape)| {
         let source = Source::Recorded(Box::new(Recording::new(tape, options.keep_time)));
-        let symbol = symbol(&name, source, options);
+        let symbol = Symbol::new(Exchange::BinanceSpot, &name, source, limit);
         (name, symbol)
     });
     symbols.collect()
 }
 
-fn symbol(name: &str, source: Source, options: &SimulatorOptions) -> Symbol {
-    let limit = options.limit_trades.unwrap_or(u64::MAX);
-    Symbol::new(Exchange::BinanceSpot, name, source, limit)
-}
+const STREAMS: [(&str, Stream); 11] = [
+    ("trade", Stream::Trade),
+    ("aggTrade", Stream::Aggregate),
+    ("bookTicker", Stream::Ticker),
+    ("depth@100ms", Stream::DEPTH),
+    ("depth", Stream::Depth(Interval::Ms1000)),
+    ("depth5@100ms", Stream::Top(Levels::Five, Interval::Ms100)),
+    ("depth10@100ms", Stream::Top(Levels::Ten, Interval::Ms100)),
+    ("depth20@100ms", Stream::Top(Levels::Twenty, Interval::Ms100)),
+    ("depth5", Stream::Top(Levels::Five, Interval::Ms1000)),
+    ("depth10", Stream::Top(Levels::Ten, Interval::Ms1000)),
+    ("depth20", Stream::Top(Levels::Twenty, Interval::Ms1000)),
+];
 
 /// Finds a stream by the part of its name after the symbol.
 pub(crate) fn stream_of(kind: &str) -> Option<Stream> {
-    Stream::ALL.into_iter().find(|stream| kind_of(*stream) == Some(kind))
+    STREAMS
+        .into_iter()
+        .find(|(name, _)| *name == kind)
+        .map(|(_, stream)| stream)
 }
 
 /// Returns the part of a stream's name after the symbol; `None` for what the venue does not have.
-pub(crate) fn kind_of(stream: Stream) -> Option<&'static str> {
-    Some(match stream {
-        Stream::Trade => "trade",
-        Stream::Aggregate => "aggTrade",
-        Stream::Depth => "depth@100ms",
-        Stream::DepthSlow => "depth",
-        Stream::Ticker => "bookTicker",
-        Stream::Top5 => "depth5@100ms",
-        Stream::Top10 => "depth10@100ms",
-        Stream::Top20 => "depth20@100ms",
-        Stream::Top5Slow => "depth5",
-        Stream::Top10Slow => "depth10",
-        Stream::Top20Slow => "depth20",
-    })
+pub(super) fn kind_of(stream: Stream) -> Option<&'static str> {
+    STREAMS
+        .into_iter()
+        .find(|(_, known)| *known == stream)
+        .map(|(name, _)| name)
 }
 
 /// Returns what streams a connection's names mean.
 ///
 /// The venue takes lower case only; other names are acknowledged and stay silent.
-pub(crate) fn wants<'a>(names: impl Iterator<Item = &'a String>) -> Wants {
+pub(super) fn wants(names: &BTreeSet<String>, _known: &[String]) -> Wants {
     let mut wants = Wants::new();
-    for name in names.collect::<BTreeSet<_>>() {
+    for name in names {
         let Some((symbol, kind)) = name.split_once('@') else {
             continue;
         };

@@ -1,40 +1,34 @@
-//! The venue's paths: the handshake, what every REST call costs, and the small answers.
+//! The venue's paths and the small answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::routing::get;
-use mprism_runtime::clock;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::address::Address;
-use super::{connection, depth, history};
+use super::{depth, history};
 use crate::Exchange;
-use crate::fault::FaultKind;
+use crate::binance::{Dialect, no_parameters, parameters, refused, respond, sockets, wants_micros};
 use crate::hub::Hub;
-use crate::limits::Verdict;
 
 const EXCHANGE: Exchange = Exchange::BinanceSpot;
 /// Weight an address may use in a minute.
 const WEIGHT_MAX: u64 = 6_000;
-/// Connections an address may try in [`ATTEMPTS_SPAN`].
-const ATTEMPTS_MAX: usize = 300;
-const ATTEMPTS_SPAN: Duration = Duration::from_secs(300);
+/// The venue's rules for connections.
+const DIALECT: Dialect = Dialect {
+    exchange: EXCHANGE,
+    frames_max: 5,
+    wants: super::market::wants,
+    ping: |hub| hub.pings,
+};
 
 /// Returns the venue's paths, to be nested below its prefix.
 pub(crate) fn router() -> Router<Arc<Hub>> {
-    Router::new()
-        .route("/ws", get(socket))
-        .route("/ws/{*streams}", get(socket))
-        .route("/stream", get(socket))
+    sockets(DIALECT)
         .route("/api/v3/ping", get(ping))
         .route("/api/v3/time", get(time))
         .route("/api/v3/exchangeInfo", get(exchange_info))
@@ -44,158 +38,13 @@ pub(crate) fn router() -> Router<Arc<Hub>> {
         .route("/api/v3/aggTrades", get(history::aggregates))
 }
 
+/// Lets a call in after its weight is paid.
+pub(super) fn admit(hub: &Hub, peer: SocketAddr, weight: u64) -> Result<u64, Box<Response>> {
+    crate::binance::admit(hub, EXCHANGE, WEIGHT_MAX, peer, weight)
+}
+
 pub(super) type Shared = State<Arc<Hub>>;
 pub(super) type Peer = ConnectInfo<SocketAddr>;
-
-async fn socket(
-    State(hub): Shared,
-    ConnectInfo(peer): Peer,
-    uri: Uri,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    if let Some(refusal) = handshake(&hub, peer).await {
-        return refusal;
-    }
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
-    };
-    match Address::read(&uri) {
-        Some(address) => {
-            let tasks = hub.connections.clone();
-            upgrade.on_upgrade(move |socket| tasks.track_future(connection::serve(hub, socket, address)))
-        }
-        None => {
-            hub.note("bad WebSocket address");
-            StatusCode::BAD_REQUEST.into_response()
-        }
-    }
-}
-
-/// Counts a connection attempt and lets it wait or fail where a fault says so.
-async fn handshake(hub: &Hub, peer: SocketAddr) -> Option<Response> {
-    let (may, slow, error) = {
-        let mut state = hub.lock();
-        let limits = state.limits.entry((EXCHANGE, peer.ip())).or_default();
-        let may = limits.may_connect(ATTEMPTS_MAX, ATTEMPTS_SPAN);
-        let slow = state.troubles.take(EXCHANGE, None, |kind| match kind {
-            FaultKind::HandshakeSlow { duration, .. } => Some(*duration),
-            _ => None,
-        });
-        let error = state.troubles.take(EXCHANGE, None, |kind| match kind {
-            FaultKind::HandshakeError { status, .. } => Some(*status),
-            _ => None,
-        });
-        (may, slow, error)
-    };
-    if let Some((delay, _)) = slow {
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = hub.stop.cancelled() => {}
-        }
-    }
-    if let Some((status, _)) = error {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        return Some(status.into_response());
-    }
-    (!may).then(|| {
-        hub.note("too many connection attempts");
-        (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "300")]).into_response()
-    })
-}
-
-/// Lets a REST call in after its weight is paid, and returns what the address has used in this minute.
-pub(super) fn admit(hub: &Hub, peer: SocketAddr, weight: u64) -> Result<u64, Box<Response>> {
-    let now_ms = clock::now_ms();
-    let (verdict, used, forced) = {
-        let mut state = hub.lock();
-        let forced = state.troubles.take(EXCHANGE, None, |kind| match kind {
-            FaultKind::Http429 { retry_after, .. } => Some(*retry_after),
-            _ => None,
-        });
-        let banned_until_ms = state.banned_until_ms.get(&EXCHANGE).copied();
-        let limits = state.limits.entry((EXCHANGE, peer.ip())).or_default();
-        banned_until_ms.into_iter().for_each(|until_ms| limits.ban(until_ms));
-        let (verdict, used) = limits.request(weight, WEIGHT_MAX, now_ms);
-        (verdict, used, forced.map(|(retry_after, _)| retry_after))
-    };
-    match (verdict, forced) {
-        (Verdict::Banned(until_ms), _) => {
-            hub.note("address banned");
-            let text = format!(
-                "Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams for live updates to avoid bans."
-            );
-            let seconds = (until_ms - now_ms).div_euclid(1_000) + 1;
-            let answer = (StatusCode::IM_A_TEAPOT, json!({"code": -1003, "msg": text}));
-            Err(Box::new(retry_after(respond(used, answer), Some(seconds))))
-        }
-        (_, Some(seconds)) => {
-            let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok());
-            Err(Box::new(retry_after(respond(used, too_much()), seconds)))
-        }
-        (Verdict::TooMuch, None) => {
-            hub.note("too much request weight");
-            let seconds = 60 - (now_ms / 1_000) % 60;
-            Err(Box::new(retry_after(respond(used, too_much()), Some(seconds))))
-        }
-        (Verdict::Served, None) => Ok(used),
-    }
-}
-
-fn retry_after(mut response: Response, seconds: Option<i64>) -> Response {
-    if let Some(seconds) = seconds {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-/// Answers with a document and what the address has used.
-pub(super) fn respond(used: u64, (status, body): (StatusCode, Value)) -> Response {
-    respond_with(used, status, body.to_string().into_bytes())
-}
-
-/// As [`respond`], with a text that is a document already.
-pub(super) fn respond_with(used: u64, status: StatusCode, body: Vec<u8>) -> Response {
-    let content_type = [(header::CONTENT_TYPE, "application/json;charset=UTF-8")];
-    let mut response = (status, content_type, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert("x-mbx-used-weight", used.into());
-    headers.insert("x-mbx-used-weight-1m", used.into());
-    response
-}
-
-fn too_much() -> (StatusCode, Value) {
-    let text = format!(
-        "Too much request weight used; current limit is {WEIGHT_MAX} request weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
-    );
-    (StatusCode::TOO_MANY_REQUESTS, json!({"code": -1003, "msg": text}))
-}
-
-pub(super) fn refused(code: i32, text: &str) -> (StatusCode, Value) {
-    (StatusCode::BAD_REQUEST, json!({"code": code, "msg": text}))
-}
-
-pub(super) fn parameters(query: Option<String>) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let query = query.unwrap_or_default();
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            pair.split_once('=')
-                .map_or_else(|| (decode(pair), String::new()), |(k, v)| (decode(k), decode(v)))
-        })
-        .collect()
-}
-
-fn no_parameters(query: Option<String>, answer: Value) -> (StatusCode, Value) {
-    match parameters(query).len() {
-        0 => (StatusCode::OK, answer),
-        count => refused(
-            -1101,
-            &format!("Too many parameters; expected '0' and received '{count}'."),
-        ),
-    }
-}
 
 async fn ping(State(hub): Shared, ConnectInfo(peer): Peer, RawQuery(query): RawQuery) -> Response {
     let used = match admit(&hub, peer, 1) {
@@ -212,12 +61,6 @@ async fn time(State(hub): Shared, ConnectInfo(peer): Peer, headers: HeaderMap, R
     };
     let now = hub.now_ms(EXCHANGE) * if wants_micros(&headers) { 1_000 } else { 1 };
     respond(used, no_parameters(query, json!({"serverTime": now})))
-}
-
-/// Whether a request asks for times in microseconds.
-pub(super) fn wants_micros(headers: &HeaderMap) -> bool {
-    let unit = headers.get("x-mbx-time-unit").and_then(|unit| unit.to_str().ok());
-    unit.is_some_and(|unit| unit.eq_ignore_ascii_case("MICROSECOND"))
 }
 
 async fn exchange_info(State(hub): Shared, ConnectInfo(peer): Peer, RawQuery(query): RawQuery) -> Response {

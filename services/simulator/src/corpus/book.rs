@@ -58,6 +58,14 @@ impl RecordedBook {
     }
 }
 
+/// Appends `["price","quantity"]` for each level, with commas between.
+pub(crate) fn push_texts(out: &mut Vec<u8>, levels: &[Level]) {
+    for (position, (price, quantity)) in levels.iter().enumerate() {
+        let comma = if position == 0 { "" } else { "," };
+        out.extend_from_slice(format!("{comma}[\"{price}\",\"{quantity}\"]").as_bytes());
+    }
+}
+
 /// Orders prices: units of 10⁻¹⁸.
 fn key(price: &str) -> u128 {
     let (whole, fraction) = price.split_once('.').unwrap_or((price, ""));

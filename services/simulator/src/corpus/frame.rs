@@ -240,7 +240,7 @@ fn read_depth(payload: &str) -> Option<(String, Stream, Kind)> {
     let mut numbers = depth.b.iter().chain(&depth.a).flatten();
     numbers.all(|number| is_number(number)).then_some(())?;
     let (first, last) = (depth.first, depth.u);
-    Some((depth.s.to_owned(), Stream::Depth, Kind::Depth { first, last }))
+    Some((depth.s.to_owned(), Stream::DEPTH, Kind::Depth { first, last }))
 }
 
 fn read_ticker(payload: &str) -> Option<(String, Stream, Kind)> {
@@ -253,8 +253,7 @@ fn read_ticker(payload: &str) -> Option<(String, Stream, Kind)> {
 fn top_stream(name: &str) -> Option<(String, Stream)> {
     let (symbol, kind) = name.split_once('@')?;
     let stream = crate::binance_spot::stream_of(kind)?;
-    stream.top()?;
-    Some((symbol.to_uppercase(), stream))
+    matches!(stream, Stream::Top(..)).then(|| (symbol.to_uppercase(), stream))
 }
 
 /// Finds the times of a frame; `None` where one is no number.

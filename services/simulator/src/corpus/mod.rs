@@ -5,6 +5,6 @@ mod frame;
 mod read;
 mod recording;
 
-pub(crate) use book::{Level, RecordedBook};
+pub(crate) use book::{Level, RecordedBook, push_texts};
 pub(crate) use read::load;
 pub(crate) use recording::{RecordedFold, Recording, Tape};

@@ -53,7 +53,7 @@ pub(crate) fn load(root: &Path, fallback: &str) -> Result<BTreeMap<String, Tape>
     let root = &std::path::absolute(root).map_err(|source| fail(root, source))?;
     let mut files = Vec::new();
     find(root, &mut files).map_err(|source| fail(root, source))?;
-    files.sort();
+    files.sort_by(|a, b| a.0.cmp(&b.0));
     let (mut pieces, mut snapshots, mut skipped) = (Pieces::new(), Vec::new(), 0_u64);
     for (path, stream) in &files {
         let mut file = FileReader {
@@ -102,7 +102,7 @@ fn stream_of_file(path: &Path) -> Option<Stream> {
     let folder = path.parent()?;
     [
         ("trade", Stream::Trade),
-        ("orderbook", Stream::Depth),
+        ("orderbook", Stream::DEPTH),
         ("bbo", Stream::Ticker),
     ]
     .into_iter()

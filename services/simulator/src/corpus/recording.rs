@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::book::RecordedBook;
 use super::frame::{Frame, Kind};
 use crate::market::write_line;
-use crate::symbol::{Body, Item, Stream};
+use crate::symbol::{Body, Interval, Item, Stream};
 
 /// Diffs that continue each other, over as many files as they do.
 #[derive(Debug)]
@@ -117,9 +117,9 @@ impl Recording {
                 },
                 id,
             ));
-            if frame.stream == Stream::Depth && !frame.is_malformed() {
+            if frame.stream == Stream::DEPTH && !frame.is_malformed() {
                 // Whoever asked for the slower stream gets the diffs that there are.
-                let stream = Stream::DepthSlow;
+                let stream = Stream::Depth(Interval::Ms1000);
                 out.push((Item { stream, body: body() }, id));
             }
             if frame.stream != Stream::Ticker {

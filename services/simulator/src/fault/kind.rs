@@ -62,6 +62,11 @@ pub enum FaultKind {
         /// Time between the two.
         after: Duration,
     },
+    /// Maintenance is announced, every connection is closed, and nothing is served.
+    Maintenance {
+        /// For how long.
+        duration: Duration,
+    },
     /// No ping frames are sent.
     NoPing {
         /// For how long.
@@ -127,6 +132,8 @@ pub enum FaultKind {
         /// By how much; 0 sets it right.
         ms: i64,
     },
+    /// The matching engine starts anew: update identifiers jump and their chain breaks, though nothing is lost.
+    EngineRestart,
     /// More happens than usual.
     Burst {
         /// How many times as much.
@@ -177,6 +184,7 @@ impl FaultKind {
             Self::Malformed(_) => "malformed",
             Self::MalformedReplace(_) => "malformed_replace",
             Self::ServerShutdown { .. } => "server_shutdown",
+            Self::Maintenance { .. } => "maintenance",
             Self::NoPing { .. } => "no_ping",
             Self::ConnectionLife { .. } => "connection_life",
             Self::HandshakeError { .. } => "handshake_error",
@@ -188,6 +196,7 @@ impl FaultKind {
             Self::Http429 { .. } => "http_429",
             Self::Http418 { .. } => "http_418",
             Self::ClockSkew { .. } => "clock_skew",
+            Self::EngineRestart => "engine_restart",
             Self::Burst { .. } => "burst",
         }
     }
@@ -195,7 +204,7 @@ impl FaultKind {
     /// Returns how often, and for how long, a fault that waits for somebody's call strikes; `None` where it strikes at once.
     pub(crate) fn lasts(&self) -> Option<(u64, Option<Duration>)> {
         match self {
-            Self::NoPing { duration } => Some((u64::MAX, Some(*duration))),
+            Self::NoPing { duration } | Self::Maintenance { duration } => Some((u64::MAX, Some(*duration))),
             Self::SilentAfterAck { count }
             | Self::HandshakeError { count, .. }
             | Self::HandshakeSlow { count, .. }

@@ -85,8 +85,8 @@ impl Fault {
 }
 
 const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, silent_stream, silent_after_ack, half_open, malformed, \
-    malformed_replace, huge_frame, unknown_event, server_shutdown, no_ping, connection_life, handshake_error, handshake_slow, \
-    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, burst";
+    malformed_replace, huge_frame, unknown_event, server_shutdown, maintenance, no_ping, connection_life, handshake_error, handshake_slow, \
+    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, engine_restart, burst";
 
 struct Fields(Map<String, Value>);
 
@@ -117,6 +117,9 @@ impl Fields {
             "unknown_event" => FaultKind::Malformed(Malformed::UnknownEvent),
             "server_shutdown" => FaultKind::ServerShutdown {
                 after: self.duration("after")?,
+            },
+            "maintenance" => FaultKind::Maintenance {
+                duration: self.duration("duration")?,
             },
             "no_ping" => FaultKind::NoPing {
                 duration: self.duration("duration")?,
@@ -157,6 +160,7 @@ impl Fields {
                 duration: self.duration("duration")?,
             },
             "clock_skew" => FaultKind::ClockSkew { ms: self.ms()? },
+            "engine_restart" => FaultKind::EngineRestart,
             "burst" => FaultKind::Burst {
                 factor: self.factor()?,
                 duration: self.duration("duration")?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::Message;
 use mprism_runtime::clock;
@@ -45,15 +45,19 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 }
             });
         }
-        FaultKind::ServerShutdown { after } => {
+        FaultKind::ServerShutdown { .. } | FaultKind::Maintenance { .. } => {
+            let after = match &fault.kind {
+                FaultKind::ServerShutdown { after } => *after,
+                _ => Duration::ZERO,
+            };
             let mut leaving = Vec::new();
             for client in concerned(state, fault) {
-                let text = crate::binance_spot::server_shutdown(clock::now_ms(), client.form);
+                let text = client.exchange.farewell(clock::now_ms(), client.form);
                 let batch = Arc::new(vec![Message::Text(text.into())]);
                 deliveries.push(Delivery::new(client, batch));
                 leaving.push(client.leave.clone());
             }
-            let (after, stop) = (*after, hub.stop.clone());
+            let stop = hub.stop.clone();
             hub.connections.spawn(async move {
                 tokio::select! {
                     () = tokio::time::sleep(after) => leaving.iter().for_each(CancellationToken::cancel),
@@ -61,6 +65,17 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 }
             });
         }
+        FaultKind::EngineRestart => meant(state, fault, |symbol| {
+            if let Source::Synthetic(market) = &mut symbol.source {
+                let last = market.changes.last_id();
+                market.restart();
+                affected.push(Affected {
+                    symbol: symbol.name.clone(),
+                    first: last,
+                    last: Some(market.changes.last_id()),
+                });
+            }
+        }),
         _ => meant(state, fault, |symbol| {
             affected.extend(bend(symbol, fault, record, now));
         }),
@@ -104,8 +119,11 @@ fn concerned<'a>(state: &'a State, fault: &Fault) -> impl Iterator<Item = &'a Cl
     let names = names
         .filter(|(exchange, name)| is_called(*exchange, name))
         .collect::<BTreeSet<_>>();
-    let clients = state.clients.values();
-    clients.filter(move |client| !bound || client.wants.keys().any(|key| names.contains(key)))
+    let (clients, any_symbol, exchange) = (state.clients.values(), fault.symbol.is_none(), fault.exchange);
+    clients.filter(move |client| {
+        let connected = any_symbol && exchange == Some(client.exchange);
+        !bound || connected || client.wants.keys().any(|key| names.contains(key))
+    })
 }
 
 /// Bends one instrument's stream and returns the identifiers that are hit, where they are known already.

@@ -96,6 +96,27 @@ impl ChangeLog {
         });
     }
 
+    /// Lets identifiers jump; `book` is the book now.
+    pub(crate) fn jump(&mut self, by: u64, book: &Book) {
+        let next = Block::new(self.last_id() + by * self.stride, book);
+        self.sealed.push_back(Arc::new(std::mem::replace(&mut self.open, next)));
+    }
+
+    /// Returns the last identifier up to `id` that there is: some are missing where they jumped.
+    pub(crate) fn floor(&self, id: u64) -> u64 {
+        let within = |block: &Block| {
+            let changes = ((id - block.before) / self.stride).min(block.changes.len() as u64);
+            block.before + changes * self.stride
+        };
+        if self.open.before <= id {
+            return within(&self.open);
+        }
+        match self.sealed.iter().rev().find(|block| block.before <= id) {
+            Some(block) => within(block),
+            None => *self.known().start(),
+        }
+    }
+
     /// Returns the identifier of the last change.
     pub(crate) fn last_id(&self) -> u64 {
         self.open.before + self.open.changes.len() as u64 * self.stride
@@ -231,5 +252,25 @@ mod tests {
             }
         }
         assert_eq!(folded, book);
+        let last = log.last_id();
+        log.jump(100, &book);
+        assert_eq!((log.last_id(), log.floor(last + 150)), (last + 300, last));
+        log.push(
+            Change {
+                side: Side::Bid,
+                price: 1,
+                quantity: 9,
+            },
+            &book,
+        );
+        assert_eq!(log.fold_from(last).book(last + 300), Some(&book), "as before the jump");
+        assert_eq!(
+            log.fold_at(last + 303)
+                .book(last + 303)
+                .map(|book| book.quantity(Side::Bid, 1)),
+            Some(9)
+        );
+        assert_eq!(log.fold_from(last).book(last + 3), None, "in the jump");
+        assert_eq!(log.after(last).0, [(1, 9)]);
     }
 }

@@ -145,6 +145,15 @@ impl TradeLog {
         number + closed.filter(|trade| trade.last_of_order).count() as u64
     }
 
+    /// Returns the position of the next trade that begins an order.
+    pub(crate) fn start_of_order(&self, position: u64) -> u64 {
+        let begins = |position: &u64| {
+            let before = position.checked_sub(1).and_then(|before| self.at(before));
+            before.is_none_or(|trade| trade.last_of_order)
+        };
+        (position..=self.count).find(begins).unwrap_or(position)
+    }
+
     /// Returns the position of the first trade at or after a time.
     pub(crate) fn position_at(&self, ts_ms: i64) -> u64 {
         let (mut low, mut high) = (0, self.count);
@@ -166,6 +175,45 @@ impl TradeLog {
             scale.push_price(&mut price, trade.price);
             scale.push_quantity(&mut quantity, trade.quantity);
             write_line(out, trade.id, &price, &quantity, trade.taker_sold, trade.ts_ms);
+        }
+    }
+}
+
+impl TradeLog {
+    /// Returns how many aggregates are complete.
+    pub(crate) fn aggregates(&self) -> u64 {
+        self.aggregates
+    }
+
+    /// Returns complete aggregates from a position among them on: each with its number and its fills.
+    pub(crate) fn aggregates_from(&self, position: u64) -> impl Iterator<Item = (u64, Vec<KeptTrade>)> {
+        let mut number = self.first_aggregate + position;
+        let mut at = self.position_of_aggregate(number);
+        std::iter::from_fn(move || {
+            let mut fills = Vec::new();
+            loop {
+                let trade = self.at(at)?;
+                at += 1;
+                fills.push(trade);
+                if trade.last_of_order {
+                    number += 1;
+                    return Some((number - 1, fills));
+                }
+            }
+        })
+    }
+
+    /// As [`TradeLog::write_lines`], of aggregates.
+    pub(crate) fn write_aggregates(&self, scale: &Scale, from: u64, count: u64, out: &mut Vec<u8>) {
+        for (number, fills) in self
+            .aggregates_from(from)
+            .take(usize::try_from(count).unwrap_or(usize::MAX))
+        {
+            let first = fills[0];
+            let (mut price, mut quantity) = (Vec::new(), Vec::new());
+            scale.push_price(&mut price, first.price);
+            scale.push_quantity(&mut quantity, fills.iter().map(|fill| fill.quantity).sum());
+            write_line(out, number, &price, &quantity, first.taker_sold, first.ts_ms);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Stream;
+use super::{Interest, Liquidation, Mark, Stream, ViewDiff, Volatility};
 use crate::fault::Malformed;
 use crate::market::{Levels, Trade};
 
@@ -19,6 +19,8 @@ pub(crate) enum Body {
         trade: Trade,
         event_ms: i64,
         trade_ms: i64,
+        /// The book's last change with it.
+        change_id: u64,
         unknown_field: bool,
     },
     Aggregate(Aggregate),
@@ -28,7 +30,13 @@ pub(crate) enum Body {
         bid: (u32, u32),
         ask: (u32, u32),
     },
+    View(Arc<ViewDiff>),
     Top(Arc<Top>),
+    Mark(Mark),
+    Quote(Quote),
+    Interest(Interest),
+    Liquidation(Liquidation),
+    Volatility(Volatility),
     /// Position in the recording.
     Recorded(usize),
     Broken {
@@ -49,6 +57,8 @@ pub(crate) struct Aggregate {
     pub(crate) buyer_is_maker: bool,
     pub(crate) trade_ms: i64,
     pub(crate) event_ms: i64,
+    /// The book's last change with the last of them.
+    pub(crate) change_id: u64,
 }
 
 /// The changes of one window: absolute quantities, 0 where a level is gone.
@@ -58,10 +68,14 @@ pub(crate) struct Diff {
     pub(crate) first: u64,
     /// Identifier of the last change.
     pub(crate) last: u64,
+    /// Identifier of the last change of the window before that had any.
+    pub(crate) previous: u64,
     pub(crate) bids: Levels,
     pub(crate) asks: Levels,
     /// When the window closed.
     pub(crate) event_ms: i64,
+    /// When its last change happened.
+    pub(crate) change_ms: i64,
     pub(crate) unknown_field: bool,
 }
 
@@ -71,4 +85,16 @@ pub(crate) struct Top {
     pub(crate) id: u64,
     pub(crate) bids: Levels,
     pub(crate) asks: Levels,
+    pub(crate) event_ms: i64,
+}
+
+/// Everything about an instrument at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quote {
+    pub(crate) ts_ms: i64,
+    pub(crate) bid: (u32, u32),
+    pub(crate) ask: (u32, u32),
+    pub(crate) mark: Mark,
+    /// Open interest.
+    pub(crate) lots: u64,
 }

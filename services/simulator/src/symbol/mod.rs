@@ -1,16 +1,24 @@
 //! One instrument and what of it goes out: what happens in order, bent by the faults that are on.
 
 mod bend;
+mod derivative;
 mod item;
+mod listing;
 mod stream;
 mod synthetic;
+mod view;
 
 use std::time::Instant;
 
 pub(crate) use bend::Bend;
-pub(crate) use item::{Aggregate, Body, Diff, Item, Top};
-pub(crate) use stream::{Mask, Stream};
+pub(crate) use derivative::{
+    Derivative, Interest, Liquidation, Mark, Prices, RATIO_MS, Ratio, RatioKind, Series, Volatility, fixed, shortest,
+};
+pub(crate) use item::{Aggregate, Body, Diff, Item, Quote, Top};
+pub(crate) use listing::{Listing, list};
+pub(crate) use stream::{Interval, Levels, Mask, Stream};
 pub(crate) use synthetic::Synthetic;
+pub(crate) use view::{Row, View, ViewDiff};
 
 use crate::corpus::Recording;
 use crate::exchange::Exchange;
@@ -26,7 +34,7 @@ pub(crate) struct Symbol {
     pub(crate) source: Source,
     limit: u64,
     waits_until: Option<Instant>,
-    bends: [Bend; Stream::ALL.len()],
+    bends: [Bend; Stream::COUNT],
     /// So many times the usual rate until then.
     pub(crate) burst: Option<(u64, Instant)>,
 }
@@ -47,10 +55,8 @@ pub(crate) struct Turn {
     pub(crate) from_ms: i64,
     pub(crate) now_ms: i64,
     pub(crate) now: Instant,
-    /// A 100 ms window ends with it.
-    pub(crate) closes_fast: bool,
-    /// A window of a second ends with it.
-    pub(crate) closes_slow: bool,
+    /// Which windows end with it, in the order of [`Interval::ALL`].
+    pub(crate) closes: [bool; 4],
 }
 
 /// A frame that a fault hit: the fault's record, and the frame's first and last identifier.
@@ -83,7 +89,7 @@ impl Symbol {
     }
 
     pub(crate) fn bend(&mut self, stream: Stream) -> &mut Bend {
-        &mut self.bends[stream as usize]
+        &mut self.bends[stream.index()]
     }
 
     /// Silences every stream; where the market is as fast as its listeners, it waits.
@@ -106,16 +112,21 @@ impl Symbol {
 
     /// Returns the name under which the place is kept.
     pub(crate) fn place_name(&self) -> String {
-        match self.exchange {
-            // The first exchange there was; its places were kept by the venue's symbol alone.
-            Exchange::BinanceSpot => self.name.clone(),
-        }
+        self.exchange.market_name(&self.name)
     }
 
     pub(crate) fn trades(&self) -> u64 {
         match &self.source {
             Source::Synthetic(synthetic) => synthetic.trades.count(),
             Source::Recorded(recording) => recording.trades(),
+        }
+    }
+
+    /// Returns how many trades the truth tells: of what the exchange documents as its trades.
+    pub(crate) fn true_trades(&self) -> u64 {
+        match &self.source {
+            Source::Synthetic(market) if self.exchange.tells_aggregates() => market.trades.aggregates(),
+            _ => self.trades(),
         }
     }
 
@@ -157,11 +168,13 @@ impl Symbol {
             }
         }
         if let Source::Synthetic(synthetic) = &mut self.source {
+            synthetic.by_the_clock(turn.now_ms, &mut happened);
             synthetic.close_windows(turn, wanted, &mut happened);
         }
         for (item, id) in happened {
             let first = match &item.body {
                 Body::Diff(diff) => diff.first,
+                Body::View(diff) => diff.previous + 1,
                 _ => id,
             };
             if let Body::Recorded(position) = item.body
@@ -171,7 +184,7 @@ impl Symbol {
                 out.push(item);
                 continue;
             }
-            let bend = &mut self.bends[item.stream as usize];
+            let bend = &mut self.bends[item.stream.index()];
             let fate = bend.pass(item, id, turn.now_ms, turn.now, &mut out);
             told.extend(fate.told.map(|record| (record, first, id)));
         }
@@ -183,7 +196,7 @@ impl Symbol {
 
     /// Queues the last `count` frames of a stream once more and returns the first and last identifier.
     pub(crate) fn duplicate(&mut self, stream: Stream, count: u64) -> Option<(u64, u64)> {
-        let again = self.bends[stream as usize].duplicate(count);
+        let again = self.bends[stream.index()].duplicate(count);
         let (first, last) = (again.first()?.clone(), again.last()?.clone());
         self.ids(&first)
             .zip(self.ids(&last))
@@ -196,7 +209,10 @@ impl Symbol {
             (Body::Aggregate(aggregate), _) => Some((aggregate.id, aggregate.id)),
             (Body::Diff(diff), _) => Some((diff.first, diff.last)),
             (Body::Broken { id, .. } | Body::Ticker { id, .. }, _) => Some((*id, *id)),
+            (Body::View(diff), _) => Some((diff.previous + 1, diff.id)),
             (Body::Top(top), _) => Some((top.id, top.id)),
+            (Body::Liquidation(liquidation), _) => Some((liquidation.id, liquidation.id)),
+            (Body::Mark(_) | Body::Quote(_) | Body::Interest(_) | Body::Volatility(_), _) => None,
             (Body::Recorded(position), Source::Recorded(recording)) => recording.frame(*position).ids(),
             (Body::Recorded(_), Source::Synthetic(_)) => None,
         }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::not_found;
 use crate::Exchange;
-use crate::corpus::RecordedFold;
+use crate::corpus::{Level, RecordedFold, push_texts};
 use crate::hub::Hub;
 use crate::market::{Fold, Scale, Side};
 use crate::symbol::Source;
@@ -165,16 +165,16 @@ impl Teller {
                 let book = fold.book(id)?;
                 let write = |side| {
                     let mut out = Vec::new();
-                    crate::binance_spot::push_levels(&mut out, scale, &book.top(side, levels));
+                    scale.push_levels(&mut out, &book.top(side, levels));
                     out
                 };
                 (write(Side::Bid), write(Side::Ask))
             }
             Books::Recorded(fold) => {
                 let (bids, asks) = fold.book(id)?.top(levels);
-                let write = |levels: &[crate::corpus::Level]| {
+                let write = |levels: &[Level]| {
                     let mut out = Vec::new();
-                    crate::binance_spot::push_texts(&mut out, levels);
+                    push_texts(&mut out, levels);
                     out
                 };
                 (write(&bids), write(&asks))

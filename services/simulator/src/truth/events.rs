@@ -1,5 +1,6 @@
 //! Counts, events and faults.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use mprism_runtime::http::json_response;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::not_found;
+use super::{not_found, series};
 use crate::Exchange;
 use crate::hub::Hub;
 use crate::symbol::{Source, Symbol};
@@ -20,14 +21,30 @@ use crate::symbol::{Source, Symbol};
 const LINES: u64 = 4_096;
 
 pub(super) async fn counts(State(hub): State<Arc<Hub>>) -> Response {
-    let mut trades = Map::new();
+    let mut types = BTreeMap::<&str, BTreeMap<&str, Map<String, Value>>>::new();
     let state = hub.lock();
-    for (exchange, symbols) in &state.symbols {
-        let counts = symbols.values().map(|symbol| (symbol.ours(), symbol.trades().into()));
-        trades.insert(exchange.as_str().to_owned(), Value::Object(counts.collect()));
+    let now_ms = mprism_runtime::clock::now_ms();
+    for symbol in state.all() {
+        // The first exchange there was has always told what nobody has subscribed to, too.
+        if !symbol.started && symbol.exchange != Exchange::BinanceSpot {
+            continue;
+        }
+        let mut count = |data_type, count: u64| {
+            let exchanges = types.entry(data_type).or_default();
+            let symbols = exchanges.entry(symbol.exchange.as_str()).or_default();
+            symbols.insert(symbol.ours(), count.into());
+        };
+        if symbol.exchange.has_trades(&symbol.name) {
+            count("trade", symbol.true_trades());
+        }
+        for data_type in series::TYPES {
+            if let Some(lines) = series::lines(symbol, data_type, now_ms) {
+                count(data_type, lines.len() as u64);
+            }
+        }
     }
     drop(state);
-    json_response(StatusCode::OK, &json!({"trade": trades}))
+    json_response(StatusCode::OK, &types)
 }
 
 #[derive(Deserialize)]
@@ -38,12 +55,15 @@ pub(super) struct Series {
 }
 
 pub(super) async fn events(State(hub): State<Arc<Hub>>, Query(of): Query<Series>) -> Response {
-    let exchange = Exchange::from_name(&of.exchange).filter(|_| of.r#type == "trade");
+    let exchange = Exchange::from_name(&of.exchange);
+    if let Some(exchange) = exchange.filter(|_| of.r#type != "trade") {
+        return series_of(&hub, exchange, &of);
+    }
     let found = exchange.and_then(|exchange| {
         let state = hub.lock();
         let symbol = state.called(exchange, &of.symbol)?;
         // What was true when it was asked: a market that goes on must not make the answer endless.
-        Some((exchange, symbol.name.clone(), symbol.trades()))
+        Some((exchange, symbol.name.clone(), symbol.true_trades()))
     });
     let Some((exchange, name, count)) = found else {
         return not_found("no such series");
@@ -64,8 +84,30 @@ pub(super) async fn events(State(hub): State<Arc<Hub>>, Query(of): Query<Series>
     (content_type, Body::from_stream(pieces)).into_response()
 }
 
+/// Answers with what happened by the clock.
+fn series_of(hub: &Hub, exchange: Exchange, of: &Series) -> Response {
+    let now_ms = hub.now_ms(exchange);
+    let lines = {
+        let state = hub.lock();
+        let symbol = state.called(exchange, &of.symbol);
+        symbol.and_then(|symbol| series::lines(symbol, &of.r#type, now_ms))
+    };
+    let Some(lines) = lines else {
+        return not_found("no such series");
+    };
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response()
+}
+
 fn write_trades(symbol: &Symbol, from: u64, count: u64, out: &mut Vec<u8>) {
     match &symbol.source {
+        Source::Synthetic(market) if symbol.exchange.tells_aggregates() => {
+            market.trades.write_aggregates(&market.scale, from, count, out);
+        }
         Source::Synthetic(market) => market.trades.write_lines(&market.scale, from, count, out),
         Source::Recorded(recording) => recording.write_lines(from, count, out),
     }

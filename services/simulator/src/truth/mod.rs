@@ -2,6 +2,7 @@
 
 mod books;
 mod events;
+mod series;
 
 use std::sync::Arc;
 

@@ -166,6 +166,7 @@ async fn snapshots_are_as_stale_as_they_are_told_to_be() {
                 stale_snapshots: stale,
                 snapshots_at_event_end: at_end,
                 trades_lag: Duration::ZERO,
+                ..Tuning::default()
             },
             ..options()
         })
@@ -235,4 +236,61 @@ async fn the_truth_says_why_it_cannot_tell_a_book() {
         .await;
     assert_eq!(status, 404);
     simulator.end().await;
+}
+
+#[tokio::test]
+async fn a_market_goes_on_where_it_stopped_and_identifiers_never_go_back() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let options = SimulatorOptions {
+        places: Some(folder.path().join("sim.json")),
+        limit_trades: Some(1_000),
+        ..options()
+    };
+    let venues = [
+        (
+            "/binance-spot/ws/btcusdt@trade/btcusdt@depth@100ms",
+            "binance_spot",
+            "t",
+        ),
+        (
+            "/binance-usdm/public/ws/btcusdt@trade/btcusdt@depth@100ms",
+            "binance_derivatives",
+            "t",
+        ),
+    ];
+    let mut before = Vec::new();
+    for round in 0..2 {
+        let simulator = Simulator::start(options.clone()).await;
+        for (index, (path, exchange, key)) in venues.into_iter().enumerate() {
+            let mut client = simulator.connect_to(path).await;
+            let (mut trades, mut last) = (Vec::new(), 0);
+            while trades.len() < 1_000 || last == 0 {
+                let frame = read(&text(&mut client).await);
+                match frame[key].as_u64() {
+                    Some(id) => trades.push(id),
+                    None => last = frame["u"].as_u64().expect("u"),
+                }
+            }
+            let known = read(
+                &simulator
+                    .get(&format!("/truth/books?exchange={exchange}&symbol=BTC-USDT"))
+                    .await,
+            );
+            let number = |key: &str| known[key].as_str().expect("text").parse::<u64>().expect("a number");
+            let (first_id, last_id) = (number("first_id"), number("last_id"));
+            if round == 0 {
+                let book = simulator.true_books_of(exchange, "BTC-USDT", &[last_id], 100_000).await[0].clone();
+                before.push((*trades.last().expect("trades"), last_id, book));
+            } else {
+                let (last_trade, last_change, book) = &before[index];
+                assert_eq!(trades[0], last_trade + 1, "{exchange}");
+                assert_eq!(first_id, *last_change, "{exchange}");
+                let begin = &simulator
+                    .true_books_of(exchange, "BTC-USDT", &[first_id], 100_000)
+                    .await[0];
+                assert!(top_of(begin) == top_of(book), "{exchange}: another book");
+            }
+        }
+        simulator.end().await;
+    }
 }

@@ -2,7 +2,10 @@
 
 mod books;
 mod corpus;
+mod deribit;
 mod faults;
+mod okx;
 mod rest;
 mod support;
 mod trades;
+mod usdm;

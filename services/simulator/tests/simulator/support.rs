@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use mprism_simulator::{PingRule, Rate, SimulatorError, SimulatorOptions, Tuning, run_on};
+use mprism_simulator::{Instruments, PingRule, Rate, SimulatorError, SimulatorOptions, Tuning, run_on};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -34,7 +34,9 @@ pub(crate) fn options() -> SimulatorOptions {
             stale_snapshots: 0.0,
             snapshots_at_event_end: 0.0,
             trades_lag: Duration::ZERO,
+            ..Tuning::default()
         },
+        instruments: Instruments::default(),
     }
 }
 
@@ -58,7 +60,12 @@ impl Simulator {
     }
 
     pub(crate) async fn connect(&self, path: &str) -> Client {
-        let url = format!("ws://{}/binance-spot{path}", self.address);
+        self.connect_to(&format!("/binance-spot{path}")).await
+    }
+
+    /// Connects to any venue.
+    pub(crate) async fn connect_to(&self, path: &str) -> Client {
+        let url = format!("ws://{}{path}", self.address);
         tokio_tungstenite::connect_async(url).await.expect("connects").0
     }
 
@@ -193,7 +200,7 @@ impl Book {
         Ok(())
     }
 
-    fn set(&mut self, bids: &Value, asks: &Value) {
+    pub(crate) fn set(&mut self, bids: &Value, asks: &Value) {
         for (side, rows) in [(&mut self.bids, bids), (&mut self.asks, asks)] {
             for row in rows.as_array().expect("rows") {
                 let (price, quantity) = (row[0].as_str().expect("a price"), row[1].as_str().expect("a quantity"));
@@ -227,9 +234,22 @@ pub(crate) fn top_of(book: &Value) -> Value {
 }
 
 impl Simulator {
+    /// Asks for everything that happened in a series.
+    pub(crate) async fn series(&self, data_type: &str, exchange: &str, symbol: &str) -> Vec<Value> {
+        let path = format!("/truth/events?type={data_type}&exchange={exchange}&symbol={symbol}");
+        let (status, lines) = self.http(reqwest::Method::GET, &path, "").await;
+        assert_eq!(status, 200, "{lines}");
+        lines.lines().map(read).collect()
+    }
+
     /// Asks for the true books at these identifiers.
     pub(crate) async fn true_books(&self, symbol: &str, ids: &[u64], levels: usize) -> Vec<Value> {
-        let path = format!("/truth/books?exchange=binance_spot&symbol={symbol}&levels={levels}");
+        self.true_books_of("binance_spot", symbol, ids, levels).await
+    }
+
+    /// As [`Simulator::true_books`], of any exchange.
+    pub(crate) async fn true_books_of(&self, exchange: &str, symbol: &str, ids: &[u64], levels: usize) -> Vec<Value> {
+        let path = format!("/truth/books?exchange={exchange}&symbol={symbol}&levels={levels}");
         let (status, lines) = self.http(reqwest::Method::POST, &path, &json!(ids).to_string()).await;
         assert_eq!(status, 200, "{lines}");
         lines.lines().map(read).collect()
