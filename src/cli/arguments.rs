@@ -270,6 +270,39 @@ pub struct HealthArgs {
     pub services: Vec<ServiceName>,
 }
 
+/// `mprism clean`.
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// What belongs to these; everything by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+    /// Only the ports: end our own leftovers on them, and foreign holders with --force
+    #[arg(long, conflicts_with = "data")]
+    pub ports: bool,
+    /// Also stop what runs; with --ports, end foreign holders after showing them
+    #[arg(long)]
+    pub force: bool,
+    /// Also remove the data of these services, after asking for the home's name
+    #[arg(long)]
+    pub data: bool,
+}
+
+/// `mprism diagnose`.
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// Write a support archive (.tar.gz) with logs, settings and findings; credentials are removed
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+}
+
+/// `mprism history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Show the last N commands [default: 20]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+}
+
 /// `mprism integrity`.
 #[derive(Debug, Args)]
 pub struct IntegrityArgs {

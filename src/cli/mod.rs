@@ -8,9 +8,9 @@ use std::ffi::OsString;
 use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
-    BenchArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs,
-    IntegrityScope, LogLevel, LogsArgs, QueryArgs, ReplayArgs, ReplayTarget, RestartArgs, ServiceName, SimArgs,
-    SmokeArgs, StartArgs, StatusArgs, StopArgs, UpArgs, WorkerArgs, WorkerName,
+    BenchArgs, CleanArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, HealthArgs,
+    HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, QueryArgs, ReplayArgs, ReplayTarget,
+    RestartArgs, ServiceName, SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -57,6 +57,12 @@ pub enum Verb {
     Deps(DepsArgs),
     /// Endpoints and credential paths for other programs.
     Env(EnvArgs),
+    /// What stands in the way, worst first, each with the command that mends it.
+    Diagnose(DiagnoseArgs),
+    /// Remove what nobody misses: stale locks, sockets, temporary files; data only when asked to.
+    Clean(CleanArgs),
+    /// What operators did to this home: time, user, command, exit code.
+    History(HistoryArgs),
     /// Settings: show them with their origins, check them, change them.
     Config(ConfigArgs),
     /// Run SQL against the store.
@@ -89,6 +95,9 @@ impl Verb {
             Self::Integrity(_) => "integrity",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
+            Self::Diagnose(_) => "diagnose",
+            Self::Clean(_) => "clean",
+            Self::History(_) => "history",
             Self::Config(_) => "config",
             Self::Query(_) => "query",
             Self::Logs(_) => "logs",
@@ -96,6 +105,30 @@ impl Verb {
             Self::Smoke(_) => "smoke",
             Self::Bench(_) => "bench",
             Self::Worker(_) => "worker",
+        }
+    }
+}
+
+impl Verb {
+    /// Returns whether the command changes the home or what runs in it, and so belongs into its history.
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::Init(_) | Self::Up(_) | Self::Down | Self::Start(_) | Self::Stop(_) | Self::Restart(_) => true,
+            Self::Clean(_) => true,
+            Self::Deps(args) => matches!(args.verb, DepsVerb::Install { .. }),
+            Self::Config(args) => matches!(args.verb, ConfigVerb::Edit),
+            Self::Query(args) => args.write,
+            Self::Diagnose(_)
+            | Self::Status(_)
+            | Self::Health(_)
+            | Self::Integrity(_)
+            | Self::Env(_)
+            | Self::Logs(_)
+            | Self::History(_) => false,
+            // They have homes of their own, or change nothing.
+            Self::Replay(_) | Self::Smoke(_) | Self::Bench(_) => false,
+            // What asked for it stands in the history.
+            Self::Worker(_) => false,
         }
     }
 }

@@ -30,19 +30,25 @@ impl From<ControlError> for CliError {
 }
 
 /// Tells on the terminal what happens.
-pub(crate) struct Teller {
+pub(crate) struct Teller<'a> {
     printer: Printer,
+    context: &'a Context,
 }
 
-impl Teller {
-    pub(crate) fn new(context: &Context) -> Self {
+impl<'a> Teller<'a> {
+    pub(crate) fn new(context: &'a Context) -> Self {
         Self {
             printer: context.printer.clone(),
+            context,
         }
     }
 }
 
-impl Observer for Teller {
+impl Observer for Teller<'_> {
+    fn planned(&mut self, plan: &Plan) {
+        self.context.planned(&plan.steps);
+    }
+
     fn event(&mut self, event: &Event) {
         let after = |ms: u64| duration_text(Duration::from_millis(ms));
         match event {
@@ -61,9 +67,12 @@ impl Observer for Teller {
                 self.printer
                     .note(&format!("{service}: ended our own leftover pid {pid} {exe}"));
             }
-            Event::HolderEnded { port, pid, exe, .. } => {
+            Event::HolderFound { description } => self.printer.warn(&format!("{description}; it is ended now")),
+            Event::HolderEnded { ports, pid, exe } => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
                 self.printer.warn(&format!(
-                    "port {port}: ended pid {pid} {}, as --force asked",
+                    "port {}: ended pid {pid} {}, as --force asked",
+                    ports.join(", "),
                     exe.display()
                 ));
             }
@@ -180,6 +189,7 @@ pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError>
             stop: stop.services,
         });
     }
+    context.planned(&stop.services);
     let outcomes = context.block_on_interruptible(stop_services(&settings, stop, context))?;
     context.printer.report(&LifecycleReport::new(outcomes, "stop"))
 }
@@ -357,10 +367,17 @@ impl Report for PlannedStart {
             page.line(match step {
                 Step::Keep { service } => format!("{service} runs already"),
                 Step::External { service } => format!("{service} is run by somebody else"),
-                Step::EndLeftover { service, pid } => {
-                    format!("would end our leftover pid {pid} on a port of {service}")
-                }
-                Step::EndHolder { service, pid } => format!("would end foreign pid {pid} on a port of {service}"),
+                Step::EndLeftover(ending) => format!(
+                    "would end our leftover pid {} on a port of {}",
+                    ending.process.pid, ending.service
+                ),
+                Step::EndHolder(ending) => format!(
+                    "would end foreign pid {} {} of user {} on a port of {}",
+                    ending.process.pid,
+                    ending.process.exe.display(),
+                    ending.holder.user,
+                    ending.service
+                ),
                 Step::Spawn { service } => format!("would start {service}"),
             })
         })

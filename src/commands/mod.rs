@@ -1,13 +1,16 @@
 //! Glue, one file a verb: observe, decide, do, and hand the result to the printer.
 
 mod bench;
+mod clean;
 mod config;
 mod context;
 mod deployment;
 mod deps;
+mod diagnose;
 mod env;
 mod foreground;
 mod health;
+mod history;
 mod init;
 mod integrity;
 mod interrupt;
@@ -31,6 +34,7 @@ use crate::error::{CliError, Exit};
 
 pub use context::{Context, install_crypto_provider};
 pub use deps::{fetch_options, show_progress};
+pub(crate) use history::Record;
 
 /// Does what was typed.
 ///
@@ -46,6 +50,9 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),
         Verb::Deps(args) => deps::run(&args, context),
+        Verb::Diagnose(args) => diagnose::run(&args, context),
+        Verb::Clean(args) => clean::run(&args, context),
+        Verb::History(args) => history::run(&args, context),
         Verb::Config(args) => config::run(&args, context),
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),

@@ -70,6 +70,11 @@ impl HomeFolders {
         self.root.join("data/sim.json")
     }
 
+    /// Returns the file of what operators did to the home.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.jsonl")
+    }
+
     /// Returns the file of one credential, for example `nats-hot`.
     pub fn secret(&self, name: &str) -> PathBuf {
         self.secrets().join(name)
