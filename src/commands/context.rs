@@ -109,6 +109,16 @@ impl Context {
         }
     }
 
+    /// Returns the folder of the user's own settings: `$XDG_CONFIG_HOME`, else `~/.config`.
+    pub(crate) fn user_config(&self) -> Option<PathBuf> {
+        let absolute = |name: &str| {
+            non_empty(&self.environment, name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))
+    }
+
     /// Remembers what is about to be done, for the home's history.
     pub(crate) fn planned(&self, plan: &impl Serialize) {
         // A plan that has no JSON form is not worth failing for: the command itself stands in the history.

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::cli::{RestartArgs, SimArgs, StartArgs, StopArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{check_supported, dependencies_of, deployment, paths, selected};
+use crate::commands::deployment::{check_limits, check_supported, dependencies_of, deployment, paths, selected};
+use crate::commands::health::HealthReport;
 use crate::commands::prepare;
 use crate::control::{
     self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Step, Stop,
@@ -104,6 +105,7 @@ impl Observer for Teller<'_> {
 pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings_with(super::sim_overrides(&args.sim))?;
     check_supported(&settings)?;
+    check_limits()?;
     let deployment = deployment(context, &settings, &args.sim)?;
     let services = selected(&args.services, &deployment.services());
     let wait = args.wait.map_or(settings.supervisor.ready_timeout, Duration::from_secs);
@@ -132,7 +134,8 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     let outcomes = context.block_on_interruptible(start_services(&settings, start, context))?;
     let report = LifecycleReport::new(outcomes, "start");
     if args.verify && report.exit() == Exit::Success {
-        return super::health::run(&[], context);
+        let health = context.block_on_interruptible(super::health::examine(&settings, &[], context))?;
+        return context.printer.report(&VerifiedStart { start: report, health });
     }
     context.printer.report(&report)
 }
@@ -332,6 +335,30 @@ impl Report for LifecycleReport {
             ]
         });
         Page::new().table(vec!["service", "action", "time", ""], rows.collect())
+    }
+}
+
+/// A start that was verified: its code is that of the health check.
+#[derive(Serialize)]
+struct VerifiedStart {
+    #[serde(flatten)]
+    start: LifecycleReport,
+    health: HealthReport,
+}
+
+impl Report for VerifiedStart {
+    fn exit(&self) -> Exit {
+        self.health.exit()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.health.failure()
+    }
+
+    fn page(&self) -> Page {
+        let mut page = self.start.page();
+        page.blocks.extend(self.health.page().blocks);
+        page
     }
 }
 

@@ -16,14 +16,18 @@ mod integrity;
 mod interrupt;
 mod isolated;
 mod lifecycle;
+mod logrotate;
 mod logs;
+mod notify;
 pub mod prepare;
 mod query;
 mod replay;
+mod shells;
 mod sim;
 pub mod smoke;
 mod status;
 mod store;
+mod systemd;
 mod up;
 mod worker;
 
@@ -62,6 +66,9 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Restart(args) => lifecycle::restart(&args, context),
         Verb::Status(args) => status::run(&args, context),
         Verb::Health(args) => health::run(&args.services, context),
+        Verb::Systemd(args) => systemd::run(&args, context),
+        Verb::Completions(args) => shells::completions(&args, context),
+        Verb::Man(args) => shells::man(&args, context),
         Verb::Worker(args) => worker::run(&args, context),
     }
 }

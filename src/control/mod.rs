@@ -27,8 +27,8 @@ mod survey;
 pub use audit::{AuditEntry, append as append_audit, read as read_audit};
 pub use cleaning::{CleanStep, Leftover, clean, plan_clean, plan_data};
 pub use client::{
-    Held, Start, Stop, clear_ports, during, hold, is_changing, is_supervised, last_deployment, observe_plan,
-    plan_ports_of, start, status, stop,
+    Held, Start, Stop, clear_ports, during, hold, is_answering, is_changing, is_supervised, last_deployment,
+    observe_plan, plan_ports_of, start, status, stop,
 };
 pub use consent::Consent;
 pub use deployment::{Deployment, UnitSpec};
@@ -41,8 +41,9 @@ pub use paths::HomePaths;
 pub use plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_start};
 pub use policy::RestartPolicy;
 pub use port_plan::{Ending, PortPlan, plan_ports};
-pub use ports::{PortHolder, TakenPort, our_user};
+pub use ports::{PortHolder, TakenPort, our_group, our_user};
 pub use probe::{Answer, ProbeSpec, ask};
+pub use processes::{GroupUsage, machine_memory, own_usage};
 pub use protocol::{Action, Desired, Outcome, UnitState, UnitStatus};
 pub use service::{Service, UnknownService};
 pub use survey::{Survey, SurveyedLock, SurveyedPort, survey};

@@ -115,6 +115,15 @@ pub fn our_user() -> String {
     user_name(rustix::process::getuid().as_raw())
 }
 
+/// Returns the group of whoever runs this command.
+pub fn our_group() -> String {
+    let gid = rustix::process::getgid().as_raw();
+    match nix::unistd::Group::from_gid(gid.into()) {
+        Ok(Some(group)) => group.name,
+        _ => gid.to_string(),
+    }
+}
+
 /// Returns the user's name, or the number where there is none.
 pub(super) fn user_name(uid: u32) -> String {
     match nix::unistd::User::from_uid(uid.into()) {

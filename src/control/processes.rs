@@ -8,7 +8,7 @@ use mprism_runtime::process::ProcessIdentity;
 
 /// What a process group uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct GroupUsage {
+pub struct GroupUsage {
     /// CPU time so far, user and system, in clock ticks of 10 ms.
     pub cpu_ticks: u64,
     /// Resident memory in bytes.
@@ -35,6 +35,25 @@ pub(super) fn group_usage(groups: &BTreeSet<u32>) -> BTreeMap<u32, GroupUsage> {
         }
     }
     usage
+}
+
+/// Returns what this process alone uses.
+pub fn own_usage() -> Option<GroupUsage> {
+    let stat = stat(std::process::id())?;
+    Some(GroupUsage {
+        cpu_ticks: stat.cpu_ticks,
+        rss_bytes: stat.rss_pages * rustix::param::page_size() as u64,
+    })
+}
+
+/// Returns a line of `/proc/meminfo`, for example `MemTotal`, in bytes.
+pub fn machine_memory(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1_024)
 }
 
 /// Returns the live processes of a process group.

@@ -6,5 +6,7 @@ mod deps_failures;
 mod logs;
 mod query;
 mod replay;
+mod shells;
 mod signals;
 mod support;
+mod systemd;

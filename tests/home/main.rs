@@ -10,3 +10,4 @@ mod kills;
 mod life;
 mod smoke;
 mod support;
+mod watch;

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use mprism_runtime::clock;
 use mprism_settings::Settings;
-use rustix::process::Resource;
 use serde::Serialize;
 
 use super::Findings;
+use crate::commands::deployment::{OPEN_FILES_MIN, open_files_max};
+use crate::control::machine_memory;
 use crate::report::bytes;
 
-/// Fewer open files than this are too few for a collector, a broker and an engine.
-const OPEN_FILES_MIN: u64 = 1_024;
 /// Less free memory than this is little, in bytes.
 const MEMORY_MIN: u64 = 512 << 20;
 /// Less room than this stops everything, in bytes.
@@ -57,9 +56,9 @@ impl Machine {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             container: is_container(),
             user: crate::control::our_user(),
-            memory_bytes: memory("MemTotal:"),
-            memory_available_bytes: memory("MemAvailable:"),
-            open_files_max: rustix::process::getrlimit(Resource::Nofile).current,
+            memory_bytes: machine_memory("MemTotal"),
+            memory_available_bytes: machine_memory("MemAvailable"),
+            open_files_max: open_files_max(),
             disk: disk(settings.home.root()),
             clock: quality.map(|quality| Clock {
                 synchronised: quality.is_synchronised,
@@ -149,14 +148,6 @@ fn disk(home: &Path) -> Option<Disk> {
         free_inodes: found.f_favail,
         read_only: found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
     })
-}
-
-/// Reads a line of `/proc/meminfo`, in bytes.
-fn memory(name: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1_024)
 }
 
 /// Returns whether we run in a container, by the marks that Docker, Podman and Kubernetes leave.

@@ -444,6 +444,11 @@ pub async fn is_supervised(paths: &HomePaths) -> bool {
     false
 }
 
+/// Returns whether the supervisor of the home answers.
+pub async fn is_answering(paths: &HomePaths) -> bool {
+    ask_running(paths).await.is_some()
+}
+
 /// Returns whether another command changes the home right now.
 pub fn is_changing(paths: &HomePaths) -> bool {
     is_held(&paths.operation_lock())
