@@ -6,8 +6,11 @@ mod commands;
 mod corpus;
 mod diagnose;
 mod disk;
+mod documents;
 mod kills;
 mod life;
+#[path = "../schemas/mod.rs"]
+mod schemas;
 mod smoke;
 mod support;
 mod watch;
