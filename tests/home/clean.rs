@@ -219,3 +219,44 @@ fn a_foreign_holder_is_named_with_everything_and_ended_only_by_force() {
     assert!(!foreign.is_alive());
     assert_eq!(home.good(&["clean", "--ports"])["plan"], json!([]));
 }
+
+/// Runs a command in a terminal, types one line when it asks, and returns its exit code.
+fn in_a_terminal(home: &Home, arguments: &[&str], typed: &str) -> Option<i32> {
+    let script = "import os, pty, sys\n\
+                  typed, command = sys.argv[1], sys.argv[2:]\n\
+                  pid, terminal = pty.fork()\n\
+                  if pid == 0: os.execv(command[0], command)\n\
+                  seen, answered = b'', False\n\
+                  while True:\n\
+                  \x20   try: part = os.read(terminal, 4096)\n\
+                  \x20   except OSError: break\n\
+                  \x20   if not part: break\n\
+                  \x20   seen += part\n\
+                  \x20   if not answered and b'to go on:' in seen:\n\
+                  \x20       answered = True\n\
+                  \x20       os.write(terminal, typed.encode() + b'\\n')\n\
+                  sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+    let command = home.command(arguments);
+    let mut python = std::process::Command::new("python3");
+    python
+        .args(["-c", script, typed])
+        .arg(command.get_program())
+        .args(command.get_args());
+    python
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    python.status().expect("python3 runs").code()
+}
+
+#[tokio::test]
+async fn who_is_asked_in_a_terminal_has_to_type_the_homes_name() {
+    let home = Home::new();
+    home.good(&["start", "--sim"]);
+    home.flows().await;
+    home.good(&["stop"]);
+    let rows = home.rows();
+    assert_eq!(in_a_terminal(&home, &["clean", "--data"], "yes"), Some(4));
+    assert_eq!(home.rows(), rows, "another word is no consent");
+    assert_eq!(in_a_terminal(&home, &["clean", "--data"], "home"), Some(0));
+    assert!(!home.path().join("data/clickhouse").exists());
+}
