@@ -28,6 +28,7 @@ fn a_unit_is_hardened_and_right() {
             "RestartPreventExitStatus=2 4",
             "NoNewPrivileges=yes",
             "SystemCallFilter=@system-service",
+            "SystemCallErrorNumber=EPERM",
             "MemoryMax=90%",
         ] {
             assert!(text.lines().any(|found| found == line), "{flag}: {line}: {text}");

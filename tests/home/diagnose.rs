@@ -53,6 +53,10 @@ async fn a_healthy_home_has_no_errors_and_its_ports_and_locks_are_its_own() {
     let versions = &document["versions"];
     assert_eq!(versions["running"]["nats"], versions["pinned"]["nats-server"]);
     assert!(document["machine"]["memory_bytes"].as_u64() > Some(0), "{document}");
+    assert!(
+        document["machine"]["fdatasync"]["ms_p50"].as_f64() > Some(0.0),
+        "{document}"
+    );
 
     // Streams and tables that are not as this version makes them.
     home.write("ALTER TABLE marketprism_hot.trades ADD COLUMN extra UInt8");

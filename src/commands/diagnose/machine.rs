@@ -1,7 +1,9 @@
 //! The machine below a home: disk, memory, limits, clock, user.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use mprism_runtime::clock;
 use mprism_settings::Settings;
@@ -12,6 +14,11 @@ use crate::commands::deployment::{OPEN_FILES_MIN, open_files_max};
 use crate::control::machine_memory;
 use crate::report::bytes;
 
+/// Writes that are measured, and for how long at most.
+const FDATASYNCS: usize = 50;
+const FDATASYNC_WITHIN: Duration = Duration::from_millis(500);
+/// A slower disk than this is worth knowing, in milliseconds.
+const FDATASYNC_MS_MAX: f64 = 20.0;
 /// Less free memory than this is little, in bytes.
 const MEMORY_MIN: u64 = 512 << 20;
 /// Less room than this stops everything, in bytes.
@@ -31,6 +38,8 @@ pub(super) struct Machine {
     memory_available_bytes: Option<u64>,
     open_files_max: Option<u64>,
     disk: Option<Disk>,
+    /// How long it takes until 4 KiB are on the disk for good.
+    fdatasync: Option<Fdatasync>,
     clock: Option<Clock>,
 }
 
@@ -41,6 +50,12 @@ struct Disk {
     inodes: u64,
     free_inodes: u64,
     read_only: bool,
+}
+
+#[derive(Serialize)]
+struct Fdatasync {
+    ms_p50: f64,
+    ms_max: f64,
 }
 
 #[derive(Serialize)]
@@ -60,6 +75,7 @@ impl Machine {
             memory_available_bytes: machine_memory("MemAvailable"),
             open_files_max: open_files_max(),
             disk: disk(settings.home.root()),
+            fdatasync: fdatasync(settings.home.root()),
             clock: quality.map(|quality| Clock {
                 synchronised: quality.is_synchronised,
                 error_us_max: quality.error_us_max,
@@ -68,7 +84,8 @@ impl Machine {
     }
 }
 
-pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
+/// Says what is worth a look about the machine, and what it has.
+pub(super) fn examine(settings: &Settings, findings: &mut Findings) -> Machine {
     let machine = Machine::look(settings);
     let root = settings.home.root().display().to_string();
     if let Some(disk) = &machine.disk {
@@ -92,6 +109,14 @@ pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
             let text = format!("only {} inodes are free", disk.free_inodes);
             findings.warn("inodes_low", &root, text, format!("df -i {root}"));
         }
+    }
+    if let Some(sync) = machine.fdatasync.as_ref().filter(|sync| sync.ms_p50 > FDATASYNC_MS_MAX) {
+        let text = format!(
+            "4 KiB take {:.0} ms to be on the disk for good: about {:.0} messages a second with nats.durability strict",
+            sync.ms_p50,
+            1_000.0 / sync.ms_p50
+        );
+        findings.warn("disk_slow", &root, text, "iostat -x 1");
     }
     if let Some(available) = machine
         .memory_available_bytes
@@ -136,6 +161,7 @@ pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
             "useradd --system --create-home mprism",
         );
     }
+    machine
 }
 
 fn disk(home: &Path) -> Option<Disk> {
@@ -147,6 +173,24 @@ fn disk(home: &Path) -> Option<Disk> {
         inodes: found.f_files,
         free_inodes: found.f_favail,
         read_only: found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+    })
+}
+
+/// Measures the disk below a home that exists, in a file without a name.
+fn fdatasync(home: &Path) -> Option<Fdatasync> {
+    let mut file = tempfile::tempfile_in(home).ok()?;
+    let began = Instant::now();
+    let mut took = Vec::new();
+    while took.len() < FDATASYNCS && began.elapsed() < FDATASYNC_WITHIN {
+        let one = Instant::now();
+        file.write_all(&[0; 4_096]).ok()?;
+        file.sync_data().ok()?;
+        took.push(one.elapsed().as_secs_f64() * 1_000.0);
+    }
+    took.sort_by(f64::total_cmp);
+    Some(Fdatasync {
+        ms_p50: *took.get(took.len() / 2)?,
+        ms_max: *took.last()?,
     })
 }
 

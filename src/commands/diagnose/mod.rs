@@ -63,7 +63,7 @@ async fn examine(settings: &Settings, mut findings: Findings, context: &Context)
     let deployment = everything(context, settings)?;
     let home = paths(settings);
     let (survey, docker) = tokio::join!(control::survey(&home, &deployment), docker::ask(context));
-    machine::examine(settings, &mut findings);
+    let machine = machine::examine(settings, &mut findings);
     home::examine(settings, context, &mut findings)?;
     services::examine(&survey, settings, &mut findings).await;
     docker::judge(&docker, &mut findings);
@@ -74,7 +74,7 @@ async fn examine(settings: &Settings, mut findings: Findings, context: &Context)
         ports: survey.ports.iter().map(Port::of).collect(),
         locks: survey.locks.iter().map(Lock::of).collect(),
         processes: processes(&survey),
-        machine: machine::Machine::look(settings),
+        machine,
         versions,
         docker,
     })

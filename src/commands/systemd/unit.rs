@@ -132,7 +132,9 @@ impl fmt::Display for Unit {
              RestrictNamespaces=yes\n\
              RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n\
              SystemCallArchitectures=native\n\
-             SystemCallFilter=@system-service\n",
+             SystemCallFilter=@system-service\n\
+             # A call that is not allowed fails and does not kill: libraries try some and do without.\n\
+             SystemCallErrorNumber=EPERM\n",
             program = quoted(&self.program),
             flags = flags.join(" "),
             start = self.start_s,
