@@ -58,6 +58,11 @@ async fn a_healthy_home_has_no_errors_and_its_ports_and_locks_are_its_own() {
         "{document}"
     );
 
+    assert!(
+        findings(&document).iter().all(|(_, id, _)| id != "lock_stale"),
+        "{document}"
+    );
+
     // Streams and tables that are not as this version makes them.
     home.write("ALTER TABLE marketprism_hot.trades ADD COLUMN extra UInt8");
     home.write("DROP TABLE marketprism_hot.gaps");
@@ -214,6 +219,14 @@ async fn a_support_archive_holds_everything_but_credentials() {
     assert!(!file.exists());
     let done = home.run(&["diagnose", "--bundle", &name, "--json"]);
     done.good();
+    let shown = home.run(&["diagnose", "--json"]);
+    assert_eq!(found(&shown.document(), "lock_stale")["fix"], "mprism clean");
+    for canary in &planted {
+        assert!(
+            !shown.stdout.contains(canary) && !shown.stderr.contains(canary),
+            "{canary}: {shown:?}"
+        );
+    }
     assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
     let files = unpacked(&file);
     for part in [

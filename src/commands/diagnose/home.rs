@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mprism_model::UnixMillis;
+use mprism_runtime::redact::without_credentials;
 use mprism_settings::{Explained, Settings, Sources};
 
 use super::Findings;
@@ -72,6 +73,7 @@ fn last_errors(settings: &Settings, findings: &mut Findings) {
         for (ts, message) in control::last_errors(Path::new(&path), ERRORS_MAX) {
             if ts >= since {
                 let fix = format!("mprism logs {name} --level error");
+                let message = without_credentials(&message);
                 findings.warn("logged_error", name, format!("{ts} {message}"), fix);
             }
         }

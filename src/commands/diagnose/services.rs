@@ -54,7 +54,7 @@ async fn broker_version(settings: &Settings) -> Option<String> {
 
 pub(super) async fn examine(survey: &Survey, settings: &Settings, findings: &mut Findings) {
     survey.ports.iter().for_each(|port| judge_port(port, findings));
-    survey.locks.iter().for_each(|lock| judge_lock(lock, findings));
+    judge_locks(&survey.locks, findings);
     for (path, process) in &survey.legacy {
         let text = format!("a MarketPrism runs: pid {} holds {}", process.pid, path.display());
         findings.error("marketprism", "processes", text, "scripts/manage_all.sh stop");
@@ -79,25 +79,27 @@ fn judge_port(port: &SurveyedPort, findings: &mut Findings) {
     }
 }
 
-fn judge_lock(lock: &SurveyedLock, findings: &mut Findings) {
-    let path = lock.path.display().to_string();
-    match &lock.state {
-        Ok(LockState::Stale(holder)) => {
-            let pid = holder
-                .as_ref()
-                .map(|holder| format!(" (pid {})", holder.pid))
-                .unwrap_or_default();
-            let text = format!("it names a past holder{pid}, which is harmless");
-            findings.add(
-                "lock_stale",
-                super::Level::Info,
-                path,
-                text,
-                Some("mprism clean".to_owned()),
-            );
+/// A lock keeps the name of its last holder: that is told once for all of them, what cannot be used for each.
+fn judge_locks(locks: &[SurveyedLock], findings: &mut Findings) {
+    for lock in locks {
+        if let Err(reason) = &lock.state {
+            let path = lock.path.display().to_string();
+            findings.error("lock_unusable", &path, reason.clone(), format!("ls -l {path}"));
         }
-        Ok(_) => {}
-        Err(reason) => findings.error("lock_unusable", &path, reason.clone(), format!("ls -l {path}")),
+    }
+    // Every command leaves its name in the lock of commands.
+    let is_stale =
+        |lock: &&SurveyedLock| matches!(lock.state, Ok(LockState::Stale(_))) && !lock.path.ends_with("operation.lock");
+    let stale = locks.iter().filter(is_stale).count();
+    if stale > 0 {
+        let text = format!("{stale} name processes that have ended, which is harmless");
+        findings.add(
+            "lock_stale",
+            super::Level::Info,
+            "locks",
+            text,
+            Some("mprism clean".to_owned()),
+        );
     }
 }
 
