@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::commands::Context;
+use crate::commands::{Context, Record};
 use crate::error::Exit;
 use crate::ui::Printer;
 
@@ -24,9 +24,18 @@ pub fn run(arguments: Vec<OsString>, environment: BTreeMap<String, String>) -> E
     let exit = match cli::parse(&arguments) {
         Ok(parsed) => {
             let printer = Printer::new(&parsed.globals, &environment, parsed.verb.name(), started);
-            let done = Context::new(parsed.globals, environment, printer.clone())
-                .and_then(|context| commands::dispatch(parsed.verb, &context));
-            done.unwrap_or_else(|error| printer.failure(&error))
+            match Context::new(parsed.globals, environment, printer.clone()) {
+                Ok(context) => {
+                    let record = Record::of(&parsed.verb, &arguments, &context);
+                    let done = commands::dispatch(parsed.verb, &context);
+                    let exit = done.unwrap_or_else(|error| printer.failure(&error));
+                    if let Some(record) = record {
+                        record.write(exit, &context);
+                    }
+                    exit
+                }
+                Err(error) => printer.failure(&error),
+            }
         }
         Err(stopped) => report_unparsed(stopped, &arguments, &environment, started),
     };

@@ -118,11 +118,24 @@ pub struct QueryArgs {
     pub write: bool,
 }
 
+/// What writes logs, and groups of them.
+const WRITERS: [&str; 9] = [
+    "supervisor",
+    "nats",
+    "clickhouse",
+    "hot",
+    "collector",
+    "sim",
+    "broker",
+    "storage",
+    "all",
+];
+
 /// `mprism logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Whose; all by default
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", value_parser = WRITERS)]
     pub services: Vec<String>,
     /// Go on with what is written from now on
     #[arg(short, long)]
@@ -270,6 +283,39 @@ pub struct HealthArgs {
     pub services: Vec<ServiceName>,
 }
 
+/// `mprism clean`.
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// What belongs to these; everything by default
+    #[arg(value_name = "SERVICE", value_enum)]
+    pub services: Vec<ServiceName>,
+    /// Only the ports: end our own leftovers on them, and foreign holders with --force
+    #[arg(long, conflicts_with = "data")]
+    pub ports: bool,
+    /// Also stop what runs; with --ports, end foreign holders after showing them
+    #[arg(long)]
+    pub force: bool,
+    /// Also remove the data of these services, after asking for the home's name
+    #[arg(long)]
+    pub data: bool,
+}
+
+/// `mprism diagnose`.
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// Write a support archive (.tar.gz) with logs, settings and findings; credentials are removed
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+}
+
+/// `mprism history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Show the last N commands [default: 20]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+}
+
 /// `mprism integrity`.
 #[derive(Debug, Args)]
 pub struct IntegrityArgs {
@@ -364,6 +410,61 @@ pub struct BenchArgs {
     pub name: String,
 }
 
+/// `mprism systemd`.
+#[derive(Debug, Args)]
+pub struct SystemdArgs {
+    /// What to do with the unit.
+    #[command(subcommand)]
+    pub verb: SystemdVerb,
+    /// Of the machine's systemd [default: for root]
+    #[arg(long, global = true, conflicts_with = "user")]
+    pub system: bool,
+    /// Of this user's systemd [default: for everybody else]
+    #[arg(long, global = true)]
+    pub user: bool,
+    /// Name of the unit, for several homes on one machine
+    #[arg(long, global = true, value_name = "NAME", value_parser = unit_name, default_value = "mprism")]
+    pub name: String,
+}
+
+/// What can be done with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum SystemdVerb {
+    /// Print the unit
+    Print,
+    /// Write the unit where systemd looks, and enable it
+    Install,
+    /// Stop, disable and remove the unit
+    Uninstall,
+}
+
+/// `mprism completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: ShellName,
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellName {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+/// `mprism man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Of this command; of mprism itself by default
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
+}
+
 /// `mprism worker`.
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
@@ -421,6 +522,15 @@ fn provider(text: &str) -> Result<Provider, String> {
         "pip" => Ok(Provider::Pip),
         "npm" => Ok(Provider::Npm),
         _ => Err("expected one of auto, path, pip, npm".to_owned()),
+    }
+}
+
+fn unit_name(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("expected letters, digits, - and _".to_owned())
     }
 }
 

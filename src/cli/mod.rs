@@ -1,6 +1,7 @@
 //! What can be typed: clap types and nothing else.
 
 mod arguments;
+mod examples;
 mod globals;
 
 use std::ffi::OsString;
@@ -8,9 +9,10 @@ use std::ffi::OsString;
 use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
-    BenchArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, EnvArgs, EnvFormat, HealthArgs, InitArgs, IntegrityArgs,
-    IntegrityScope, LogLevel, LogsArgs, QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName,
-    SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs, UpArgs, WorkerArgs, WorkerName,
+    BenchArgs, CleanArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs,
+    EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs,
+    QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs, SmokeArgs,
+    StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -57,6 +59,12 @@ pub enum Verb {
     Deps(DepsArgs),
     /// Endpoints and credential paths for other programs.
     Env(EnvArgs),
+    /// What stands in the way, worst first, and the command that mends it.
+    Diagnose(DiagnoseArgs),
+    /// Remove stale locks, sockets and temporary files; data only if asked to.
+    Clean(CleanArgs),
+    /// What operators did to this home: time, user, command, exit code.
+    History(HistoryArgs),
     /// Settings: show them with their origins, check them, change them.
     Config(ConfigArgs),
     /// Run SQL against the store.
@@ -69,6 +77,12 @@ pub enum Verb {
     Smoke(SmokeArgs),
     /// Measure on this machine what the README claims.
     Bench(BenchArgs),
+    /// The supervisor as a systemd service.
+    Systemd(SystemdArgs),
+    /// Completions for a shell.
+    Completions(CompletionsArgs),
+    /// Pages of the manual.
+    Man(ManArgs),
     /// One worker in the foreground, for containers and systemd.
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -89,20 +103,70 @@ impl Verb {
             Self::Integrity(_) => "integrity",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
+            Self::Diagnose(_) => "diagnose",
+            Self::Clean(_) => "clean",
+            Self::History(_) => "history",
             Self::Config(_) => "config",
             Self::Query(_) => "query",
             Self::Logs(_) => "logs",
             Self::Replay(_) => "replay",
             Self::Smoke(_) => "smoke",
             Self::Bench(_) => "bench",
+            Self::Systemd(_) => "systemd",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
             Self::Worker(_) => "worker",
+        }
+    }
+}
+
+impl Verb {
+    /// Returns whether the command changes the home or what runs in it, and so belongs into its history.
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::Init(_) | Self::Up(_) | Self::Down | Self::Start(_) | Self::Stop(_) | Self::Restart(_) => true,
+            Self::Clean(_) => true,
+            Self::Deps(args) => matches!(args.verb, DepsVerb::Install { .. }),
+            Self::Config(args) => matches!(args.verb, ConfigVerb::Edit),
+            Self::Query(args) => args.write,
+            Self::Systemd(args) => args.verb != SystemdVerb::Print,
+            Self::Diagnose(_)
+            | Self::Status(_)
+            | Self::Health(_)
+            | Self::Integrity(_)
+            | Self::Env(_)
+            | Self::Logs(_)
+            | Self::History(_) => false,
+            // They have homes of their own, or change nothing.
+            Self::Replay(_) | Self::Smoke(_) | Self::Bench(_) | Self::Completions(_) | Self::Man(_) => false,
+            // What asked for it stands in the history.
+            Self::Worker(_) => false,
         }
     }
 }
 
 /// Returns the tree of everything that can be typed.
 pub fn tree() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    examples::attach(<Cli as clap::CommandFactory>::command(), "")
+}
+
+/// Returns the tree without what is hidden, for completions and manuals.
+pub fn visible_tree() -> clap::Command {
+    let tree = tree();
+    let mut visible = clap::Command::new("mprism")
+        .bin_name("mprism")
+        .disable_help_subcommand(true);
+    visible = visible.version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
+    if let Some(about) = tree.get_about() {
+        visible = visible.about(about.clone());
+    }
+    if let Some(examples) = tree.get_after_help() {
+        visible = visible.after_help(examples.clone());
+    }
+    let commands = tree.get_subcommands().filter(|command| !command.is_hide_set());
+    visible
+        .args(tree.get_arguments().cloned())
+        .subcommands(commands.cloned())
 }
 
 /// Reads a command line, the program's name first.

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mprism_settings::{HomeFolders, Ignored, Origin, Override, Settings, Sources, default_home};
+
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::Globals;
 use crate::commands::interrupt::Interrupt;
@@ -26,6 +29,7 @@ pub struct Context {
     pub printer: Printer,
     interrupt: OnceLock<Interrupt>,
     has_warned: AtomicBool,
+    plan: Arc<Mutex<Value>>,
 }
 
 impl Context {
@@ -52,6 +56,7 @@ impl Context {
             printer,
             interrupt: OnceLock::new(),
             has_warned: AtomicBool::new(false),
+            plan: Arc::default(),
         })
     }
 
@@ -102,6 +107,28 @@ impl Context {
                 "{in_file} keys of MarketPrism's configuration file have no effect; `mprism config show` names each"
             ));
         }
+    }
+
+    /// Returns the folder of the user's own settings: `$XDG_CONFIG_HOME`, else `~/.config`.
+    pub(crate) fn user_config(&self) -> Option<PathBuf> {
+        let absolute = |name: &str| {
+            non_empty(&self.environment, name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))
+    }
+
+    /// Remembers what is about to be done, for the home's history.
+    pub(crate) fn planned(&self, plan: &impl Serialize) {
+        // A plan that has no JSON form is not worth failing for: the command itself stands in the history.
+        let plan = serde_json::to_value(plan).unwrap_or_default();
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    /// Returns what was planned last.
+    pub(crate) fn take_plan(&self) -> Value {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Runs asynchronous work to its end on a runtime of its own.

@@ -61,6 +61,29 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
         .hint("use the embedded engine: `clickhouse: {mode: managed}`"))
 }
 
+/// Fewer open files than this are too few for a collector, a broker and an engine.
+pub(crate) const OPEN_FILES_MIN: u64 = 1_024;
+
+/// Returns how many files our processes may have open; `None` is without a limit.
+pub(crate) fn open_files_max() -> Option<u64> {
+    // Workers take what they may have.
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum
+}
+
+/// Refuses to run services with too few open files: they would fail in the middle of their work.
+///
+/// # Errors
+/// Where the limit is too low; nothing was changed.
+pub(crate) fn check_limits() -> Result<(), CliError> {
+    match open_files_max() {
+        Some(limit) if limit < OPEN_FILES_MIN => {
+            let text = format!("open-file limit {limit} < {OPEN_FILES_MIN}");
+            Err(CliError::usage("open_files", anyhow::Error::msg(text)).hint("raise it: `ulimit -n 65536`"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the deployment of the last start with these services as the settings are now: what is started for a moment changes
 /// nothing about the others.
 pub(crate) fn deployment_with(

@@ -8,9 +8,9 @@ use mprism_settings::Settings;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::Context;
 use crate::commands::deployment::paths;
 use crate::commands::lifecycle::{LifecycleReport, Teller, everything, make_ready, start_services, stop_services};
+use crate::commands::{Context, notify};
 use crate::control::supervisor::{Listening, SupervisorError};
 use crate::control::{self, Event, Observer, Outcome, Start, Stop};
 use crate::error::{CliError, Exit};
@@ -32,6 +32,7 @@ pub(crate) fn run(start: Start, settings: &Settings, context: &Context) -> Resul
         level: settings.logging.level.clone(),
         file_bytes_max: settings.logging.file_bytes_max,
         files_max: settings.logging.files_max,
+        total_bytes_max: settings.logging.total_bytes_max,
     })
     .map_err(|e| CliError::failed("log", e).context("cannot write logs"))?;
     let outcomes = context.block_on(supervise(start, settings, context))?;
@@ -40,7 +41,8 @@ pub(crate) fn run(start: Start, settings: &Settings, context: &Context) -> Resul
 
 async fn supervise(start: Start, settings: &Settings, context: &Context) -> Result<Vec<Outcome>, CliError> {
     let interrupt = context.interrupt()?;
-    let mut listening = Listening::open(paths(settings)).map_err(|error| match error {
+    let home = paths(settings);
+    let mut listening = Listening::open(home.clone()).map_err(|error| match error {
         SupervisorError::Lock(_) => already_supervised(error.into()),
         SupervisorError::Socket { .. } => CliError::failed("supervisor_failed", error),
     })?;
@@ -55,6 +57,7 @@ async fn supervise(start: Start, settings: &Settings, context: &Context) -> Resu
         context
             .printer
             .note("everything runs; it stops with this command: Ctrl-C");
+        notify::ready();
         tokio::select! {
             biased;
             () = interrupt.token().cancelled() => {}
@@ -64,8 +67,10 @@ async fn supervise(start: Start, settings: &Settings, context: &Context) -> Resu
                 return started;
             }
             () = tell(&mut events, context) => {}
+            () = notify::watchdog(&home) => {}
         }
     }
+    notify::stopping();
     // Services that another supervisor left, and that our start was refused beside, are not ours to end.
     if started.is_ok() || interrupt.exit().is_some() {
         let deployment = everything(context, settings)?;

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     let made = with_services(&settings, start, context, make(&settings, &servers, context));
     let made = context.block_on(made);
     let made = made.map_err(|error| prepare::room::blame(settings.home.root(), error))?;
+    super::logrotate::install(context);
     context.printer.report(&InitReport { steps, ..made })
 }
 

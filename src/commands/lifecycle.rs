@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::cli::{RestartArgs, SimArgs, StartArgs, StopArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{check_supported, dependencies_of, deployment, paths, selected};
+use crate::commands::deployment::{check_limits, check_supported, dependencies_of, deployment, paths, selected};
+use crate::commands::health::HealthReport;
 use crate::commands::prepare;
 use crate::control::{
     self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Step, Stop,
@@ -30,19 +31,25 @@ impl From<ControlError> for CliError {
 }
 
 /// Tells on the terminal what happens.
-pub(crate) struct Teller {
+pub(crate) struct Teller<'a> {
     printer: Printer,
+    context: &'a Context,
 }
 
-impl Teller {
-    pub(crate) fn new(context: &Context) -> Self {
+impl<'a> Teller<'a> {
+    pub(crate) fn new(context: &'a Context) -> Self {
         Self {
             printer: context.printer.clone(),
+            context,
         }
     }
 }
 
-impl Observer for Teller {
+impl Observer for Teller<'_> {
+    fn planned(&mut self, plan: &Plan) {
+        self.context.planned(&plan.steps);
+    }
+
     fn event(&mut self, event: &Event) {
         let after = |ms: u64| duration_text(Duration::from_millis(ms));
         match event {
@@ -61,9 +68,12 @@ impl Observer for Teller {
                 self.printer
                     .note(&format!("{service}: ended our own leftover pid {pid} {exe}"));
             }
-            Event::HolderEnded { port, pid, exe, .. } => {
+            Event::HolderFound { description } => self.printer.warn(&format!("{description}; it is ended now")),
+            Event::HolderEnded { ports, pid, exe } => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
                 self.printer.warn(&format!(
-                    "port {port}: ended pid {pid} {}, as --force asked",
+                    "port {}: ended pid {pid} {}, as --force asked",
+                    ports.join(", "),
                     exe.display()
                 ));
             }
@@ -95,6 +105,7 @@ impl Observer for Teller {
 pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings_with(super::sim_overrides(&args.sim))?;
     check_supported(&settings)?;
+    check_limits()?;
     let deployment = deployment(context, &settings, &args.sim)?;
     let services = selected(&args.services, &deployment.services());
     let wait = args.wait.map_or(settings.supervisor.ready_timeout, Duration::from_secs);
@@ -123,7 +134,8 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     let outcomes = context.block_on_interruptible(start_services(&settings, start, context))?;
     let report = LifecycleReport::new(outcomes, "start");
     if args.verify && report.exit() == Exit::Success {
-        return super::health::run(&[], context);
+        let health = context.block_on_interruptible(super::health::examine(&settings, &[], context))?;
+        return context.printer.report(&VerifiedStart { start: report, health });
     }
     context.printer.report(&report)
 }
@@ -180,6 +192,7 @@ pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError>
             stop: stop.services,
         });
     }
+    context.planned(&stop.services);
     let outcomes = context.block_on_interruptible(stop_services(&settings, stop, context))?;
     context.printer.report(&LifecycleReport::new(outcomes, "stop"))
 }
@@ -325,6 +338,30 @@ impl Report for LifecycleReport {
     }
 }
 
+/// A start that was verified: its code is that of the health check.
+#[derive(Serialize)]
+struct VerifiedStart {
+    #[serde(flatten)]
+    start: LifecycleReport,
+    health: HealthReport,
+}
+
+impl Report for VerifiedStart {
+    fn exit(&self) -> Exit {
+        self.health.exit()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.health.failure()
+    }
+
+    fn page(&self) -> Page {
+        let mut page = self.start.page();
+        page.blocks.extend(self.health.page().blocks);
+        page
+    }
+}
+
 fn words(action: Action) -> (&'static str, Tone) {
     match action {
         Action::Started => ("started", Tone::Good),
@@ -357,10 +394,17 @@ impl Report for PlannedStart {
             page.line(match step {
                 Step::Keep { service } => format!("{service} runs already"),
                 Step::External { service } => format!("{service} is run by somebody else"),
-                Step::EndLeftover { service, pid } => {
-                    format!("would end our leftover pid {pid} on a port of {service}")
-                }
-                Step::EndHolder { service, pid } => format!("would end foreign pid {pid} on a port of {service}"),
+                Step::EndLeftover(ending) => format!(
+                    "would end our leftover pid {} on a port of {}",
+                    ending.process.pid, ending.service
+                ),
+                Step::EndHolder(ending) => format!(
+                    "would end foreign pid {} {} of user {} on a port of {}",
+                    ending.process.pid,
+                    ending.process.exe.display(),
+                    ending.holder.user,
+                    ending.service
+                ),
                 Step::Spawn { service } => format!("would start {service}"),
             })
         })

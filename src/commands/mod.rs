@@ -1,26 +1,33 @@
 //! Glue, one file a verb: observe, decide, do, and hand the result to the printer.
 
 mod bench;
+mod clean;
 mod config;
 mod context;
 mod deployment;
 mod deps;
+mod diagnose;
 mod env;
 mod foreground;
 mod health;
+mod history;
 mod init;
 mod integrity;
 mod interrupt;
 mod isolated;
 mod lifecycle;
+mod logrotate;
 mod logs;
+mod notify;
 pub mod prepare;
 mod query;
 mod replay;
+mod shells;
 mod sim;
 pub mod smoke;
 mod status;
 mod store;
+mod systemd;
 mod up;
 mod worker;
 
@@ -31,6 +38,7 @@ use crate::error::{CliError, Exit};
 
 pub use context::{Context, install_crypto_provider};
 pub use deps::{fetch_options, show_progress};
+pub(crate) use history::Record;
 
 /// Does what was typed.
 ///
@@ -46,6 +54,9 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),
         Verb::Deps(args) => deps::run(&args, context),
+        Verb::Diagnose(args) => diagnose::run(&args, context),
+        Verb::Clean(args) => clean::run(&args, context),
+        Verb::History(args) => history::run(&args, context),
         Verb::Config(args) => config::run(&args, context),
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
@@ -55,6 +66,9 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Restart(args) => lifecycle::restart(&args, context),
         Verb::Status(args) => status::run(&args, context),
         Verb::Health(args) => health::run(&args.services, context),
+        Verb::Systemd(args) => systemd::run(&args, context),
+        Verb::Completions(args) => shells::completions(&args, context),
+        Verb::Man(args) => shells::man(&args, context),
         Verb::Worker(args) => worker::run(&args, context),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mprism_settings::Settings;
 use serde::Serialize;
 
 use crate::cli::{SimArgs, StatusArgs};
@@ -23,6 +24,13 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, CliError
         services.retain(|unit| wanted.contains(&unit.name));
     }
     context.printer.report(&StatusReport { services })
+}
+
+/// Looks at every service without starting a supervisor for it.
+pub(crate) async fn look(settings: &Settings, context: &Context) -> Result<StatusReport, CliError> {
+    let deployment = deployment(context, settings, &SimArgs::default())?;
+    let services = control::survey(&paths(settings), &deployment).await.units;
+    Ok(StatusReport { services })
 }
 
 /// How every service is.

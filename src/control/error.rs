@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mprism_runtime::lock::LockError;
 
-use super::ports::TakenPort;
+use super::ports::{PortHolder, TakenPort};
 use super::service::Service;
 
 /// Why the control plane did not do what was asked.
@@ -69,25 +69,50 @@ fn of(pid: Option<u32>) -> String {
 }
 
 fn taken(ports: &[(Service, TakenPort)]) -> String {
-    let one = |(service, taken): &(Service, TakenPort)| {
-        let port = taken.address.port();
-        match &taken.holder {
-            Some(holder) => match &holder.process {
-                Some(process) => format!(
-                    "port {port} of `{service}` is held by pid {} {} (user {}), not started by mprism",
-                    process.pid,
-                    process.exe.display(),
-                    holder.user
-                ),
-                None => format!(
-                    "port {port} of `{service}` is held by a process of user {}",
-                    holder.user
-                ),
-            },
-            None => format!("port {port} of `{service}` cannot be had: {}", taken.reason),
-        }
+    let texts: Vec<String> = ports.iter().map(|(service, taken)| held(*service, taken)).collect();
+    texts.join("; ")
+}
+
+/// Says which port is held, and everything that is known about who holds it.
+pub(super) fn held(service: Service, taken: &TakenPort) -> String {
+    let port = format!("port {} of `{service}`", taken.address.port());
+    let Some(holder) = &taken.holder else {
+        return format!("{port} cannot be had: {}", taken.reason);
     };
-    ports.iter().map(one).collect::<Vec<_>>().join("; ")
+    let Some(process) = &holder.process else {
+        return format!("{port} is held by a process of user {}", holder.user);
+    };
+    let mut about = vec![format!("user {}", holder.user)];
+    about.extend(
+        holder
+            .since_ms
+            .map(|ms| format!("since {}", mprism_model::UnixMillis(ms).to_rfc3339())),
+    );
+    about.extend(holder.container.as_ref().map(|id| format!("container {id}")));
+    if !holder.command.is_empty() {
+        about.push(format!("command `{}`", holder.command));
+    }
+    let whose = match &holder.home {
+        Some(home) => format!("mprism started it for another home, {home}"),
+        None => "not started by mprism".to_owned(),
+    };
+    format!(
+        "{port} is held by pid {} {} ({}), {whose}",
+        process.pid,
+        process.exe.display(),
+        about.join(", ")
+    )
+}
+
+/// Returns the command that ends a holder in the way that fits it.
+pub(super) fn remedy(holder: &PortHolder) -> Option<String> {
+    let process = holder.process.as_ref()?;
+    Some(match (&holder.home, &holder.container, &holder.unit) {
+        (Some(home), ..) => format!("stop that home: `mprism --home {home} stop`"),
+        (None, Some(id), _) => format!("stop its container: `docker stop {id}`"),
+        (None, None, Some(unit)) => format!("stop its service: `systemctl stop {unit}`"),
+        (None, None, None) => format!("end it: `kill {}`", process.pid),
+    })
 }
 
 impl ControlError {
@@ -123,14 +148,10 @@ impl ControlError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Ports { ports } => {
-                let holders = ports
-                    .iter()
-                    .filter_map(|(_, taken)| taken.holder.as_ref()?.process.as_ref());
-                let mut hints: Vec<String> = holders
-                    .map(|process| format!("end it: `kill {}`", process.pid))
-                    .collect();
+                let holders = ports.iter().filter_map(|(_, taken)| taken.holder.as_ref());
+                let mut hints: Vec<String> = holders.filter_map(remedy).collect();
                 hints.dedup();
-                hints.push("or let mprism end it: `mprism start --force`".into());
+                hints.push("or let mprism end it: `mprism clean --ports --force`, or `mprism start --force`".into());
                 hints.push("or use other ports for this home: `--port-offset 100`".into());
                 hints
             }

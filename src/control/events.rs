@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::Plan;
 use super::service::Service;
 
 /// One thing that happened.
@@ -41,16 +42,19 @@ pub enum Event {
         /// What it ran.
         exe: PathBuf,
     },
-    /// A foreign process that held one of our ports was ended, as `--force` asked.
+    /// A foreign process that holds ports of ours is about to be ended, as `--force` asked.
+    HolderFound {
+        /// Everything that is known of it, on one line.
+        description: String,
+    },
+    /// It was ended.
     HolderEnded {
-        /// The port.
-        port: u16,
+        /// The ports.
+        ports: Vec<u16>,
         /// The process.
         pid: u32,
         /// What it ran.
         exe: PathBuf,
-        /// Its user.
-        user: String,
     },
     /// A service's process was started.
     Starting {
@@ -111,6 +115,9 @@ pub enum Event {
 pub trait Observer: Send {
     /// Takes one event.
     fn event(&mut self, event: &Event);
+
+    /// Takes what is about to be done.
+    fn planned(&mut self, _plan: &Plan) {}
 }
 
 /// Shows nothing.

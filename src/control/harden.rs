@@ -24,6 +24,13 @@ pub fn harden() -> io::Result<()> {
         maximum: Some(0),
     };
     rustix::process::setrlimit(Resource::Core, none)?;
+    // Connections and parts of tables are many; what we may have we take.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    rustix::process::setrlimit(Resource::Nofile, most)?;
     close_inherited()
 }
 

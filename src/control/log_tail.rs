@@ -35,13 +35,36 @@ pub(super) fn tail_of(path: &Path, lines_max: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(lines_max)..].to_vec()
 }
 
-fn tail(path: &Path) -> io::Result<String> {
+/// Returns the last errors of a service's own log, at most `lines_max`: when each happened, and what it says.
+pub fn last_errors(path: &Path, lines_max: usize) -> Vec<(String, String)> {
+    let text = tail(path).unwrap_or_default();
+    let error = |line: &str| {
+        let fields: Value = serde_json::from_str(line).ok()?;
+        let is_error = fields.get("level")?.as_str()? == "error";
+        let ts = fields.get("ts")?.as_str()?.to_owned();
+        let readable = readable(line);
+        let words = readable.strip_prefix(&ts).unwrap_or(&readable).trim_start();
+        is_error.then(|| (ts, words.trim_start_matches("error ").to_owned()))
+    };
+    let errors: Vec<(String, String)> = text.lines().filter_map(error).collect();
+    errors[errors.len().saturating_sub(lines_max)..].to_vec()
+}
+
+/// Returns the end of a text file, at most `bytes_max` bytes of it.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn file_tail(path: &Path, bytes_max: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes_max)))?;
     let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    file.take(bytes_max).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn tail(path: &Path) -> io::Result<String> {
+    file_tail(path, TAIL_BYTES)
 }
 
 /// Turns a JSON log line into `level message (field=value …)`; anything else stays as it is.

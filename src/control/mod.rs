@@ -1,7 +1,11 @@
 //! Observing and changing what runs in a home. It never prints and never reads settings.
 
+mod audit;
+mod cleaning;
 mod client;
+mod consent;
 mod deployment;
+mod ending;
 mod error;
 mod events;
 mod harden;
@@ -10,6 +14,7 @@ mod offsets;
 mod paths;
 mod plan;
 mod policy;
+mod port_plan;
 mod ports;
 mod probe;
 mod processes;
@@ -17,18 +22,28 @@ mod protocol;
 mod service;
 mod state;
 pub mod supervisor;
+mod survey;
 
-pub use client::{Start, Stop, during, is_changing, is_supervised, last_deployment, observe_plan, start, status, stop};
+pub use audit::{AuditEntry, append as append_audit, read as read_audit};
+pub use cleaning::{CleanStep, Leftover, clean, plan_clean, plan_data};
+pub use client::{
+    Held, Start, Stop, clear_ports, during, hold, is_answering, is_changing, is_supervised, last_deployment,
+    observe_plan, plan_ports_of, start, status, stop,
+};
+pub use consent::Consent;
 pub use deployment::{Deployment, UnitSpec};
 pub use error::ControlError;
 pub use events::{Event, Observer, Silent};
 pub use harden::harden;
-pub use log_tail::last_lines;
+pub use log_tail::{file_tail, last_errors, last_lines};
 pub use offsets::{ClaimedOffset, OFFSET_STEP, OffsetError, claim_free_offset};
 pub use paths::HomePaths;
-pub use plan::{Observed, ObservedUnit, Plan, Step, plan_start};
+pub use plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_start};
 pub use policy::RestartPolicy;
-pub use ports::{PortHolder, TakenPort};
+pub use port_plan::{Ending, PortPlan, plan_ports};
+pub use ports::{PortHolder, TakenPort, our_group, our_user};
 pub use probe::{Answer, ProbeSpec, ask};
+pub use processes::{GroupUsage, machine_memory, own_usage};
 pub use protocol::{Action, Desired, Outcome, UnitState, UnitStatus};
 pub use service::{Service, UnknownService};
+pub use survey::{Survey, SurveyedLock, SurveyedPort, survey};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::port_plan::{Ending, plan_ports};
 use super::ports::TakenPort;
 use super::service::Service;
 
@@ -40,19 +41,9 @@ pub enum Step {
         service: Service,
     },
     /// A process of ours that nothing needs any more holds its port: it is ended first.
-    EndLeftover {
-        /// The service.
-        service: Service,
-        /// The process.
-        pid: u32,
-    },
+    EndLeftover(Ending),
     /// A foreign process holds its port and is ended, because that was asked for.
-    EndHolder {
-        /// The service.
-        service: Service,
-        /// The process.
-        pid: u32,
-    },
+    EndHolder(Ending),
     /// Its process is started.
     Spawn {
         /// The service.
@@ -69,6 +60,27 @@ pub struct Plan {
     pub refused: Vec<(Service, TakenPort)>,
 }
 
+impl Plan {
+    fn clear(&mut self, unit: &ObservedUnit, force: bool) {
+        let ports = plan_ports(unit.service, &unit.taken, force);
+        self.steps.extend(ports.leftovers.into_iter().map(Step::EndLeftover));
+        self.steps.extend(ports.foreign.into_iter().map(Step::EndHolder));
+        self.refused.extend(ports.refused);
+    }
+}
+
+/// Decides what to do so that nobody else holds the ports of the wanted services, as a start would; nothing is started.
+pub fn plan_clear(wanted: &[Service], observed: &Observed, force: bool) -> Plan {
+    let mut plan = Plan::default();
+    for unit in observed.units.iter().filter(|unit| wanted.contains(&unit.service)) {
+        // A running service's ports are its own, and those of somebody else's server are not ours.
+        if unit.managed && !unit.alive {
+            plan.clear(unit, force);
+        }
+    }
+    plan
+}
+
 /// Decides what to do so that the wanted services run.
 pub fn plan_start(wanted: &[Service], observed: &Observed, force: bool) -> Plan {
     let mut plan = Plan::default();
@@ -82,21 +94,9 @@ pub fn plan_start(wanted: &[Service], observed: &Observed, force: bool) -> Plan 
             plan.steps.push(Step::Keep { service });
             continue;
         }
-        for (taken, is_ours) in &unit.taken {
-            let pid = taken
-                .holder
-                .as_ref()
-                .and_then(|holder| Some(holder.process.as_ref()?.pid));
-            match pid {
-                Some(pid) if *is_ours => plan.steps.push(Step::EndLeftover { service, pid }),
-                Some(pid) if force => plan.steps.push(Step::EndHolder { service, pid }),
-                _ => plan.refused.push((service, taken.clone())),
-            }
-        }
+        plan.clear(unit, force);
         plan.steps.push(Step::Spawn { service });
     }
-    // One process may hold several ports.
-    plan.steps.dedup();
     plan
 }
 
@@ -121,6 +121,7 @@ mod tests {
             holder: Some(PortHolder {
                 process: Some(ProcessIdentity::current()),
                 user: "bob".into(),
+                ..PortHolder::default()
             }),
             reason: "address in use".into(),
         }
@@ -148,7 +149,6 @@ mod tests {
     fn a_strangers_port_refuses_ours_is_cleared_and_force_ends_it() {
         let mut nats = unit(Service::Nats, false);
         nats.taken = vec![(held(4222), false)];
-        let pid = std::process::id();
         let observed = Observed {
             units: vec![nats.clone()],
         };
@@ -156,23 +156,20 @@ mod tests {
         assert_eq!(plan.refused, [(Service::Nats, held(4222))]);
         let plan = plan_start(&[Service::Nats], &observed, true);
         assert!(plan.refused.is_empty());
-        assert_eq!(
-            plan.steps[0],
-            Step::EndHolder {
-                service: Service::Nats,
-                pid
-            }
+        assert!(
+            matches!(&plan.steps[0], Step::EndHolder(ending) if ending.ports == [4222]),
+            "{plan:?}"
         );
         nats.taken = vec![(held(4222), true), (held(8222), true)];
-        let plan = plan_start(&[Service::Nats], &Observed { units: vec![nats] }, false);
-        let expected = [
-            Step::EndLeftover {
-                service: Service::Nats,
-                pid,
-            },
-            Step::Spawn { service: Service::Nats },
-        ];
-        assert_eq!(plan.steps, expected);
+        let observed = Observed { units: vec![nats] };
+        let plan = plan_start(&[Service::Nats], &observed, false);
+        assert!(
+            matches!(&plan.steps[0], Step::EndLeftover(ending) if ending.ports == [4222, 8222]),
+            "{plan:?}"
+        );
+        assert_eq!(plan.steps[1..], [Step::Spawn { service: Service::Nats }]);
+        // Cleaning meets the same holders in the same way, and starts nothing.
+        assert_eq!(plan_clear(&[Service::Nats], &observed, false).steps, plan.steps[..1]);
     }
 
     #[test]

@@ -11,12 +11,22 @@ use serde::{Deserialize, Serialize};
 use super::processes;
 
 /// A program that listens where we want to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortHolder {
     /// The process, where we may see it.
     pub process: Option<ProcessIdentity>,
     /// Its user, by name where it has one.
     pub user: String,
+    /// Its command line, shortened, without control characters.
+    pub command: String,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+    /// The container that it runs in, by its short id.
+    pub container: Option<String>,
+    /// The systemd service that it belongs to.
+    pub unit: Option<String>,
+    /// The home that it serves, where it is an mprism worker.
+    pub home: Option<String>,
 }
 
 /// An address that we want and cannot have.
@@ -48,28 +58,70 @@ pub(super) fn taken(addresses: &[SocketAddr]) -> Vec<TakenPort> {
     if refused.is_empty() {
         return Vec::new();
     }
-    let listening = listening();
-    let found: Vec<Option<&Listening>> = refused
+    let addresses: Vec<SocketAddr> = refused.iter().map(|(address, _)| *address).collect();
+    let taken = refused
         .iter()
-        .map(|(address, _)| listening.iter().find(|l| covers(l.address, *address)))
-        .collect();
+        .zip(holders(&addresses))
+        .map(|((address, error), holder)| TakenPort {
+            address: *address,
+            holder,
+            reason: error.to_string(),
+        });
+    taken.collect()
+}
+
+/// Returns who listens on each of the addresses. Only looks: nothing is bound.
+pub(super) fn holders(addresses: &[SocketAddr]) -> Vec<Option<PortHolder>> {
+    let listening = listening();
+    let on = |address: &SocketAddr| listening.iter().find(|l| covers(l.address, *address));
+    let found: Vec<Option<&Listening>> = addresses.iter().map(on).collect();
     let inodes: BTreeSet<u64> = found.iter().flatten().map(|l| l.inode).collect();
     let pids = processes::socket_holders(&inodes);
-    let holder = |l: &Listening| PortHolder {
-        process: pids.get(&l.inode).and_then(|pid| ProcessIdentity::of(*pid)),
-        user: user_name(l.uid),
+    let holder = |l: &Listening| {
+        let process = pids.get(&l.inode).and_then(|pid| ProcessIdentity::of(*pid));
+        describe(process, user_name(l.uid))
     };
-    let taken = refused.iter().zip(&found).map(|((address, error), found)| TakenPort {
-        address: *address,
-        holder: found.map(holder),
-        reason: error.to_string(),
-    });
-    taken.collect()
+    found.into_iter().map(|found| found.map(holder)).collect()
+}
+
+/// Says what is known of a holder.
+fn describe(process: Option<ProcessIdentity>, user: String) -> PortHolder {
+    let Some(process) = process else {
+        return PortHolder {
+            user,
+            ..PortHolder::default()
+        };
+    };
+    let about = processes::about(process.pid);
+    let uptime_ms = (process.uptime_s() * 1_000.0) as i64;
+    PortHolder {
+        since_ms: Some(mprism_runtime::clock::now_ms() - uptime_ms),
+        user,
+        command: about.command,
+        container: about.container,
+        unit: about.unit,
+        home: about.home,
+        process: Some(process),
+    }
 }
 
 /// Returns whether all of the addresses can be bound now.
 pub(super) fn all_free(addresses: &[SocketAddr]) -> bool {
     addresses.iter().all(|address| TcpListener::bind(address).is_ok())
+}
+
+/// Returns who runs this command.
+pub fn our_user() -> String {
+    user_name(rustix::process::getuid().as_raw())
+}
+
+/// Returns the group of whoever runs this command.
+pub fn our_group() -> String {
+    let gid = rustix::process::getgid().as_raw();
+    match nix::unistd::Group::from_gid(gid.into()) {
+        Ok(Some(group)) => group.name,
+        _ => gid.to_string(),
+    }
 }
 
 /// Returns the user's name, or the number where there is none.

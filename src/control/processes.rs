@@ -8,7 +8,7 @@ use mprism_runtime::process::ProcessIdentity;
 
 /// What a process group uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct GroupUsage {
+pub struct GroupUsage {
     /// CPU time so far, user and system, in clock ticks of 10 ms.
     pub cpu_ticks: u64,
     /// Resident memory in bytes.
@@ -37,12 +37,93 @@ pub(super) fn group_usage(groups: &BTreeSet<u32>) -> BTreeMap<u32, GroupUsage> {
     usage
 }
 
+/// Returns what this process alone uses.
+pub fn own_usage() -> Option<GroupUsage> {
+    let stat = stat(std::process::id())?;
+    Some(GroupUsage {
+        cpu_ticks: stat.cpu_ticks,
+        rss_bytes: stat.rss_pages * rustix::param::page_size() as u64,
+    })
+}
+
+/// Returns a line of `/proc/meminfo`, for example `MemTotal`, in bytes.
+pub fn machine_memory(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1_024)
+}
+
 /// Returns the live processes of a process group.
 pub(super) fn group_members(group: u32) -> Vec<ProcessIdentity> {
     pids()
         .filter(|pid| stat(*pid).is_some_and(|stat| stat.group == group))
         .filter_map(ProcessIdentity::of)
         .collect()
+}
+
+/// What a process is, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct About {
+    /// Its command line, shortened.
+    pub command: String,
+    /// The container that it runs in, by its short id.
+    pub container: Option<String>,
+    /// The systemd service that it belongs to.
+    pub unit: Option<String>,
+    /// The home that it names, where it is an mprism worker.
+    pub home: Option<String>,
+}
+
+/// A longer command line is cut, in characters.
+const COMMAND_MAX: usize = 120;
+
+/// Returns what is known of a process, as far as we may look.
+pub(super) fn about(pid: u32) -> About {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<String> = line
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let is_worker = words.get(1).is_some_and(|word| word == "worker");
+    let home = words
+        .iter()
+        .position(|word| word == "--home")
+        .and_then(|at| words.get(at + 1));
+    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    About {
+        command: shortened(&words.join(" ")),
+        container: container_of(&cgroup),
+        unit: unit_of(&cgroup),
+        home: home.filter(|_| is_worker).cloned(),
+    }
+}
+
+/// Returns one line without what steers terminals, and without credentials of addresses.
+fn shortened(command: &str) -> String {
+    let plain: String = command.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = mprism_runtime::redact::without_credentials(&plain);
+    match plain.char_indices().nth(COMMAND_MAX) {
+        Some((end, _)) => format!("{}…", &plain[..end]),
+        None => plain,
+    }
+}
+
+/// Finds a container's id (64 hexadecimal digits) in the paths of a process's control groups.
+fn container_of(cgroup: &str) -> Option<String> {
+    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut words = cgroup.split(['/', '-', '.', ':', '\n']);
+    words.find(is_id).map(|id| id[..12].to_owned())
+}
+
+/// Finds the innermost systemd service in the paths of a process's control groups.
+fn unit_of(cgroup: &str) -> Option<String> {
+    let services = cgroup.lines().flat_map(|line| line.rsplit('/'));
+    let mut services = services.filter(|part| part.ends_with(".service") && !part.starts_with("user@"));
+    services.next().map(str::to_owned)
 }
 
 /// Returns the processes that hold each of the sockets (by inode) open, as far as we may look.
@@ -121,6 +202,19 @@ mod tests {
         );
         assert_eq!(parse_stat(&line.replace(") S", ") Z")), None);
         assert_eq!(parse_stat("garbage"), None);
+    }
+
+    #[test]
+    fn containers_and_services_are_found_in_control_groups() {
+        let id = "0123456789abcdef".repeat(4);
+        assert_eq!(
+            container_of(&format!("0::/system.slice/docker-{id}.scope\n")).as_deref(),
+            Some(&id[..12])
+        );
+        assert_eq!(container_of("0::/user.slice/user-1000.slice\n"), None);
+        let text = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/redis.service\n";
+        assert_eq!(unit_of(text).as_deref(), Some("redis.service"));
+        assert_eq!(unit_of("0::/user.slice/user@1000.service/session.scope\n"), None);
     }
 
     #[test]

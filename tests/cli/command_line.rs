@@ -343,3 +343,30 @@ fn a_home_is_linked_to_the_cache_and_repaired() {
         elsewhere.stdout
     );
 }
+
+#[test]
+fn too_few_open_files_are_refused_before_anything_starts() {
+    let home = Home::new();
+    let mprism = env!("CARGO_BIN_EXE_mprism");
+    let limited = |line: &str| {
+        let script = format!("ulimit -n 64; exec {mprism} {line} --json");
+        let mut command = std::process::Command::new("sh");
+        let command = command
+            .args(["-c", &script])
+            .env_clear()
+            .env("HOME", home.user())
+            .env("MPRISM_HOME", home.path());
+        let output = command.output().expect("sh runs");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        (output.status.code(), document)
+    };
+    let before = home.tree();
+    let (code, start) = limited("start");
+    assert_eq!((code, &start["error"]["code"]), (Some(2), &Value::from("open_files")));
+    assert_eq!(home.tree(), before);
+    let (_, diagnosed) = limited("diagnose");
+    assert!(
+        diagnosed["findings"].to_string().contains("open-file limit 64 < 1024"),
+        "{diagnosed}"
+    );
+}

@@ -3,8 +3,13 @@
 mod command_line;
 mod config;
 mod deps_failures;
+mod documents;
 mod logs;
 mod query;
 mod replay;
+#[path = "../schemas/mod.rs"]
+mod schemas;
+mod shells;
 mod signals;
 mod support;
+mod systemd;

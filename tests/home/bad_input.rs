@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use crate::support::Home;
 
 /// A program of somebody else that listens on a port.
-struct Foreign(Child);
+pub(crate) struct Foreign(pub(crate) Child);
 
 impl Foreign {
-    fn on(port: u16) -> Self {
+    pub(crate) fn on(port: u16) -> Self {
         let script = format!(
             "import socket, time\ns = socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
              s.bind(('127.0.0.1', {port}))\ns.listen()\nprint('listening', flush=True)\ntime.sleep(600)"
@@ -26,7 +26,7 @@ impl Foreign {
         Self(child)
     }
 
-    fn is_alive(&mut self) -> bool {
+    pub(crate) fn is_alive(&mut self) -> bool {
         self.0.try_wait().expect("ours").is_none()
     }
 }

@@ -2,10 +2,16 @@
 
 mod bad_input;
 mod books;
+mod clean;
 mod commands;
 mod corpus;
+mod diagnose;
 mod disk;
+mod documents;
 mod kills;
 mod life;
+#[path = "../schemas/mod.rs"]
+mod schemas;
 mod smoke;
 mod support;
+mod watch;

@@ -11,4 +11,5 @@ pub mod log;
 pub mod metrics;
 pub mod probe;
 pub mod process;
+pub mod redact;
 pub mod shutdown;

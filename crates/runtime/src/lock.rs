@@ -159,6 +159,15 @@ pub fn probe(path: &Path) -> Result<LockState, LockError> {
     }
 }
 
+/// Forgets the past holder of a lock that nobody holds; the file itself stays.
+///
+/// # Errors
+/// As [`LockFile::open`]: a lock that is held is left alone.
+pub fn forget(path: &Path) -> Result<(), LockError> {
+    let lock = LockFile::open(path)?;
+    lock.file.set_len(0).map_err(|source| io_error(path, source))
+}
+
 /// Opens the file at `path` if it is a plain file of ours with one name.
 fn open_ours(path: &Path, create: bool) -> Result<Option<File>, LockError> {
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -232,7 +241,11 @@ mod tests {
         }
         drop(lock);
         assert_eq!(probe(&path).expect("looked at"), LockState::Stale(Some(us)));
-        LockFile::acquire(&path).expect("a stale lock is no obstacle");
+        let again = LockFile::acquire(&path).expect("a stale lock is no obstacle");
+        forget(&path).expect_err("it is held");
+        drop(again);
+        forget(&path).expect("nobody holds it");
+        assert_eq!(probe(&path).expect("looked at"), LockState::Free);
     }
 
     #[test]

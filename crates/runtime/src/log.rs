@@ -30,6 +30,8 @@ pub struct LogOptions {
     pub file_bytes_max: u64,
     /// Rotated files kept (`.1` is the newest).
     pub files_max: u32,
+    /// All files of the folder together, in bytes: the oldest rotated ones go first.
+    pub total_bytes_max: u64,
 }
 
 /// Why logging could not be set up.
@@ -70,7 +72,7 @@ pub fn init(options: &LogOptions) -> Result<(), LogError> {
         Some(folder) => {
             let path = folder.join(format!("{}.log", options.service));
             let (bytes_max, files_max) = (options.file_bytes_max, options.files_max);
-            let file = RotatingFile::open(&path, bytes_max, files_max);
+            let file = RotatingFile::open(&path, bytes_max, files_max, options.total_bytes_max);
             Sink::File(file.map_err(|source| LogError::Open { path, source })?)
         }
     };
@@ -166,16 +168,20 @@ struct RotatingFile {
     file: File,
     bytes_max: u64,
     files_max: u32,
+    total_bytes_max: u64,
 }
 
 impl RotatingFile {
-    fn open(path: &Path, bytes_max: u64, files_max: u32) -> io::Result<Self> {
-        Ok(Self {
+    fn open(path: &Path, bytes_max: u64, files_max: u32, total_bytes_max: u64) -> io::Result<Self> {
+        let opened = Self {
             path: path.into(),
             file: append_to(path)?,
             bytes_max,
             files_max,
-        })
+            total_bytes_max,
+        };
+        opened.keep_to_total();
+        Ok(opened)
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
@@ -199,7 +205,15 @@ impl RotatingFile {
             fs::rename(&self.path, self.numbered(1))?;
         }
         self.file = append_to(&self.path)?;
+        self.keep_to_total();
         Ok(())
+    }
+
+    fn keep_to_total(&self) {
+        if let Some(folder) = self.path.parent() {
+            // What cannot be removed now is removed at the next rotation; a log must not fail for it.
+            let _left = remove_oldest(folder, self.total_bytes_max);
+        }
     }
 
     fn numbered(&self, number: u32) -> PathBuf {
@@ -207,6 +221,37 @@ impl RotatingFile {
         name.push(format!(".{number}"));
         name.into()
     }
+}
+
+/// Removes rotated files of a folder, the oldest first, until all of its files together are no larger than `bytes_max`. Files
+/// that are written to now (`*.log`, `*.out`) stay: their own cap holds them.
+fn remove_oldest(folder: &Path, bytes_max: u64) -> io::Result<()> {
+    let mut total = 0;
+    let mut rotated = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Another process may have moved or removed it by now.
+        let Ok(found) = entry.metadata() else { continue };
+        if !found.is_file() {
+            continue;
+        }
+        total += found.len();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_written = name.ends_with(".log") || name.ends_with(".out");
+        let is_log = name.contains(".log") || name.contains(".out");
+        if is_log && !is_written {
+            rotated.push((found.modified()?, entry.path(), found.len()));
+        }
+    }
+    rotated.sort();
+    for (_, path, bytes) in rotated {
+        if total <= bytes_max {
+            break;
+        }
+        fs::remove_file(path)?;
+        total -= bytes;
+    }
+    Ok(())
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
@@ -279,10 +324,37 @@ mod tests {
     }
 
     #[test]
+    fn all_logs_together_are_capped_and_the_oldest_go_first() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = |name: &str, age_s: u64| {
+            let file = File::create(folder.path().join(name)).expect("made");
+            file.set_len(100).expect("sized");
+            let when = std::time::SystemTime::now() - std::time::Duration::from_secs(age_s);
+            file.set_modified(when).expect("dated");
+        };
+        for (name, age_s) in [
+            ("hot.log", 9),
+            ("hot.log.1", 5),
+            ("hot.log.2", 7),
+            ("nats.log-20261120.gz", 6),
+            ("notes.txt", 8),
+        ] {
+            file(name, age_s);
+        }
+        remove_oldest(folder.path(), 300).expect("removed");
+        let entries = fs::read_dir(folder.path()).expect("there");
+        let mut left: Vec<_> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["hot.log", "hot.log.1", "notes.txt"]);
+    }
+
+    #[test]
     fn a_log_is_capped_and_survives_logrotate() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("hot.log");
-        let mut log = RotatingFile::open(&path, 100, 2).expect("opened");
+        let mut log = RotatingFile::open(&path, 100, 2, u64::MAX).expect("opened");
         for number in 0..50 {
             log.write(format!("{{\"line\":{number:04}}}\n").as_bytes())
                 .expect("written");
@@ -291,6 +363,12 @@ mod tests {
         for entry in fs::read_dir(folder.path()).expect("there") {
             assert!(entry.expect("there").metadata().expect("there").len() <= 100);
         }
+        remove_oldest(folder.path(), 0).expect("removed");
+        assert_eq!(
+            fs::read_dir(folder.path()).expect("there").count(),
+            1,
+            "the one that is written to stays"
+        );
         fs::rename(&path, folder.path().join("moved")).expect("as logrotate does");
         log.write(b"after\n").expect("written");
         assert_eq!(fs::read_to_string(&path).expect("there"), "after\n");

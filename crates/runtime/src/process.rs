@@ -128,10 +128,7 @@ impl PidFd {
 }
 
 /// Watches a descriptor that this module alone holds.
-#[expect(
-    unsafe_code,
-    reason = "tokio cannot see that the descriptor stays open; the only such place outside the engine"
-)]
+#[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays open")]
 fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the `OwnedFd` is moved into the `AsyncFd`, which is never given away, and no code here replaces or closes it.
     unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)

@@ -70,6 +70,16 @@ impl HomeFolders {
         self.root.join("data/sim.json")
     }
 
+    /// Returns logrotate's policy for the home's logs.
+    pub fn logrotate(&self) -> PathBuf {
+        self.config().join("logrotate")
+    }
+
+    /// Returns the file of what operators did to the home.
+    pub fn history(&self) -> PathBuf {
+        self.root.join("history.jsonl")
+    }
+
     /// Returns the file of one credential, for example `nats-hot`.
     pub fn secret(&self, name: &str) -> PathBuf {
         self.secrets().join(name)

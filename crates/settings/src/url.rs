@@ -55,6 +55,11 @@ impl ServerUrl {
         &self.text
     }
 
+    /// Returns the password within it, where it names one: for whoever has to keep it out of something.
+    pub fn password(&self) -> Option<&str> {
+        self.authority().0?.split_once(':').map(|(_, password)| password)
+    }
+
     /// Returns the host, without brackets.
     pub fn host(&self) -> &str {
         let address = self.address();

@@ -15,6 +15,7 @@ use crate::error::{CliError, Exit};
 use crate::report::{Cell, Page, Report, Tone};
 
 use validate::Wrong;
+pub(crate) use validate::readable_secrets;
 
 /// `mprism config`.
 pub(crate) fn run(args: &ConfigArgs, context: &Context) -> Result<Exit, CliError> {

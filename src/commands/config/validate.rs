@@ -39,7 +39,7 @@ pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<Exit, CliErr
 }
 
 /// Returns the files that hold a credential and can be read by others than their owner.
-fn readable_secrets(explained: &Explained) -> Vec<PathBuf> {
+pub(crate) fn readable_secrets(explained: &Explained) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in explained.entries.iter().filter(|entry| entry.is_secret) {
         let Origin::File(path, _) = &entry.origin else { continue };

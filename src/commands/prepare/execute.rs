@@ -28,6 +28,9 @@ pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progres
             Step::Config { path } => {
                 write_atomic(path, settings_text().as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
             }
+            Step::Logrotate { path, text } => {
+                write_atomic(path, text.as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
+            }
             Step::Dependency { name, link: target } => {
                 check_room(*name, options)?;
                 let installed = ensure(*name, options, progress)?;

@@ -10,6 +10,7 @@ use mprism_runtime::files::read_secret;
 use mprism_settings::HomeFolders;
 use serde::Serialize;
 
+use crate::commands::logrotate;
 use crate::commands::prepare::SECRETS;
 
 /// One thing to do.
@@ -33,6 +34,14 @@ pub enum Step {
         /// The file.
         path: PathBuf,
     },
+    /// Write logrotate's policy for the home's logs.
+    Logrotate {
+        /// The file.
+        path: PathBuf,
+        /// What belongs into it.
+        #[serde(skip)]
+        text: String,
+    },
     /// Have a dependency in the cache, and link it.
     Dependency {
         /// Which one.
@@ -47,7 +56,7 @@ impl fmt::Display for Step {
         match self {
             Self::Folder { path, mode } => write!(f, "make folder {} with mode {mode:04o}", path.display()),
             Self::Secret { path } => write!(f, "generate credential {}", path.display()),
-            Self::Config { path } => write!(f, "write {}", path.display()),
+            Self::Config { path } | Self::Logrotate { path, .. } => write!(f, "write {}", path.display()),
             Self::Dependency { name, link } => write!(f, "fetch {name} and link it to {}", link.display()),
         }
     }
@@ -66,6 +75,11 @@ pub fn plan(home: &HomeFolders, dependencies: &[Dependency], cache: &Path) -> Ve
     let config = home.config().join("mprism.yaml");
     if !config.exists() {
         steps.push(Step::Config { path: config });
+    }
+    let policy = home.logrotate();
+    let text = logrotate::policy(home);
+    if fs::read_to_string(&policy).ok().as_ref() != Some(&text) {
+        steps.push(Step::Logrotate { path: policy, text });
     }
     steps.extend(missing_dependencies(home, dependencies, cache));
     steps

@@ -1,6 +1,7 @@
 //! `mprism worker NAME`: one worker in the foreground, for the supervisor, containers and systemd.
 
 mod options;
+mod self_heal;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &WorkerArgs, context: &Context) -> Result<Exit, CliError
         level: settings.logging.level.clone(),
         file_bytes_max: settings.logging.file_bytes_max,
         files_max: settings.logging.files_max,
+        total_bytes_max: settings.logging.total_bytes_max,
     })
     .map_err(|e| CliError::failed("log", e).context("cannot write logs"))?;
     let ended = context.block_on(async {
@@ -38,13 +40,23 @@ pub(crate) fn run(args: &WorkerArgs, context: &Context) -> Result<Exit, CliError
         // The reader of the log has no terminal.
         tracing::error!(error = format!("{:#}", error.source), "worker ended");
     }
-    ended.map(|()| Exit::Success)
+    match ended? {
+        Next::End => Ok(Exit::Success),
+        // Locks and ports are free again, and the runtime is gone.
+        Next::Again => Err(self_heal::begin_again()),
+    }
 }
 
-async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToken) -> Result<(), CliError> {
+/// What becomes of a process whose worker has ended well.
+enum Next {
+    End,
+    Again,
+}
+
+async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToken) -> Result<Next, CliError> {
     let failed = |e: anyhow::Error| CliError::failed("worker_failed", e);
     let name = args.name;
-    match name {
+    let ended = match name {
         WorkerName::Nats => {
             let lock = lock(settings, name)?;
             let options = options::broker(settings, lock)?;
@@ -70,9 +82,27 @@ async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToke
         WorkerName::Collector => {
             let _lock = lock(settings, name)?;
             let options = options::collector(settings, &args.sim)?;
-            mprism_collector::run(options, shutdown)
-                .await
-                .map_err(|e| failed(e.into()))
+            // A life ends with the process, or before it where the collector uses too much.
+            let life = shutdown.child_token();
+            let watch = self_heal::watch(settings.collector.self_heal.clone(), life.clone());
+            let (ended, cause) = tokio::join!(
+                async {
+                    let ended = mprism_collector::run(options, life.clone()).await;
+                    life.cancel();
+                    ended
+                },
+                watch
+            );
+            ended.map_err(|e| failed(e.into()))?;
+            if cause.is_none() {
+                return Ok(Next::End);
+            }
+            drop(_lock);
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(Next::End),
+                () = tokio::time::sleep(settings.collector.self_heal.cooldown) => return Ok(Next::Again),
+            }
         }
         WorkerName::Supervisor => {
             let paths = HomePaths::new(settings.home.root());
@@ -88,7 +118,8 @@ async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToke
                 .await
                 .map_err(|e| failed(e.into()))
         }
-    }
+    };
+    ended.map(|()| Next::End)
 }
 
 /// Makes the tables before anything is stored; a store that is away is waited for.

@@ -56,7 +56,7 @@ struct Connection {
 }
 
 /// Asks the supervisor that runs, if one does; starts none.
-pub(super) async fn ask_running(paths: &HomePaths) -> Option<Message> {
+pub(in crate::control) async fn ask_running(paths: &HomePaths) -> Option<Message> {
     let mut connection = connect(paths).await.ok()?;
     connection.send(&Request::Status).await.ok()?;
     connection.receive().await.ok()

@@ -36,6 +36,7 @@ pub async fn during<T>(
     if !plan.refused.is_empty() {
         return Err(ControlError::Ports { ports: plan.refused });
     }
+    observer.planned(&plan);
     // What should be up and is down for a moment stays up once it is back.
     let statuses = status(paths, &start.deployment).await?;
     let is_wanted = |service: &Service| {
@@ -52,9 +53,7 @@ pub async fn during<T>(
         biased;
         () = cancelled.cancelled() => Ok(None),
         done = async {
-            for step in &plan.steps {
-                clear(step, &start.deployment, observer).await;
-            }
+            clear(&plan, &start.deployment, observer).await?;
             up(paths, &start, observer).await?;
             if ours.is_empty() {
                 // Nothing has to be undone: others need not wait for the task.

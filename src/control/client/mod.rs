@@ -4,21 +4,23 @@ mod connection;
 mod during;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mprism_runtime::lock::{self, LockError, LockFile, LockState};
-use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use mprism_runtime::process::ProcessIdentity;
 
-use connection::{ask_running, ask_status, work};
+pub(super) use connection::ask_running;
+use connection::{ask_status, work};
 pub use during::during;
 
 use super::deployment::{Deployment, UnitSpec};
-use super::error::ControlError;
+use super::ending::end;
+use super::error::{ControlError, held};
 use super::events::{Event, Observer};
 use super::paths::HomePaths;
-use super::plan::{Observed, ObservedUnit, Plan, Step, plan_start};
+use super::plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_start};
+use super::port_plan::Ending;
 use super::probe::ask;
 use super::protocol::{Desired, Message, Outcome, Request, UnitState, UnitStatus};
 use super::service::Service;
@@ -67,41 +69,52 @@ pub struct Stop {
 /// # Errors
 /// Where the home cannot be read.
 pub async fn observe_plan(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
-    let statuses = status(paths, &start.deployment).await?;
-    let alive = |service: Service| {
-        let found = statuses.iter().find(|status| status.name == service);
-        found.is_some_and(|status| status.pid.is_some())
-    };
+    let observed = observe(paths, &start.deployment).await?;
+    Ok(plan_start(&start.services, &observed, start.force))
+}
+
+/// Looks at every service and at who holds its ports.
+pub(super) async fn observe(paths: &HomePaths, deployment: &Deployment) -> Result<Observed, ControlError> {
+    let statuses = status(paths, deployment).await?;
+    let state = State::load(&paths.state()).ok().flatten();
     let observe = |unit: &UnitSpec| {
-        let is_alive = alive(unit.service);
-        let taken = if is_alive || !unit.managed {
+        let found = statuses.iter().find(|status| status.name == unit.service);
+        let alive = found.is_some_and(|status| status.pid.is_some());
+        let taken = if alive || !unit.managed {
             Vec::new()
         } else {
             ports::taken(&unit.listens)
         };
+        let taken = taken.into_iter().map(|taken| {
+            let is_ours = is_leftover(&taken, unit, state.as_ref());
+            (taken, is_ours)
+        });
         ObservedUnit {
             service: unit.service,
             managed: unit.managed,
-            alive: is_alive,
-            taken: taken
-                .into_iter()
-                .map(|taken| {
-                    let ours = is_leftover(&taken, unit);
-                    (taken, ours)
-                })
-                .collect(),
+            alive,
+            taken: taken.collect(),
         }
     };
-    let observed = Observed {
-        units: start.deployment.units.iter().map(observe).collect(),
-    };
-    Ok(plan_start(&start.services, &observed, start.force))
+    Ok(Observed {
+        units: deployment.units.iter().map(observe).collect(),
+    })
 }
 
-/// A holder of our port is ours if it holds our lock too: only our workers and their children do.
-fn is_leftover(taken: &ports::TakenPort, unit: &UnitSpec) -> bool {
-    let process = taken.holder.as_ref().and_then(|holder| holder.process.as_ref());
-    process.is_some_and(|process| processes::file_holders(&unit.lock).contains(process))
+/// Whether a holder of our port is a leftover of ours: the very life that our registry or our lock names, or one that holds
+/// our lock open, which only our workers and their children do. A name or a pid alone proves nothing.
+pub(super) fn is_leftover(taken: &ports::TakenPort, unit: &UnitSpec, state: Option<&State>) -> bool {
+    let Some(process) = taken.holder.as_ref().and_then(|holder| holder.process.as_ref()) else {
+        return false;
+    };
+    let recorded = state.and_then(|state| state.units.get(&unit.service)?.process.clone());
+    let named = match lock::probe(&unit.lock) {
+        Ok(LockState::Held(holder) | LockState::Stale(holder)) => holder,
+        _ => None,
+    };
+    recorded.as_ref() == Some(process)
+        || named.as_ref() == Some(process)
+        || processes::file_holders(&unit.lock).contains(process)
 }
 
 /// Starts services, each as soon as what it needs is ready. What runs already is success.
@@ -116,15 +129,70 @@ pub async fn start(paths: &HomePaths, start: Start, observer: &mut dyn Observer)
     if !plan.refused.is_empty() {
         return Err(ControlError::Ports { ports: plan.refused });
     }
-    for step in &plan.steps {
-        clear(step, &start.deployment, observer).await;
-    }
+    observer.planned(&plan);
+    clear(&plan, &start.deployment, observer).await?;
     let request = Request::Start {
         deployment: start.deployment.clone(),
         services: start.services,
         wait_ms: u64::try_from(start.wait.as_millis()).unwrap_or(u64::MAX),
     };
     work(paths, &start.deployment, &request, observer).await
+}
+
+/// Observes who holds the ports of services that do not run. Changes nothing.
+///
+/// # Errors
+/// Where the home cannot be read.
+pub async fn plan_ports_of(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
+    let observed = observe(paths, &start.deployment).await?;
+    Ok(plan_clear(&start.services, &observed, start.force))
+}
+
+/// Ends whoever holds the ports of services that do not run: ours without asking, foreign ones where that is asked for. With
+/// anything refused nothing is done. Returns the plan.
+///
+/// # Errors
+/// Where the home cannot be used, or a port is still held afterwards.
+pub async fn clear_ports(paths: &HomePaths, start: &Start, observer: &mut dyn Observer) -> Result<Plan, ControlError> {
+    ensure_folders(paths)?;
+    let _operation = operation_lock(paths, observer).await?;
+    let plan = plan_ports_of(paths, start).await?;
+    if plan.refused.is_empty() {
+        observer.planned(&plan);
+        clear(&plan, &start.deployment, observer).await?;
+    }
+    Ok(plan)
+}
+
+/// A home that nobody else changes for as long as this value lives.
+pub struct Held {
+    lock: LockFile,
+}
+
+impl Held {
+    /// Lets go and leaves no name behind.
+    ///
+    /// # Errors
+    /// Where the lock's file cannot be written.
+    pub fn forget(self) -> Result<(), ControlError> {
+        let path = self.lock.path().to_path_buf();
+        drop(self.lock);
+        match lock::forget(&path) {
+            // Who took it meanwhile writes its own name.
+            Ok(()) | Err(LockError::Held { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Waits until no other command changes the home, and keeps them waiting.
+///
+/// # Errors
+/// Where the home cannot be used, or somebody changes it for too long.
+pub async fn hold(paths: &HomePaths, observer: &mut dyn Observer) -> Result<Held, ControlError> {
+    ensure_folders(paths)?;
+    let lock = operation_lock(paths, observer).await?;
+    Ok(Held { lock })
 }
 
 /// Stops services in stages, and returns once their processes are gone and their ports free.
@@ -197,7 +265,7 @@ pub async fn status(paths: &HomePaths, deployment: &Deployment) -> Result<Vec<Un
 }
 
 /// Adds the services that the supervisor does not know yet.
-fn merged(mut units: Vec<UnitStatus>, looked: Vec<UnitStatus>) -> Vec<UnitStatus> {
+pub(super) fn merged(mut units: Vec<UnitStatus>, looked: Vec<UnitStatus>) -> Vec<UnitStatus> {
     let known: BTreeSet<Service> = units.iter().map(|unit| unit.name).collect();
     units.extend(looked.into_iter().filter(|unit| !known.contains(&unit.name)));
     units.sort_by_key(|unit| unit.name);
@@ -205,7 +273,7 @@ fn merged(mut units: Vec<UnitStatus>, looked: Vec<UnitStatus>) -> Vec<UnitStatus
 }
 
 /// Looks at every service without a supervisor: locks, processes, one probe.
-async fn look(paths: &HomePaths, deployment: &Deployment) -> Vec<UnitStatus> {
+pub(super) async fn look(paths: &HomePaths, deployment: &Deployment) -> Vec<UnitStatus> {
     let living = living(paths, deployment);
     let mut statuses = Vec::new();
     for unit in &deployment.units {
@@ -299,42 +367,62 @@ async fn operation_lock(paths: &HomePaths, observer: &mut dyn Observer) -> Resul
     }
 }
 
-/// Ends what stands in the way of a step.
-async fn clear(step: &Step, deployment: &Deployment, observer: &mut dyn Observer) {
-    let (service, pid, is_ours) = match step {
-        Step::EndLeftover { service, pid } => (*service, *pid, true),
-        Step::EndHolder { service, pid } => (*service, *pid, false),
-        Step::Keep { .. } | Step::External { .. } | Step::Spawn { .. } => return,
-    };
-    let Some(process) = ProcessIdentity::of(pid) else {
-        return;
-    };
-    if is_ours {
-        observer.event(&Event::LeftoverEnded {
-            service,
-            pid,
-            exe: process.exe.clone(),
-        });
+/// Ends whoever a plan says holds our ports, and looks whether the ports are free then.
+///
+/// # Errors
+/// Where a port is still held.
+pub(super) async fn clear(
+    plan: &Plan,
+    deployment: &Deployment,
+    observer: &mut dyn Observer,
+) -> Result<(), ControlError> {
+    let mut cleared = Vec::new();
+    for step in &plan.steps {
+        let (ending, is_ours) = match step {
+            Step::EndLeftover(ending) => (ending, true),
+            Step::EndHolder(ending) => (ending, false),
+            Step::Keep { .. } | Step::External { .. } | Step::Spawn { .. } => continue,
+        };
+        end_holder(ending, is_ours, observer).await;
+        cleared.push(ending.service);
+    }
+    let units = deployment.units.iter().filter(|unit| cleared.contains(&unit.service));
+    let still = units.flat_map(|unit| {
+        ports::taken(&unit.listens)
+            .into_iter()
+            .map(|taken| (unit.service, taken))
+    });
+    let still: Vec<_> = still.collect();
+    if still.is_empty() {
+        Ok(())
     } else {
-        let port = deployment
-            .unit(service)
-            .and_then(|unit| unit.listens.first())
-            .map_or(0, SocketAddr::port);
-        observer.event(&Event::HolderEnded {
-            port,
-            pid,
-            exe: process.exe.clone(),
-            user: String::new(),
+        Err(ControlError::Ports { ports: still })
+    }
+}
+
+async fn end_holder(ending: &Ending, is_ours: bool, observer: &mut dyn Observer) {
+    let (service, pid, exe) = (ending.service, ending.process.pid, ending.process.exe.clone());
+    if !is_ours {
+        let texts = ending.ports.iter().map(|port| {
+            let taken = ports::TakenPort {
+                address: ([127, 0, 0, 1], *port).into(),
+                holder: Some(ending.holder.clone()),
+                reason: String::new(),
+            };
+            held(service, &taken)
         });
+        let description = texts.collect::<Vec<_>>().join("; ");
+        observer.event(&Event::HolderFound { description });
     }
-    let Ok(Some(handle)) = PidFd::open(&process) else {
-        return;
-    };
-    if handle.signal(Signal::TERM).is_err() {
-        return;
-    }
-    if tokio::time::timeout(END_WITHIN, handle.wait_exited()).await.is_err() && handle.signal(Signal::KILL).is_ok() {
-        let _shows_as_a_taken_port = tokio::time::timeout(END_WITHIN, handle.wait_exited()).await;
+    match end(&ending.process, END_WITHIN).await {
+        Ok(()) if is_ours => observer.event(&Event::LeftoverEnded { service, pid, exe }),
+        Ok(()) => observer.event(&Event::HolderEnded {
+            ports: ending.ports.clone(),
+            pid,
+            exe,
+        }),
+        // The port that it still holds is told right after.
+        Err(error) => tracing::warn!(pid, %error, "the holder of a port does not end"),
     }
 }
 
@@ -354,6 +442,11 @@ pub async fn is_supervised(paths: &HomePaths) -> bool {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     false
+}
+
+/// Returns whether the supervisor of the home answers.
+pub async fn is_answering(paths: &HomePaths) -> bool {
+    ask_running(paths).await.is_some()
 }
 
 /// Returns whether another command changes the home right now.

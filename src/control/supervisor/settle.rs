@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use mprism_runtime::lock::{self, LockState};
-use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
+use mprism_runtime::process::ProcessIdentity;
 
 use crate::control::deployment::UnitSpec;
+use crate::control::ending::end;
 use crate::control::{ports, processes};
 
 /// How long leftovers may take to end after SIGTERM before they are killed.
@@ -29,7 +30,10 @@ pub(super) struct Settled {
 pub(super) async fn settle(unit: &UnitSpec, group: Option<u32>, ports_too: bool) -> Settled {
     let leftovers = leftovers(unit, group);
     for leftover in &leftovers {
-        end(leftover).await;
+        if let Err(error) = end(leftover, LEFTOVER_GRACE).await {
+            // What stays shows as a lock or a port that is still held.
+            tracing::warn!(pid = leftover.pid, %error, "a leftover does not end");
+        }
     }
     let deadline = Instant::now() + RELEASE_WITHIN;
     let obstacle = loop {
@@ -58,24 +62,6 @@ fn leftovers(unit: &UnitSpec, group: Option<u32>) -> Vec<ProcessIdentity> {
     found.sort_by_key(|process| process.pid);
     found.dedup();
     found
-}
-
-/// Ends one process: TERM, a grace period, KILL.
-async fn end(process: &ProcessIdentity) {
-    let Ok(Some(handle)) = PidFd::open(process) else {
-        return;
-    };
-    if handle.signal(Signal::TERM).is_err() {
-        return;
-    }
-    if tokio::time::timeout(LEFTOVER_GRACE, handle.wait_exited())
-        .await
-        .is_err()
-        && handle.signal(Signal::KILL).is_ok()
-    {
-        // A killed process ends; what keeps it (a dead disk) would show as a lock that stays held.
-        let _still_there = tokio::time::timeout(LEFTOVER_GRACE, handle.wait_exited()).await;
-    }
 }
 
 fn obstacle(unit: &UnitSpec, ports_too: bool) -> Option<String> {

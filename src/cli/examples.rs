@@ -1,0 +1,101 @@
+//! An example for every command, shown at the end of its help. A test reads each of them as a command line.
+
+/// Commands by the words after `mprism`, and what one types.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("", &["mprism up --sim --for 30s", "mprism status", "mprism diagnose"]),
+    (
+        "init",
+        &["mprism init", "mprism init nats --offline", "mprism init --dry-run"],
+    ),
+    ("up", &["mprism up --sim --for 30s", "mprism up"]),
+    ("down", &["mprism down"]),
+    (
+        "start",
+        &[
+            "mprism start",
+            "mprism start hot collector --wait 60",
+            "mprism start --sim --verify",
+        ],
+    ),
+    ("stop", &["mprism stop", "mprism stop collector --timeout 30"]),
+    ("restart", &["mprism restart", "mprism restart hot"]),
+    ("status", &["mprism status", "mprism status hot --json"]),
+    ("health", &["mprism health", "mprism health storage"]),
+    (
+        "integrity",
+        &[
+            "mprism integrity --since 1h",
+            "mprism integrity storage --strict --report report.json",
+        ],
+    ),
+    (
+        "diagnose",
+        &["mprism diagnose", "mprism diagnose --bundle support.tar.gz"],
+    ),
+    (
+        "clean",
+        &[
+            "mprism clean",
+            "mprism clean --ports",
+            "mprism clean collector --data --dry-run",
+        ],
+    ),
+    ("history", &["mprism history", "mprism history -n 100 --json"]),
+    ("config", &["mprism config show", "mprism config validate"]),
+    (
+        "config show",
+        &["mprism config show", "mprism config show nats hot.batch"],
+    ),
+    (
+        "config validate",
+        &["mprism config validate", "mprism config validate site.yaml"],
+    ),
+    ("config path", &["mprism config path"]),
+    ("config edit", &["mprism config edit"]),
+    ("config schema", &["mprism config schema"]),
+    ("deps", &["mprism deps list", "mprism deps verify"]),
+    ("deps list", &["mprism deps list"]),
+    (
+        "deps install",
+        &["mprism deps install", "mprism deps install nats-server --offline"],
+    ),
+    ("deps verify", &["mprism deps verify"]),
+    ("env", &["mprism env", "mprism env --format json"]),
+    (
+        "query",
+        &[
+            "mprism query \"SELECT count() FROM marketprism_hot.trades\"",
+            "mprism query --format CSV \"SELECT 1\"",
+        ],
+    ),
+    ("logs", &["mprism logs -f", "mprism logs hot --level warn --since 10m"]),
+    ("replay", &["mprism replay frames/binance/spot/trade --trace"]),
+    ("smoke", &["mprism smoke", "mprism smoke --duration 10m --sample 30s"]),
+    ("bench", &["mprism bench start"]),
+    ("systemd", &["mprism systemd print", "mprism systemd install --user"]),
+    ("systemd print", &["mprism systemd print --system"]),
+    (
+        "systemd install",
+        &["mprism systemd install", "mprism systemd install --user --name lake"],
+    ),
+    ("systemd uninstall", &["mprism systemd uninstall"]),
+    ("completions", &["mprism completions bash"]),
+    ("man", &["mprism man", "mprism man start"]),
+];
+
+/// Adds its examples to each command's help.
+pub(super) fn attach(command: clap::Command, path: &str) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let command = names.into_iter().fold(command, |command, name| {
+        let child = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path} {name}")
+        };
+        command.mut_subcommand(name, |sub| attach(sub, &child))
+    });
+    match EXAMPLES.iter().find(|(known, _)| *known == path) {
+        Some((_, lines)) => command.after_help(format!("Examples:\n  {}", lines.join("\n  "))),
+        None => command,
+    }
+}
