@@ -2,6 +2,7 @@
 
 mod connection;
 mod during;
+mod holders;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,24 +14,23 @@ use mprism_runtime::process::ProcessIdentity;
 pub(super) use connection::ask_running;
 use connection::{ask_status, work};
 pub use during::during;
+pub(super) use holders::is_leftover;
+use holders::{clear, observe};
+pub use holders::{clear_ports, plan_ports_of};
 
 use super::deployment::{Deployment, UnitSpec};
-use super::ending::end;
-use super::error::{ControlError, held};
+use super::error::ControlError;
 use super::events::{Event, Observer};
 use super::paths::HomePaths;
-use super::plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_start};
-use super::port_plan::Ending;
+use super::plan::{Plan, plan_start};
 use super::probe::ask;
+use super::processes;
 use super::protocol::{Desired, Message, Outcome, Request, UnitState, UnitStatus};
 use super::service::Service;
 use super::state::State;
-use super::{ports, processes};
 
 /// How long another command may change the home while we wait.
 const OPERATION_WITHIN: Duration = Duration::from_secs(180);
-/// How long something that is ended may take before it is killed.
-const END_WITHIN: Duration = Duration::from_secs(3);
 /// How many supervisors may die over one request.
 const WORK_TRIES: u32 = 5;
 /// How long a supervisor that has nothing left to do may take to leave.
@@ -73,50 +73,6 @@ pub async fn observe_plan(paths: &HomePaths, start: &Start) -> Result<Plan, Cont
     Ok(plan_start(&start.services, &observed, start.force))
 }
 
-/// Looks at every service and at who holds its ports.
-pub(super) async fn observe(paths: &HomePaths, deployment: &Deployment) -> Result<Observed, ControlError> {
-    let statuses = status(paths, deployment).await?;
-    let state = State::load(&paths.state()).ok().flatten();
-    let observe = |unit: &UnitSpec| {
-        let found = statuses.iter().find(|status| status.name == unit.service);
-        let alive = found.is_some_and(|status| status.pid.is_some());
-        let taken = if alive || !unit.managed {
-            Vec::new()
-        } else {
-            ports::taken(&unit.listens)
-        };
-        let taken = taken.into_iter().map(|taken| {
-            let is_ours = is_leftover(&taken, unit, state.as_ref());
-            (taken, is_ours)
-        });
-        ObservedUnit {
-            service: unit.service,
-            managed: unit.managed,
-            alive,
-            taken: taken.collect(),
-        }
-    };
-    Ok(Observed {
-        units: deployment.units.iter().map(observe).collect(),
-    })
-}
-
-/// Whether a holder of our port is a leftover of ours: the very life that our registry or our lock names, or one that holds
-/// our lock open, which only our workers and their children do. A name or a pid alone proves nothing.
-pub(super) fn is_leftover(taken: &ports::TakenPort, unit: &UnitSpec, state: Option<&State>) -> bool {
-    let Some(process) = taken.holder.as_ref().and_then(|holder| holder.process.as_ref()) else {
-        return false;
-    };
-    let recorded = state.and_then(|state| state.units.get(&unit.service)?.process.clone());
-    let named = match lock::probe(&unit.lock) {
-        Ok(LockState::Held(holder) | LockState::Stale(holder)) => holder,
-        _ => None,
-    };
-    recorded.as_ref() == Some(process)
-        || named.as_ref() == Some(process)
-        || processes::file_holders(&unit.lock).contains(process)
-}
-
 /// Starts services, each as soon as what it needs is ready. What runs already is success.
 ///
 /// # Errors
@@ -137,31 +93,6 @@ pub async fn start(paths: &HomePaths, start: Start, observer: &mut dyn Observer)
         wait_ms: u64::try_from(start.wait.as_millis()).unwrap_or(u64::MAX),
     };
     work(paths, &start.deployment, &request, observer).await
-}
-
-/// Observes who holds the ports of services that do not run. Changes nothing.
-///
-/// # Errors
-/// Where the home cannot be read.
-pub async fn plan_ports_of(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
-    let observed = observe(paths, &start.deployment).await?;
-    Ok(plan_clear(&start.services, &observed, start.force))
-}
-
-/// Ends whoever holds the ports of services that do not run: ours without asking, foreign ones where that is asked for. With
-/// anything refused nothing is done. Returns the plan.
-///
-/// # Errors
-/// Where the home cannot be used, or a port is still held afterwards.
-pub async fn clear_ports(paths: &HomePaths, start: &Start, observer: &mut dyn Observer) -> Result<Plan, ControlError> {
-    ensure_folders(paths)?;
-    let _operation = operation_lock(paths, observer).await?;
-    let plan = plan_ports_of(paths, start).await?;
-    if plan.refused.is_empty() {
-        observer.planned(&plan);
-        clear(&plan, &start.deployment, observer).await?;
-    }
-    Ok(plan)
 }
 
 /// A home that nobody else changes for as long as this value lives.
@@ -364,65 +295,6 @@ async fn operation_lock(paths: &HomePaths, observer: &mut dyn Observer) -> Resul
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Ends whoever a plan says holds our ports, and looks whether the ports are free then.
-///
-/// # Errors
-/// Where a port is still held.
-pub(super) async fn clear(
-    plan: &Plan,
-    deployment: &Deployment,
-    observer: &mut dyn Observer,
-) -> Result<(), ControlError> {
-    let mut cleared = Vec::new();
-    for step in &plan.steps {
-        let (ending, is_ours) = match step {
-            Step::EndLeftover(ending) => (ending, true),
-            Step::EndHolder(ending) => (ending, false),
-            Step::Keep { .. } | Step::External { .. } | Step::Spawn { .. } => continue,
-        };
-        end_holder(ending, is_ours, observer).await;
-        cleared.push(ending.service);
-    }
-    let units = deployment.units.iter().filter(|unit| cleared.contains(&unit.service));
-    let still = units.flat_map(|unit| {
-        ports::taken(&unit.listens)
-            .into_iter()
-            .map(|taken| (unit.service, taken))
-    });
-    let still: Vec<_> = still.collect();
-    if still.is_empty() {
-        Ok(())
-    } else {
-        Err(ControlError::Ports { ports: still })
-    }
-}
-
-async fn end_holder(ending: &Ending, is_ours: bool, observer: &mut dyn Observer) {
-    let (service, pid, exe) = (ending.service, ending.process.pid, ending.process.exe.clone());
-    if !is_ours {
-        let texts = ending.ports.iter().map(|port| {
-            let taken = ports::TakenPort {
-                address: ([127, 0, 0, 1], *port).into(),
-                holder: Some(ending.holder.clone()),
-                reason: String::new(),
-            };
-            held(service, &taken)
-        });
-        let description = texts.collect::<Vec<_>>().join("; ");
-        observer.event(&Event::HolderFound { description });
-    }
-    match end(&ending.process, END_WITHIN).await {
-        Ok(()) if is_ours => observer.event(&Event::LeftoverEnded { service, pid, exe }),
-        Ok(()) => observer.event(&Event::HolderEnded {
-            ports: ending.ports.clone(),
-            pid,
-            exe,
-        }),
-        // The port that it still holds is told right after.
-        Err(error) => tracing::warn!(pid, %error, "the holder of a port does not end"),
     }
 }
 
