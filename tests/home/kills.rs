@@ -90,6 +90,7 @@ async fn thirty_kills_lose_and_double_nothing_and_no_stored_book_is_wrong() {
     let home = started().await;
     for round in 0..30 {
         let service = ["hot", "collector", "clickhouse", "nats"][round % 4];
+        home.until_stable(service).await;
         let process = home.process(service);
         kill(&process).await;
         home.back(service, &process).await;
