@@ -406,7 +406,7 @@ pub struct SmokeArgs {
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// What to measure
-    #[arg(value_name = "NAME", value_parser = ["start", "status"])]
+    #[arg(value_name = "NAME", value_parser = ["start", "status", "collector"])]
     pub name: String,
 }
 

@@ -16,6 +16,7 @@ mod sequencer;
 mod shipper;
 mod spool;
 mod stats;
+pub mod workload;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! `mprism bench`: what the README claims, measured on this machine.
 
+mod collector;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,6 +26,11 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> Result<Exit, CliError>
             dry_run: true,
             plan: format!("measure {} {SAMPLES} times in a temporary home", args.name),
         });
+    }
+    if args.name == "collector" {
+        let results = collector::measure(context);
+        let machine = Machine::look();
+        return context.printer.report(&BenchReport { results, machine });
     }
     let home = IsolatedHome::claim(context)?;
     let measured = context.block_on_interruptible(async {
@@ -103,24 +110,50 @@ struct Measured {
 }
 
 impl Measured {
+    /// A time: less is better.
     fn new(id: &'static str, samples: &[Duration], budget: Option<f64>, ceiling: Option<f64>) -> Self {
-        let value = median(samples);
-        let mut sorted: Vec<f64> = samples.iter().map(in_ms).collect();
+        let samples: Vec<f64> = samples.iter().map(in_ms).collect();
+        Self::of(id, "ms", Better::Lower, &samples, budget, ceiling)
+    }
+
+    fn of(
+        id: &'static str,
+        unit: &'static str,
+        better: Better,
+        samples: &[f64],
+        budget: Option<f64>,
+        ceiling: Option<f64>,
+    ) -> Self {
+        let value = median_of(samples);
+        let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let quarter = |n: usize| sorted.get(sorted.len() * n / 4).copied().unwrap_or(value);
         Self {
             id,
             value: rounded(value),
-            unit: "ms",
-            better: "lower",
+            unit,
+            better: match better {
+                Better::Lower => "lower",
+                Better::Higher => "higher",
+            },
             ceiling: ceiling.map(rounded),
             ratio: ceiling.map(|ceiling| rounded(value / ceiling)),
             budget,
-            ok: budget.is_none_or(|budget| value <= budget),
+            ok: budget.is_none_or(|budget| match better {
+                Better::Lower => value <= budget,
+                Better::Higher => value >= budget,
+            }),
             samples: samples.len(),
             spread_percent: rounded((quarter(3) - quarter(1)) / value * 100.0),
         }
     }
+}
+
+/// Which way a measurement should go.
+#[derive(Clone, Copy, Debug)]
+enum Better {
+    Lower,
+    Higher,
 }
 
 fn in_ms(duration: &Duration) -> f64 {
@@ -132,7 +165,11 @@ fn rounded(value: f64) -> f64 {
 }
 
 fn median(samples: &[Duration]) -> f64 {
-    let mut sorted: Vec<f64> = samples.iter().map(in_ms).collect();
+    median_of(&samples.iter().map(in_ms).collect::<Vec<f64>>())
+}
+
+fn median_of(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     match sorted.len() {

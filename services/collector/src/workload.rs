@@ -1,0 +1,193 @@
+//! Fixed work to measure: what becomes of a frame, without a socket, a spool or a broker. For `mprism bench`.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use mprism_model::{
+    Exchange, InstrumentId, Level, MarketType, OrderBook, Source, Symbol, TsSource, UnixMillis, UnixNanos, UpdateType,
+    Written,
+};
+
+use crate::binance_spot::{Parsed, parse_frame};
+use crate::orderbook::{Book, Diff, Snapshot};
+
+/// Levels a side that a measured book begins with.
+const LEVELS: u64 = 1_000;
+/// Changes in one measured diff: what a busy instrument has in a tenth of a second.
+const CHANGES: u64 = 8;
+/// Diffs that are applied over and over.
+const DIFFS: usize = 4_096;
+
+/// Diffs, and the book that they belong to.
+#[derive(Debug)]
+pub struct BookWorkload {
+    book: Book,
+    diffs: Vec<Diff>,
+}
+
+/// What following books costs.
+#[derive(Clone, Copy, Debug)]
+pub struct BookCosts {
+    /// Diffs applied.
+    pub diffs: u64,
+    /// Level changes in them.
+    pub changes: u64,
+    /// Time that took.
+    pub applying: Duration,
+    /// Time that one message of 400 levels a side takes, from the book to its text, hash and id.
+    pub publishing: Duration,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+    /// Bytes that one book's levels take in memory.
+    pub book_bytes: usize,
+}
+
+impl BookWorkload {
+    /// Makes the same work every time: changes near the best prices, as markets have them.
+    ///
+    /// # Panics
+    /// Never: the numbers are valid ones.
+    pub fn synthetic() -> Self {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = move |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % bound
+        };
+        let level = |cents: u64, hundredths: u64| {
+            let text = format!("{}.{:02}000000", cents / 100, cents % 100);
+            let quantity = format!("{}.{:02}000000", hundredths / 100, hundredths % 100);
+            Level {
+                price: Written::new(&text).expect("digits and a point"),
+                quantity: Written::new(&quantity).expect("digits and a point"),
+            }
+        };
+        let middle = 6_400_000;
+        let snapshot = Snapshot {
+            last: 0,
+            bids: (1..=LEVELS).map(|n| level(middle - n, n)).collect(),
+            asks: (1..=LEVELS).map(|n| level(middle + n, n)).collect(),
+            limit: LEVELS as usize + 1,
+        };
+        let diffs = (0..DIFFS).map(|n| {
+            let mut side = |is_bid: bool| {
+                let change = |_| {
+                    // Most changes are among the best levels.
+                    let depth = 1 + below(20) * below(20) / 4;
+                    let cents = if is_bid { middle - depth } else { middle + depth };
+                    level(cents, below(4) * 50)
+                };
+                (0..CHANGES / 2).map(change).collect()
+            };
+            Diff {
+                first: n as u64 + 1,
+                last: n as u64 + 1,
+                ts: UnixMillis(n as i64),
+                ts_recv: None,
+                bids: side(true),
+                asks: side(false),
+            }
+        });
+        let diffs = diffs.collect();
+        let mut book = Book::default();
+        book.replace(&snapshot);
+        Self { book, diffs }
+    }
+
+    /// Reads recorded frames of one instrument, each a diff; returns `None` where there is none.
+    pub fn recorded(frames: &[String]) -> Option<Self> {
+        let diff = |frame: &String| match parse_frame(frame, None, Source::Replay) {
+            Ok(Parsed::Diff(_, diff)) => Some(*diff),
+            _ => None,
+        };
+        let diffs: Vec<Diff> = frames.iter().filter_map(diff).collect();
+        let mut book = Book::default();
+        // What the diffs name is there from the beginning: as deep a book as the recording was made of.
+        diffs.iter().for_each(|diff| book.apply(diff));
+        (!diffs.is_empty()).then_some(Self { book, diffs })
+    }
+
+    /// Does the work for about `time`, on this thread.
+    pub fn measure(&self, time: Duration) -> BookCosts {
+        let mut book = self.book.clone();
+        let (mut diffs, mut changes) = (0, 0);
+        let began = Instant::now();
+        while began.elapsed() < time {
+            for diff in &self.diffs {
+                book.apply(black_box(diff));
+                changes += (diff.bids.len() + diff.asks.len()) as u64;
+            }
+            diffs += self.diffs.len() as u64;
+        }
+        let applying = began.elapsed();
+        let (mut published, mut message_bytes) = (0_u32, 0);
+        let began = Instant::now();
+        while began.elapsed() < time {
+            message_bytes = message_of(black_box(&self.book));
+            published += 1;
+        }
+        BookCosts {
+            diffs,
+            changes,
+            applying,
+            publishing: began.elapsed() / published.max(1),
+            message_bytes,
+            book_bytes: (book.bids.len() + book.asks.len()) * size_of::<Level>(),
+        }
+    }
+}
+
+/// Makes a book's message and its id; returns its size.
+fn message_of(book: &Book) -> usize {
+    let (bids, asks) = book.told_levels();
+    let book = OrderBook {
+        exchange: Exchange::BinanceSpot,
+        market_type: MarketType::Spot,
+        symbol: Symbol::new("BTC-USDT").expect("a symbol"),
+        instrument_id: InstrumentId::new("BTCUSDT").expect("an instrument"),
+        last_update_id: 70_000_000_117,
+        first_update_id: Some(70_000_000_101),
+        prev_update_id: Some(70_000_000_100),
+        update_type: UpdateType::Update,
+        bids,
+        asks,
+        ts: UnixMillis(1_795_176_000_200),
+        ts_source: TsSource::Event,
+        ts_recv: Some(UnixNanos(1_795_176_000_201_000_000)),
+        source: Source::Ws,
+    };
+    let id = black_box(book.message_id());
+    black_box(book.to_json()).len() + id.0.len()
+}
+
+/// Parses frames over and over for about `time`; returns how many, and the time that took.
+pub fn parse(frames: &[String], time: Duration) -> (u64, Duration) {
+    let mut parsed = 0;
+    let began = Instant::now();
+    while began.elapsed() < time {
+        for frame in frames {
+            if black_box(parse_frame(black_box(frame), Some(UnixNanos(1)), Source::Ws)).is_ok() {
+                parsed += 1;
+            }
+        }
+    }
+    (parsed, began.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_work_is_the_same_every_time_and_leaves_a_book() {
+        let (one, other) = (BookWorkload::synthetic(), BookWorkload::synthetic());
+        assert_eq!(one.diffs, other.diffs);
+        let costs = one.measure(Duration::from_millis(1));
+        assert!(costs.diffs >= DIFFS as u64 && costs.changes == costs.diffs * CHANGES);
+        assert!((30_000..44_000).contains(&costs.message_bytes), "{costs:?}");
+        let mut book = one.book.clone();
+        one.diffs.iter().for_each(|diff| book.apply(diff));
+        assert!(!book.is_crossed());
+    }
+}

@@ -1,0 +1,85 @@
+//! What the collector does with frames, on one core, without a socket, a spool or a broker.
+
+use std::time::Duration;
+
+use mprism_collector::workload::{BookWorkload, parse};
+
+use super::{Better, Measured, SAMPLES};
+use crate::commands::Context;
+
+/// How long each thing is done for one sample.
+const EACH: Duration = Duration::from_millis(200);
+/// Diffs applied a second, on one core.
+const DIFFS_BUDGET: f64 = 400_000.0;
+/// Of a core: eight books of 400 levels a side, ten times a second.
+const PUBLISHING_BUDGET_PERCENT: f64 = 10.0;
+const PUBLISHED_A_SECOND: f64 = 80.0;
+/// Bytes of a book in memory, and of its message on the wire.
+const BOOK_BYTES_BUDGET: f64 = 100_000.0;
+const MESSAGE_BYTES_BUDGET: f64 = 44_000.0;
+
+/// Measures parsing trades, and following and publishing order books.
+pub(super) fn measure(context: &Context) -> Vec<Measured> {
+    let work = BookWorkload::synthetic();
+    let frames = trade_frames();
+    let (mut diffs, mut changes, mut publishing, mut parsed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut book_bytes, mut message_bytes) = (0.0, 0.0);
+    for round in 1..=SAMPLES {
+        let costs = work.measure(EACH);
+        let applying = costs.applying.as_secs_f64();
+        diffs.push(costs.diffs as f64 / applying);
+        changes.push(costs.changes as f64 / applying);
+        publishing.push(costs.publishing.as_secs_f64() * PUBLISHED_A_SECOND * 100.0);
+        (book_bytes, message_bytes) = (costs.book_bytes as f64, costs.message_bytes as f64);
+        let (count, took) = parse(&frames, EACH);
+        parsed.push(count as f64 / took.as_secs_f64());
+        context.printer.note(&format!("{round}/{SAMPLES}"));
+    }
+    vec![
+        Measured::of(
+            "orderbook_diffs",
+            "diffs/s",
+            Better::Higher,
+            &diffs,
+            Some(DIFFS_BUDGET),
+            None,
+        ),
+        Measured::of("orderbook_changes", "levels/s", Better::Higher, &changes, None, None),
+        Measured::of(
+            "orderbook_publishing",
+            "% of a core",
+            Better::Lower,
+            &publishing,
+            Some(PUBLISHING_BUDGET_PERCENT),
+            None,
+        ),
+        Measured::of(
+            "orderbook_memory",
+            "bytes",
+            Better::Lower,
+            &[book_bytes],
+            Some(BOOK_BYTES_BUDGET),
+            None,
+        ),
+        Measured::of(
+            "orderbook_message",
+            "bytes",
+            Better::Lower,
+            &[message_bytes],
+            Some(MESSAGE_BYTES_BUDGET),
+            None,
+        ),
+        Measured::of("trade_parsing", "frames/s", Better::Higher, &parsed, None, None),
+    ]
+}
+
+/// Frames as the venue sends them, from a combined stream.
+fn trade_frames() -> Vec<String> {
+    let frame = |n: u64| {
+        let (id, cents) = (5_601_234_567 + n, n % 100);
+        format!(
+            r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":1795176000123,"s":"BTCUSDT","t":{id},"p":"64000.{cents:02}000000","q":"0.01500000","T":1795176000121,"m":true,"M":true}}}}"#
+        )
+    };
+    (0..1_000).map(frame).collect()
+}
