@@ -76,6 +76,14 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 });
             }
         }),
+        FaultKind::IntervalChange { hours } => meant(state, fault, |symbol| {
+            if let Source::Synthetic(market) = &mut symbol.source
+                && let Some(derivative) = &mut market.derivative
+            {
+                derivative.pay_every(i64::try_from(*hours).unwrap_or(8));
+            }
+        }),
+        FaultKind::SymbolHalt { duration } => meant(state, fault, |symbol| symbol.halt(now + *duration)),
         _ => meant(state, fault, |symbol| {
             affected.extend(bend(symbol, fault, record, now));
         }),

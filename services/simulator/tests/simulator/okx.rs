@@ -329,3 +329,34 @@ async fn books_lose_updates_and_connections_are_told_to_go() {
     assert!(noticed);
     simulator.end().await;
 }
+
+#[tokio::test]
+async fn who_does_not_read_is_told_that_its_buffer_is_full() {
+    let simulator = Simulator::start(SimulatorOptions {
+        rate: Rate::PerSecond(100_000.0),
+        ..live()
+    })
+    .await;
+    let mut client = simulator.connect_to(BUSINESS).await;
+    subscribe(
+        &mut client,
+        json!([{"channel": "trades-all", "instId": "BTC-USDT-SWAP"}]),
+    )
+    .await;
+    data(&mut client).await;
+    // Nothing is read until the venue has had enough; then what it had sent, and its reason.
+    let deadline = tokio::time::Instant::now() + WAIT;
+    while !simulator.get("/health").await.contains("buffer is full") {
+        assert!(tokio::time::Instant::now() < deadline, "never too slow");
+        tokio::task::yield_now().await;
+    }
+    loop {
+        match message(&mut client).await {
+            Some(Message::Close(Some(frame))) => break assert_eq!(u16::from(frame.code), 4_005),
+            Some(_) => {}
+            // The close frame found no room either: the connection was just cut.
+            None => break,
+        }
+    }
+    simulator.end().await;
+}
