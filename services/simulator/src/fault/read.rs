@@ -86,7 +86,7 @@ impl Fault {
 
 const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, silent_stream, silent_after_ack, half_open, malformed, \
     malformed_replace, huge_frame, unknown_event, server_shutdown, maintenance, no_ping, connection_life, handshake_error, handshake_slow, \
-    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, engine_restart, interval_change, symbol_halt, burst";
+    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, engine_restart, seq_reset, interval_change, symbol_halt, burst";
 
 struct Fields(Map<String, Value>);
 
@@ -161,6 +161,7 @@ impl Fields {
             },
             "clock_skew" => FaultKind::ClockSkew { ms: self.ms()? },
             "engine_restart" => FaultKind::EngineRestart,
+            "seq_reset" => FaultKind::SeqReset,
             "interval_change" => FaultKind::IntervalChange { hours: self.hours()? },
             "symbol_halt" => FaultKind::SymbolHalt {
                 duration: self.duration("duration")?,

@@ -4,6 +4,7 @@ mod bend;
 mod derivative;
 mod item;
 mod listing;
+mod numbering;
 mod stream;
 mod synthetic;
 mod view;
@@ -16,6 +17,7 @@ pub(crate) use derivative::{
 };
 pub(crate) use item::{Aggregate, Body, Diff, Item, Quote, Top};
 pub(crate) use listing::{Listing, list};
+pub(crate) use numbering::Numbering;
 pub(crate) use stream::{Interval, Levels, Mask, Stream};
 pub(crate) use synthetic::Synthetic;
 pub(crate) use view::{Row, View, ViewDiff};

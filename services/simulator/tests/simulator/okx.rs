@@ -360,3 +360,43 @@ async fn who_does_not_read_is_told_that_its_buffer_is_full() {
     }
     simulator.end().await;
 }
+
+#[tokio::test]
+async fn numbers_begin_anew_and_the_chain_holds() {
+    let simulator = Simulator::start(live()).await;
+    let mut client = simulator.connect_to(PUBLIC).await;
+    subscribe(&mut client, json!([{"channel": "books", "instId": "BTC-USDT-SWAP"}])).await;
+    let number = |row: &Value, key: &str| row[key].as_u64().expect("a number");
+    let mut last = number(&data(&mut client).await["data"][0], "seqId");
+    let before = last;
+    let fault = r#"{"fault":"seq_reset","exchange":"okx_derivatives","symbol":"BTC-USDT"}"#;
+    assert_eq!(simulator.post("/control/fault", fault).await, 202);
+    let mut resets = 0;
+    for _ in 0..8 {
+        let row = data(&mut client).await["data"][0].clone();
+        assert_eq!(number(&row, "prevSeqId"), last);
+        resets += u64::from(number(&row, "seqId") < last);
+        last = number(&row, "seqId");
+    }
+    assert_eq!(resets, 1);
+    let truth = simulator
+        .true_books_of("okx_derivatives", "BTC-USDT", &[last, before], 5)
+        .await;
+    assert_eq!(
+        (&truth[0]["id"], &truth[1]["id"]),
+        (&json!(before.to_string()), &json!(last.to_string()))
+    );
+    assert!(
+        truth
+            .iter()
+            .all(|book| book["bids"].as_array().map(Vec::len) == Some(5)),
+        "{truth:?}"
+    );
+    let rest = read(
+        &simulator
+            .get("/okx/api/v5/market/books?instId=BTC-USDT-SWAP&sz=1")
+            .await,
+    );
+    assert!(number(&rest["data"][0], "seqId") < before);
+    simulator.end().await;
+}
