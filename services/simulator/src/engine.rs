@@ -81,12 +81,12 @@ impl Delivery {
             tokio::select! {
                 // A closed queue is a client that left.
                 _left = self.queue.send(self.batch) => {}
-                () = self.cut.cancelled() => {}
+                () = self.full.cancelled() => {}
                 () = hub.stop.cancelled() => {}
             }
         } else if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(self.batch) {
             hub.note("client too slow: its queue is full");
-            self.cut.cancel();
+            self.full.cancel();
         }
     }
 }
@@ -176,8 +176,9 @@ impl Pace {
     fn due(&mut self, state: &State, wanted: &HashMap<Key, Mask>, passed: Duration, now: Instant) -> Vec<(Key, u64)> {
         let key = |symbol: &crate::symbol::Symbol| (symbol.exchange, symbol.name.clone());
         let running = state.all().filter(|symbol| symbol.started);
-        // An index has no trades; it goes by the clock alone.
-        let (running, indices) = running.partition::<Vec<_>, _>(|symbol| symbol.exchange.has_trades(&symbol.name));
+        // An index has no trades, and what is halted has none now; they go by the clock alone.
+        let trades = |symbol: &&crate::symbol::Symbol| symbol.exchange.has_trades(&symbol.name) && !symbol.is_halted();
+        let (running, indices) = running.partition::<Vec<_>, _>(trades);
         let mut counts = indices.into_iter().map(|symbol| (key(symbol), 0)).collect::<Vec<_>>();
         match self.rate {
             Rate::Max => {

@@ -3,6 +3,7 @@
 use axum::extract::ws::Message;
 
 use crate::hub::Form;
+use crate::socket::End;
 use crate::symbol::{Interval, Item, Mask, Stream, Symbol};
 use crate::{binance_spot, binance_usdm, deribit, okx};
 
@@ -98,14 +99,19 @@ impl Exchange {
         }
     }
 
+    /// Returns how the venue ends the connection of who cannot follow.
+    pub(crate) fn end_of_slow(self) -> End {
+        match self {
+            Self::OkxSpot | Self::OkxDerivatives => End::Close(4_005, "buffer is full, cannot write data"),
+            Self::BinanceSpot | Self::BinanceDerivatives | Self::DeribitDerivatives => End::Cut,
+        }
+    }
+
     /// Returns the stream that a fault means; nothing said means trades.
     pub(crate) fn stream_of_fault(self, name: Option<&str>) -> Option<Stream> {
         match (name, self) {
             // Aggregates are the only trades that the futures' public documentation has.
-            // OKX's public trades are aggregates, too; `trades-all` has the fills.
-            (None | Some("trade"), Self::BinanceDerivatives | Self::OkxSpot | Self::OkxDerivatives) => {
-                Some(Stream::Aggregate)
-            }
+            (None | Some("trade"), Self::BinanceDerivatives) => Some(Stream::Aggregate),
             (None | Some("trade"), _) => Some(Stream::Trade),
             (Some("depth"), _) => Some(Stream::DEPTH),
             (Some("depth@1000ms"), Self::BinanceSpot) => Some(Stream::Depth(Interval::Ms1000)),

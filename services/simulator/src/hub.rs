@@ -88,19 +88,22 @@ pub(crate) struct Client {
     pub(crate) leave: CancellationToken,
     /// Leaves it open and dead.
     pub(crate) freeze: CancellationToken,
+    /// Ends it as the venue ends who cannot follow.
+    pub(crate) full: CancellationToken,
 }
 
 /// Frames on their way to a client.
 pub(crate) struct Delivery {
     pub(crate) queue: mpsc::Sender<Batch>,
-    pub(crate) cut: CancellationToken,
+    /// Ends a client that cannot follow.
+    pub(crate) full: CancellationToken,
     pub(crate) batch: Batch,
 }
 
 impl Delivery {
     pub(crate) fn new(client: &Client, batch: Batch) -> Self {
-        let (queue, cut) = (client.queue.clone(), client.cut.clone());
-        Self { queue, cut, batch }
+        let (queue, full) = (client.queue.clone(), client.full.clone());
+        Self { queue, full, batch }
     }
 }
 
@@ -183,11 +186,8 @@ impl Hub {
     /// Adds a connection; its frames come out of the receiver.
     pub(crate) fn join(&self, exchange: Exchange, wants: Wants, form: Form) -> Joined {
         let (queue, batches) = mpsc::channel(QUEUE_BATCHES);
-        let (cut, leave, freeze) = (
-            CancellationToken::new(),
-            CancellationToken::new(),
-            CancellationToken::new(),
-        );
+        let token = CancellationToken::new;
+        let (cut, leave, freeze, full) = (token(), token(), token(), token());
         let mut state = self.lock();
         let id = state.next_client;
         state.next_client += 1;
@@ -201,6 +201,7 @@ impl Hub {
             cut: cut.clone(),
             leave: leave.clone(),
             freeze: freeze.clone(),
+            full: full.clone(),
         };
         state.start_markets(&client.wants);
         state.clients.insert(id, client);
@@ -212,6 +213,7 @@ impl Hub {
             cut,
             leave,
             freeze,
+            full,
         }
     }
 
@@ -240,7 +242,7 @@ impl Hub {
             client.wants = wants;
             client.form = form;
             if !greeting.is_empty() && client.queue.try_send(Arc::new(greeting)).is_err() {
-                client.cut.cancel();
+                client.full.cancel();
             }
         }
         drop(state);
@@ -369,4 +371,5 @@ pub(crate) struct Joined {
     pub(crate) cut: CancellationToken,
     pub(crate) leave: CancellationToken,
     pub(crate) freeze: CancellationToken,
+    pub(crate) full: CancellationToken,
 }

@@ -116,6 +116,7 @@ pub(crate) async fn serve<T: Talk>(
         cut,
         leave,
         freeze,
+        full,
     } = hub.join(beginning.exchange, beginning.wants, beginning.form);
     let (sink, mut source) = socket.split();
     let (replies, to_send) = mpsc::channel(REPLIES);
@@ -128,6 +129,7 @@ pub(crate) async fn serve<T: Talk>(
         () = cut.cancelled() => End::Cut,
         () = leave.cancelled() => End::Close(AWAY, "server shutdown"),
         () = freeze.cancelled() => End::Freeze,
+        () = full.cancelled() => beginning.exchange.end_of_slow(),
         () = live(&hub, beginning.ages) => End::Close(AWAY, "connection is 24 hours old"),
         () = hub.stop.cancelled() => End::Close(AWAY, "simulator stops"),
         _ended = &mut writer => End::Cut,

@@ -1,5 +1,6 @@
 //! The venue's paths and the small answers.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -87,20 +88,25 @@ fn describe(hub: &Hub, parameters: &[(String, String)]) -> (StatusCode, Value) {
             other => return refused(-1103, &format!("An unknown parameter was sent: '{other}'.")),
         };
     }
-    let known = hub
-        .lock()
-        .symbols
-        .get(&EXCHANGE)
-        .map(|symbols| symbols.keys().cloned().collect::<Vec<_>>());
-    let known = known.unwrap_or_default();
-    let wanted = wanted.unwrap_or_else(|| known.clone());
-    if wanted.iter().any(|symbol| !known.contains(symbol)) {
+    let known = {
+        let state = hub.lock();
+        let symbols = state
+            .symbols
+            .get(&EXCHANGE)
+            .into_iter()
+            .flat_map(|symbols| symbols.values());
+        let known = symbols.map(|symbol| (symbol.name.clone(), symbol.is_halted()));
+        known.collect::<BTreeMap<_, _>>()
+    };
+    let wanted = wanted.unwrap_or_else(|| known.keys().cloned().collect());
+    if wanted.iter().any(|symbol| !known.contains_key(symbol)) {
         return refused(-1121, "Invalid symbol.");
     }
     let symbols = wanted.iter().map(|symbol| {
+        let status = if known.get(symbol) == Some(&true) { "BREAK" } else { "TRADING" };
         let ours = EXCHANGE.our_symbol(symbol);
         let (base, quote) = ours.split_once('-').unwrap_or((symbol, ""));
-        json!({"symbol": symbol, "status": "TRADING", "baseAsset": base, "baseAssetPrecision": 8, "quoteAsset": quote,
+        json!({"symbol": symbol, "status": status, "baseAsset": base, "baseAssetPrecision": 8, "quoteAsset": quote,
             "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": true, "filters": [
             {"filterType": "PRICE_FILTER", "minPrice": "0.01000000", "maxPrice": "1000000.00000000", "tickSize": "0.01000000"},
             {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00000000", "stepSize": "0.00001000"}]})

@@ -85,20 +85,22 @@ async fn exchange_info(State(hub): Shared, ConnectInfo(peer): Peer) -> Response 
     };
     let symbols = {
         let state = hub.lock();
-        let names = state
+        let symbols = state
             .symbols
             .get(&EXCHANGE)
             .into_iter()
-            .flat_map(|symbols| symbols.keys());
-        let describe = |name: &String| {
+            .flat_map(|symbols| symbols.values());
+        let describe = |symbol: &crate::symbol::Symbol| {
+            let name = &symbol.name;
+            let status = if symbol.is_halted() { "BREAK" } else { "TRADING" };
             let ours = EXCHANGE.our_symbol(name);
             let (base, quote) = ours.split_once('-').unwrap_or((name, ""));
-            json!({"symbol": name, "pair": name, "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": base,
+            json!({"symbol": name, "pair": name, "contractType": "PERPETUAL", "status": status, "baseAsset": base,
                 "quoteAsset": quote, "marginAsset": quote, "pricePrecision": 2, "quantityPrecision": 3, "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": "0.10", "maxPrice": "1000000", "tickSize": "0.10"},
                 {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"}]})
         };
-        names.map(describe).collect::<Vec<_>>()
+        symbols.map(describe).collect::<Vec<_>>()
     };
     let limits =
         json!([{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_MAX}]);

@@ -178,9 +178,27 @@ async fn funding_rate(State(hub): Shared, ConnectInfo(peer): Peer, RawQuery(quer
     })
 }
 
-/// Only instruments with settings of their own are listed; here all have the usual eight hours.
+/// Only instruments with settings of their own are listed; the usual interval is eight hours.
 async fn funding_info(State(hub): Shared, ConnectInfo(peer): Peer) -> Response {
-    weighed(&hub, peer, 0, || Ok(json!([])))
+    weighed(&hub, peer, 0, || {
+        let state = hub.lock();
+        let symbols = state
+            .symbols
+            .get(&EXCHANGE)
+            .into_iter()
+            .flat_map(|symbols| symbols.values());
+        let rows = symbols.filter_map(|symbol| {
+            let Source::Synthetic(market) = &symbol.source else {
+                return None;
+            };
+            let hours = market.derivative.as_ref()?.unusual_hours()?;
+            Some(
+                json!({"symbol": symbol.name, "adjustedFundingRateCap": "0.02", "adjustedFundingRateFloor": "-0.02",
+                "fundingIntervalHours": hours, "disclaimer": false}),
+            )
+        });
+        Ok(rows.collect())
+    })
 }
 
 async fn open_interest(State(hub): Shared, ConnectInfo(peer): Peer, RawQuery(query): RawQuery) -> Response {

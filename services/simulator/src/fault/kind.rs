@@ -134,6 +134,18 @@ pub enum FaultKind {
     },
     /// The matching engine starts anew: update identifiers jump and their chain breaks, though nothing is lost.
     EngineRestart,
+    /// OKX's sequence numbers begin anew after maintenance: nothing is lost and the chain holds.
+    SeqReset,
+    /// Funding is paid in another interval from now on.
+    IntervalChange {
+        /// Hours between two payments.
+        hours: u64,
+    },
+    /// An instrument is not traded; its exchange says so.
+    SymbolHalt {
+        /// For how long.
+        duration: Duration,
+    },
     /// More happens than usual.
     Burst {
         /// How many times as much.
@@ -197,6 +209,9 @@ impl FaultKind {
             Self::Http418 { .. } => "http_418",
             Self::ClockSkew { .. } => "clock_skew",
             Self::EngineRestart => "engine_restart",
+            Self::SeqReset => "seq_reset",
+            Self::IntervalChange { .. } => "interval_change",
+            Self::SymbolHalt { .. } => "symbol_halt",
             Self::Burst { .. } => "burst",
         }
     }

@@ -86,7 +86,7 @@ impl Fault {
 
 const NAMES: &str = "disconnect, gap, duplicate, reorder, mute, silent_stream, silent_after_ack, half_open, malformed, \
     malformed_replace, huge_frame, unknown_event, server_shutdown, maintenance, no_ping, connection_life, handshake_error, handshake_slow, \
-    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, engine_restart, burst";
+    stale_snapshot, bad_snapshot, snapshot_delay, snapshot_error, http_429, http_418, clock_skew, engine_restart, seq_reset, interval_change, symbol_halt, burst";
 
 struct Fields(Map<String, Value>);
 
@@ -161,6 +161,11 @@ impl Fields {
             },
             "clock_skew" => FaultKind::ClockSkew { ms: self.ms()? },
             "engine_restart" => FaultKind::EngineRestart,
+            "seq_reset" => FaultKind::SeqReset,
+            "interval_change" => FaultKind::IntervalChange { hours: self.hours()? },
+            "symbol_halt" => FaultKind::SymbolHalt {
+                duration: self.duration("duration")?,
+            },
             "burst" => FaultKind::Burst {
                 factor: self.factor()?,
                 duration: self.duration("duration")?,
@@ -181,6 +186,12 @@ impl Fields {
         let value = self.0.remove("ms").unwrap_or(Value::Null);
         let ms = value.as_i64().filter(|ms| (-DAY_MS..=DAY_MS).contains(ms));
         ms.ok_or_else(|| format!("`ms`: `{value}` is not a whole number of milliseconds within a day"))
+    }
+
+    fn hours(&mut self) -> Result<u64, String> {
+        let value = self.0.remove("hours").unwrap_or(Value::Null);
+        let hours = value.as_u64().filter(|hours| [1, 2, 4, 6, 8].contains(hours));
+        hours.ok_or_else(|| format!("`hours`: `{value}` is not one of 1, 2, 4, 6, 8"))
     }
 
     fn factor(&mut self) -> Result<u64, String> {

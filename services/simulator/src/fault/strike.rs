@@ -76,6 +76,27 @@ pub(crate) fn strike(hub: &Arc<Hub>, state: &mut State, fault: &Fault, now: Inst
                 });
             }
         }),
+        FaultKind::SeqReset => meant(state, fault, |symbol| {
+            let is_okx = matches!(symbol.exchange, Exchange::OkxSpot | Exchange::OkxDerivatives);
+            if let Source::Synthetic(market) = &mut symbol.source
+                && is_okx
+            {
+                market.numbering.begin_anew(market.changes.last_id());
+                affected.push(Affected {
+                    symbol: symbol.name.clone(),
+                    first: market.changes.last_id(),
+                    last: None,
+                });
+            }
+        }),
+        FaultKind::IntervalChange { hours } => meant(state, fault, |symbol| {
+            if let Source::Synthetic(market) = &mut symbol.source
+                && let Some(derivative) = &mut market.derivative
+            {
+                derivative.pay_every(i64::try_from(*hours).unwrap_or(8));
+            }
+        }),
+        FaultKind::SymbolHalt { duration } => meant(state, fault, |symbol| symbol.halt(now + *duration)),
         _ => meant(state, fault, |symbol| {
             affected.extend(bend(symbol, fault, record, now));
         }),

@@ -186,7 +186,7 @@ fn greet(subscription: &Subscription, state: &mut State) -> Option<Message> {
     let data = match subscription.stream()? {
         Stream::DEPTH => {
             let whole = market.view(Interval::Ms100)?.whole(now_ms);
-            return Some(Message::Text(book(name, &market.scale, &whole, "snapshot").into()));
+            return Some(Message::Text(book(name, market, &whole, "snapshot").into()));
         }
         Stream::Funding => funding(name, &derivative?.mark(now_ms, market.prices()?)),
         Stream::OpenInterest => {

@@ -36,25 +36,25 @@ fn frame(name: &str, market: &Synthetic, item: &Item) -> Option<Message> {
             let side = if trade.buyer_is_maker { "sell" } else { "buy" };
             json!({"instId": name, "tradeId": trade.id.to_string(), "px": scale.price(trade.price),
                 "sz": scale.quantity(trade.quantity), "side": side, "ts": trade_ms.to_string(), "source": "0",
-                "seqId": change_id})
+                "seqId": market.numbering.wire(*change_id)})
         }
         Body::Aggregate(aggregate) => {
             let side = if aggregate.buyer_is_maker { "sell" } else { "buy" };
             let count = aggregate.last_trade - aggregate.first_trade + 1;
             json!({"instId": name, "tradeId": aggregate.last_trade.to_string(), "px": scale.price(aggregate.price),
                 "sz": scale.quantity(aggregate.quantity), "side": side, "ts": aggregate.trade_ms.to_string(),
-                "count": count.to_string(), "source": "0", "seqId": aggregate.change_id})
+                "count": count.to_string(), "source": "0", "seqId": market.numbering.wire(aggregate.change_id)})
         }
         Body::View(diff) => {
-            return Some(Message::Text(book(name, scale, diff, "update").into()));
+            return Some(Message::Text(book(name, market, diff, "update").into()));
         }
         Body::Top(top) => {
             json!({"asks": levels(scale, &top.asks), "bids": levels(scale, &top.bids), "instId": name,
-                "ts": top.event_ms.to_string(), "seqId": top.id})
+                "ts": top.event_ms.to_string(), "seqId": market.numbering.wire(top.id)})
         }
         Body::Ticker { id, bid, ask } => {
             let ts = mprism_runtime::clock::now_ms().to_string();
-            json!({"asks": levels(scale, &[*ask]), "bids": levels(scale, &[*bid]), "ts": ts, "seqId": id})
+            json!({"asks": levels(scale, &[*ask]), "bids": levels(scale, &[*bid]), "ts": ts, "seqId": market.numbering.wire(*id)})
         }
         Body::Mark(mark) if item.stream == Stream::Mark => {
             json!({"instType": "SWAP", "instId": name, "markPx": shortest(mark.mark), "ts": mark.ts_ms.to_string()})
@@ -75,11 +75,12 @@ fn frame(name: &str, market: &Synthetic, item: &Item) -> Option<Message> {
 }
 
 /// Returns a frame of the channel `books`.
-pub(super) fn book(name: &str, scale: &Scale, diff: &ViewDiff, action: &str) -> String {
-    let (asks, bids, ts, id) = (rows(scale, &diff.asks), rows(scale, &diff.bids), diff.event_ms, diff.id);
+pub(super) fn book(name: &str, market: &Synthetic, diff: &ViewDiff, action: &str) -> String {
+    let (scale, ts, id) = (&market.scale, diff.event_ms, market.numbering.wire(diff.id));
+    let (asks, bids) = (rows(scale, &diff.asks), rows(scale, &diff.bids));
     let previous = match action {
         "snapshot" => "-1".to_owned(),
-        _ => diff.previous.to_string(),
+        _ => market.numbering.wire(diff.previous).to_string(),
     };
     format!(
         r#"{{"arg":{{"channel":"books","instId":"{name}"}},"action":"{action}","data":[{{"asks":[{asks}],"bids":[{bids}],"ts":"{ts}","checksum":0,"seqId":{id},"prevSeqId":{previous}}}]}}"#

@@ -20,7 +20,7 @@ use crate::binance::parameters;
 use crate::fault::FaultKind;
 use crate::hub::Hub;
 use crate::snapshot::{self, Snapshot};
-use crate::symbol::{Source, Synthetic};
+use crate::symbol::{Numbering, Source, Synthetic};
 
 /// Connections an address may open in a second.
 const CONNECTIONS_MAX: usize = 3;
@@ -204,6 +204,10 @@ async fn snapshot(
     let Some(snapshot) = Snapshot::take(&hub, exchange, name) else {
         return envelope(Err(unknown(name)));
     };
+    let numbering = match hub.lock().symbol(exchange, name).map(|symbol| &symbol.source) {
+        Some(Source::Synthetic(market)) => market.numbering,
+        _ => Numbering::default(),
+    };
     let (ts, full) = (hub.now_ms(exchange).to_string(), levels_max > 400);
     let folded = tokio::task::spawn_blocking(move || snapshot.fold(limit)).await;
     let answer = folded.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, "50026", error.to_string()));
@@ -214,7 +218,7 @@ async fn snapshot(
         };
         let asks = folded.asks.iter().map(row).collect::<Vec<_>>();
         let bids = folded.bids.iter().map(row).collect::<Vec<_>>();
-        json!([{"asks": asks, "bids": bids, "ts": ts, "seqId": folded.id}])
+        json!([{"asks": asks, "bids": bids, "ts": ts, "seqId": folded.id.map(|id| numbering.wire(id))}])
     }))
 }
 

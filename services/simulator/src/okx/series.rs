@@ -14,7 +14,7 @@ use super::market::contract_hundredths;
 use super::rest::{Answer, Peer, Query, Shared, enter, envelope, unknown};
 use crate::Exchange;
 use crate::hub::Hub;
-use crate::symbol::{Derivative, RatioKind, Source, Synthetic, shortest};
+use crate::symbol::{Derivative, RatioKind, Source, Symbol, Synthetic, shortest};
 
 const EXCHANGE: Exchange = Exchange::OkxDerivatives;
 
@@ -78,31 +78,33 @@ async fn instruments(State(hub): Shared, ConnectInfo(peer): Peer, RawQuery(query
         }
     };
     let state = hub.lock();
-    let names = state
+    let symbols = state
         .symbols
         .get(&exchange)
         .into_iter()
-        .flat_map(|symbols| symbols.keys());
-    let names = names.filter(|name| query.get("instId").is_none_or(|wanted| wanted == name.as_str()));
-    let rows = names.map(|name| describe(exchange, name)).collect::<Vec<_>>();
+        .flat_map(|symbols| symbols.values());
+    let symbols = symbols.filter(|symbol| query.get("instId").is_none_or(|wanted| wanted == symbol.name));
+    let rows = symbols.map(describe).collect::<Vec<_>>();
     drop(state);
     envelope(Ok(Value::Array(rows)))
 }
 
-fn describe(exchange: Exchange, name: &str) -> Value {
+fn describe(symbol: &Symbol) -> Value {
+    let (exchange, name) = (symbol.exchange, symbol.name.as_str());
+    let state = if symbol.is_halted() { "suspend" } else { "live" };
     let ours = exchange.our_symbol(name);
     let (base, quote) = ours.split_once('-').unwrap_or((name, ""));
     let tick = if base == "BTC" { "0.1" } else { "0.01" };
     match exchange {
         Exchange::OkxSpot => json!({"instType": "SPOT", "instId": name, "uly": "", "instFamily": "", "baseCcy": base,
             "quoteCcy": quote, "settleCcy": "", "ctVal": "", "ctMult": "", "ctValCcy": "", "ctType": "", "lotSz": "0.00001",
-            "minSz": "0.00001", "tickSz": tick, "listTime": "1548133413000", "expTime": "", "state": "live",
+            "minSz": "0.00001", "tickSz": tick, "listTime": "1548133413000", "expTime": "", "state": state,
             "instIdCode": 1}),
         _ => {
             let value = if contract_hundredths(name) == 1 { "0.01" } else { "0.1" };
             json!({"instType": "SWAP", "instId": name, "uly": ours, "instFamily": ours, "baseCcy": "", "quoteCcy": "",
                 "settleCcy": quote, "ctVal": value, "ctMult": "1", "ctValCcy": base, "ctType": "linear", "lotSz": "0.01",
-                "minSz": "0.01", "tickSz": tick, "listTime": "1573557408000", "expTime": "", "state": "live",
+                "minSz": "0.01", "tickSz": tick, "listTime": "1573557408000", "expTime": "", "state": state,
                 "instIdCode": 2})
         }
     }

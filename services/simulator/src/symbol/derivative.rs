@@ -7,8 +7,9 @@ use crate::market::SplitMix;
 /// Units of 10⁻⁸ in one.
 const ONE: i64 = 100_000_000;
 const SECOND_MS: i64 = 1_000;
-/// Time between two settlements of funding.
-pub(crate) const FUNDING_MS: i64 = 8 * 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
+/// Hours between two settlements of funding, where nobody has changed them.
+const FUNDING_HOURS: i64 = 8;
 /// Length of a period of ratios.
 pub(crate) const RATIO_MS: i64 = 300_000;
 /// Points of ratios and of the volatility index before the first subscriber.
@@ -135,6 +136,7 @@ pub(crate) struct Derivative {
     /// So many times as fast as documented.
     pace: i64,
     due: Option<Due>,
+    funding_hours: i64,
     rate: i64,
     lots: u64,
     long: [u32; 3],
@@ -166,6 +168,7 @@ impl Derivative {
             series,
             pace: i64::from(pace.max(1)),
             due: None,
+            funding_hours: FUNDING_HOURS,
             rate: 10_000,
             lots: 20_000_000 + random.below(80_000_000),
             long: [6_500, 6_000, 5_500],
@@ -208,13 +211,27 @@ impl Derivative {
             index: prices.middle,
             rate: self.rate,
             next_ms: self.next_funding(now_ms),
-            interval_ms: self.paced(FUNDING_MS),
+            interval_ms: self.funding_ms(),
             settled_rate: self.rate,
         })
     }
 
+    /// Lets funding be paid in another interval.
+    pub(crate) fn pay_every(&mut self, hours: i64) {
+        self.funding_hours = hours;
+    }
+
+    /// Returns the hours between two payments, where they are not the usual ones.
+    pub(crate) fn unusual_hours(&self) -> Option<i64> {
+        (self.funding_hours != FUNDING_HOURS).then_some(self.funding_hours)
+    }
+
+    fn funding_ms(&self) -> i64 {
+        self.paced(self.funding_hours * HOUR_MS)
+    }
+
     fn next_funding(&self, now_ms: i64) -> i64 {
-        let interval = self.paced(FUNDING_MS);
+        let interval = self.funding_ms();
         (now_ms.div_euclid(interval) + 1) * interval
     }
 
@@ -297,7 +314,7 @@ impl Derivative {
         {
             let late = SECOND_MS + self.random.below(59_000) as i64;
             self.settled.push(Settled {
-                ts_ms: last.next_ms + (self.random.below(16) as i64).min(self.paced(FUNDING_MS) / 2),
+                ts_ms: last.next_ms + (self.random.below(16) as i64).min(self.funding_ms() / 2),
                 published_ms: last.next_ms + self.paced(late),
                 rate: last.rate,
                 mark: last.mark,
@@ -309,7 +326,7 @@ impl Derivative {
             index,
             rate: self.rate,
             next_ms,
-            interval_ms: self.paced(FUNDING_MS),
+            interval_ms: self.funding_ms(),
             settled_rate: self.settled.last().map_or(10_000, |settled| settled.rate),
         };
         self.marks.push(mark);

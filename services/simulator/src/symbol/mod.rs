@@ -4,6 +4,7 @@ mod bend;
 mod derivative;
 mod item;
 mod listing;
+mod numbering;
 mod stream;
 mod synthetic;
 mod view;
@@ -16,6 +17,7 @@ pub(crate) use derivative::{
 };
 pub(crate) use item::{Aggregate, Body, Diff, Item, Quote, Top};
 pub(crate) use listing::{Listing, list};
+pub(crate) use numbering::Numbering;
 pub(crate) use stream::{Interval, Levels, Mask, Stream};
 pub(crate) use synthetic::Synthetic;
 pub(crate) use view::{Row, View, ViewDiff};
@@ -34,6 +36,7 @@ pub(crate) struct Symbol {
     pub(crate) source: Source,
     limit: u64,
     waits_until: Option<Instant>,
+    halted_until: Option<Instant>,
     bends: [Bend; Stream::COUNT],
     /// So many times the usual rate until then.
     pub(crate) burst: Option<(u64, Instant)>,
@@ -71,6 +74,7 @@ impl Symbol {
             source,
             limit,
             waits_until: None,
+            halted_until: None,
             bends: Default::default(),
             burst: None,
         }
@@ -96,6 +100,16 @@ impl Symbol {
     pub(crate) fn mute(&mut self, until: Instant) {
         self.waits_until = Some(until);
         self.bends.iter_mut().for_each(|bend| bend.mute_until = Some(until));
+    }
+
+    /// Stops trading.
+    pub(crate) fn halt(&mut self, until: Instant) {
+        self.halted_until = Some(until);
+    }
+
+    /// Whether it is not traded.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted_until.is_some_and(|until| Instant::now() < until)
     }
 
     pub(crate) fn waits(&self, now: Instant) -> bool {

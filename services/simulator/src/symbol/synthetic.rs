@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Prices, Quote, Stream, Top, Turn, View};
+use super::{
+    Aggregate, Body, Derivative, Diff, Interval, Item, Levels, Mask, Numbering, Prices, Quote, Stream, Top, Turn, View,
+};
 use crate::market::{ChangeLog, Market, Place, Scale, Side, TradeLog};
 
 /// Ends of windows that are remembered: a snapshot can be so many windows old.
@@ -37,6 +39,8 @@ pub(crate) struct Synthetic {
     views: Vec<(Interval, View)>,
     /// Where identifiers went on, by the length of the window that has not told it yet.
     restarted: [Option<u64>; 4],
+    /// What numbers changes have on the wire.
+    pub(crate) numbering: Numbering,
     /// What happens by the clock, where the instrument is a derivative.
     pub(crate) derivative: Option<Derivative>,
     /// Last change at the end of each of the last windows, the newest first.
@@ -49,6 +53,7 @@ impl Synthetic {
         let mut changes = ChangeLog::new(market.book(), market.first_update_id(), stride);
         market.warm_up(|change, book| changes.push(change, book));
         let from = changes.last_id();
+        let numbering = Numbering::new(*changes.known().start());
         Self {
             trades: TradeLog::new(market.next_id(), market.first_aggregate()),
             market,
@@ -64,6 +69,7 @@ impl Synthetic {
             from: [from; 4],
             views: Vec::new(),
             restarted: [None; 4],
+            numbering,
             derivative: None,
             // As if windows had closed before: somebody who comes at once can be told an old book, too.
             ends: (0..ENDS as u64)

@@ -17,7 +17,7 @@ use crate::Exchange;
 use crate::corpus::{Level, RecordedFold, push_texts};
 use crate::hub::Hub;
 use crate::market::{Fold, Scale, Side};
-use crate::symbol::Source;
+use crate::symbol::{Numbering, Source};
 
 /// Books that may wait for who asked.
 const WAITING: usize = 64;
@@ -39,7 +39,7 @@ pub(super) struct One {
 
 /// Answers with the identifiers that can be told.
 pub(super) async fn known(State(hub): State<Arc<Hub>>, Query(of): Query<Series>) -> Response {
-    let known = Teller::find(&hub, &of.exchange, &of.symbol, None).map(|teller| teller.known());
+    let known = Teller::find(&hub, &of.exchange, &of.symbol, &[]).map(|teller| teller.known());
     match known {
         Some(Some((first, last))) => {
             let body = json!({"first_id": first.to_string(), "last_id": last.to_string()});
@@ -52,7 +52,7 @@ pub(super) async fn known(State(hub): State<Arc<Hub>>, Query(of): Query<Series>)
 
 /// Answers with one book.
 pub(super) async fn book(State(hub): State<Arc<Hub>>, Query(of): Query<One>) -> Response {
-    let Some(mut teller) = Teller::find(&hub, &of.exchange, &of.symbol, Some(of.id)) else {
+    let Some(mut teller) = Teller::find(&hub, &of.exchange, &of.symbol, &[of.id]) else {
         return not_found("no such series");
     };
     let why = match teller.known() {
@@ -78,11 +78,12 @@ pub(super) async fn books(State(hub): State<Arc<Hub>>, Query(of): Query<Series>,
         Ok(ids) => ids,
         Err(error) => return json_response(StatusCode::BAD_REQUEST, &json!({"error": error})),
     };
-    ids.sort_unstable();
-    ids.dedup();
-    let Some(mut teller) = Teller::find(&hub, &of.exchange, &of.symbol, ids.first().copied()) else {
+    let Some(mut teller) = Teller::find(&hub, &of.exchange, &of.symbol, &ids) else {
         return not_found("no such series");
     };
+    // In the order in which they happened.
+    ids.sort_unstable_by_key(|id| teller.numbering.change(*id));
+    ids.dedup();
     let levels = of.levels.unwrap_or(usize::MAX);
     let (lines, waiting) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(WAITING);
     tokio::task::spawn_blocking(move || {
@@ -123,6 +124,7 @@ struct Teller {
     exchange: Exchange,
     symbol: String,
     books: Books,
+    numbering: Numbering,
 }
 
 enum Books {
@@ -131,13 +133,16 @@ enum Books {
 }
 
 impl Teller {
-    /// Takes what is needed from the book at `from` on; `None` where there is no such series.
-    fn find(hub: &Hub, exchange: &str, symbol: &str, from: Option<u64>) -> Option<Self> {
+    /// Takes what is needed for the books at `ids`; `None` where there is no such series.
+    fn find(hub: &Hub, exchange: &str, symbol: &str, ids: &[u64]) -> Option<Self> {
         let exchange = Exchange::from_name(exchange)?;
         let state = hub.lock();
         let symbol = state.called(exchange, symbol)?;
+        let mut numbering = Numbering::default();
         let books = match &symbol.source {
             Source::Synthetic(market) => {
+                numbering = market.numbering;
+                let from = ids.iter().map(|id| numbering.change(*id)).min();
                 let from = from.unwrap_or_else(|| market.changes.last_id());
                 Books::Synthetic(market.changes.fold_from(from), market.scale)
             }
@@ -148,12 +153,16 @@ impl Teller {
             exchange,
             symbol,
             books,
+            numbering,
         })
     }
 
     fn known(&self) -> Option<(u64, u64)> {
         match &self.books {
-            Books::Synthetic(fold, _) => Some(fold.known()),
+            Books::Synthetic(fold, _) => {
+                let (first, last) = fold.known();
+                Some((self.numbering.wire(first), self.numbering.wire(last)))
+            }
             Books::Recorded(fold) => fold.known(),
         }
     }
@@ -162,7 +171,7 @@ impl Teller {
         let mut out = self.head(id);
         let (bids, asks) = match &mut self.books {
             Books::Synthetic(fold, scale) => {
-                let book = fold.book(id)?;
+                let book = fold.book(self.numbering.change(id))?;
                 let write = |side| {
                     let mut out = Vec::new();
                     scale.push_levels(&mut out, &book.top(side, levels));

@@ -329,3 +329,74 @@ async fn books_lose_updates_and_connections_are_told_to_go() {
     assert!(noticed);
     simulator.end().await;
 }
+
+#[tokio::test]
+async fn who_does_not_read_is_told_that_its_buffer_is_full() {
+    let simulator = Simulator::start(SimulatorOptions {
+        rate: Rate::PerSecond(100_000.0),
+        ..live()
+    })
+    .await;
+    let mut client = simulator.connect_to(BUSINESS).await;
+    subscribe(
+        &mut client,
+        json!([{"channel": "trades-all", "instId": "BTC-USDT-SWAP"}]),
+    )
+    .await;
+    data(&mut client).await;
+    // Nothing is read until the venue has had enough; then what it had sent, and its reason.
+    let deadline = tokio::time::Instant::now() + WAIT;
+    while !simulator.get("/health").await.contains("buffer is full") {
+        assert!(tokio::time::Instant::now() < deadline, "never too slow");
+        tokio::task::yield_now().await;
+    }
+    loop {
+        match message(&mut client).await {
+            Some(Message::Close(Some(frame))) => break assert_eq!(u16::from(frame.code), 4_005),
+            Some(_) => {}
+            // The close frame found no room either: the connection was just cut.
+            None => break,
+        }
+    }
+    simulator.end().await;
+}
+
+#[tokio::test]
+async fn numbers_begin_anew_and_the_chain_holds() {
+    let simulator = Simulator::start(live()).await;
+    let mut client = simulator.connect_to(PUBLIC).await;
+    subscribe(&mut client, json!([{"channel": "books", "instId": "BTC-USDT-SWAP"}])).await;
+    let number = |row: &Value, key: &str| row[key].as_u64().expect("a number");
+    let mut last = number(&data(&mut client).await["data"][0], "seqId");
+    let before = last;
+    let fault = r#"{"fault":"seq_reset","exchange":"okx_derivatives","symbol":"BTC-USDT"}"#;
+    assert_eq!(simulator.post("/control/fault", fault).await, 202);
+    let mut resets = 0;
+    for _ in 0..8 {
+        let row = data(&mut client).await["data"][0].clone();
+        assert_eq!(number(&row, "prevSeqId"), last);
+        resets += u64::from(number(&row, "seqId") < last);
+        last = number(&row, "seqId");
+    }
+    assert_eq!(resets, 1);
+    let truth = simulator
+        .true_books_of("okx_derivatives", "BTC-USDT", &[last, before], 5)
+        .await;
+    assert_eq!(
+        (&truth[0]["id"], &truth[1]["id"]),
+        (&json!(before.to_string()), &json!(last.to_string()))
+    );
+    assert!(
+        truth
+            .iter()
+            .all(|book| book["bids"].as_array().map(Vec::len) == Some(5)),
+        "{truth:?}"
+    );
+    let rest = read(
+        &simulator
+            .get("/okx/api/v5/market/books?instId=BTC-USDT-SWAP&sz=1")
+            .await,
+    );
+    assert!(number(&rest["data"][0], "seqId") < before);
+    simulator.end().await;
+}

@@ -264,3 +264,45 @@ async fn the_address_without_a_category_is_what_it_is_told_to_be() {
         simulator.end().await;
     }
 }
+
+#[tokio::test]
+async fn instruments_change_while_they_are_watched() {
+    let simulator = live().await;
+    let mut client = simulator
+        .connect_to("/binance-usdm/market/ws/btcusdt@markPrice@1s/btcusdt@aggTrade")
+        .await;
+    let interval = |frame: &Value| frame["T"].as_i64().expect("T") - frame["E"].as_i64().expect("E");
+    let info = "/binance-usdm/fapi/v1/fundingInfo";
+    assert_eq!(simulator.get(info).await, "[]");
+    let fault = r#"{"fault":"interval_change","symbol":"BTC-USDT","hours":1}"#;
+    assert_eq!(simulator.post("/control/fault", fault).await, 202);
+    loop {
+        let frame = read(&text(&mut client).await);
+        // An hour, 100 times as fast.
+        if frame["e"] == "markPriceUpdate" && read(&simulator.get(info).await)[0]["fundingIntervalHours"] == 1 {
+            let next = read(&text(&mut client).await);
+            if next["e"] == "markPriceUpdate" && interval(&next) <= 36_000 {
+                break;
+            }
+        }
+    }
+    let halt = r#"{"fault":"symbol_halt","symbol":"BTC-USDT","duration":"1s"}"#;
+    assert_eq!(simulator.post("/control/fault", halt).await, 202);
+    let status = || async {
+        let info = read(&simulator.get("/binance-usdm/fapi/v1/exchangeInfo").await);
+        let symbols = info["symbols"].as_array().expect("symbols").clone();
+        symbols
+            .iter()
+            .find(|symbol| symbol["symbol"] == "BTCUSDT")
+            .expect("there")["status"]
+            .clone()
+    };
+    while status().await != "BREAK" {
+        tokio::task::yield_now().await;
+    }
+    while status().await != "TRADING" {
+        tokio::task::yield_now().await;
+    }
+    while read(&text(&mut client).await)["e"] != "aggTrade" {}
+    simulator.end().await;
+}
