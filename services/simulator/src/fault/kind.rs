@@ -191,8 +191,6 @@ impl FaultKind {
             Self::SilentStream { .. } => "silent_stream",
             Self::SilentAfterAck { .. } => "silent_after_ack",
             Self::HalfOpen => "half_open",
-            Self::Malformed(Malformed::Huge) => "huge_frame",
-            Self::Malformed(Malformed::UnknownEvent) => "unknown_event",
             Self::Malformed(_) => "malformed",
             Self::MalformedReplace(_) => "malformed_replace",
             Self::ServerShutdown { .. } => "server_shutdown",
