@@ -155,7 +155,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__bench)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -905,7 +905,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__replay)
-            opts="-q -v -h --to --exchange --market --trace --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --to --exchange --market --books --trace --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -921,6 +921,10 @@ _mprism() {
                     ;;
                 --market)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --books)
+                    COMPREPLY=($(compgen -W "cadence every final" -- "${cur}"))
                     return 0
                     ;;
                 --home)

@@ -418,6 +418,9 @@ complete -c mprism -n "__fish_mprism_using_subcommand logs" -s h -l help -d 'Pri
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l to -d 'Where the messages go' -r -f -a "stdout\t'One message a line on standard output'"
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l exchange -d 'The exchange, where the path does not say it' -r
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l market -d 'The market, where the path does not say it' -r
+complete -c mprism -n "__fish_mprism_using_subcommand replay" -l books -d 'Which order books are told' -r -f -a "cadence\t'As in production: when changed, at the cadence of the settings'
+every\t'After each applied frame'
+final\t'Once an instrument, at the end'"
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
@@ -553,5 +556,5 @@ complete -c mprism -n "__fish_mprism_using_subcommand health" -f -a "nats clickh
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage hot"
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status"
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector"
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -f -a "bash zsh fish"

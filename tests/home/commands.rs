@@ -21,9 +21,10 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 fn from_nothing_to_verified_data_in_one_command_and_again() {
     let home = Home::new();
     let mut rows = 0;
-    for _ in 0..2 {
+    // What happened to the order books between two runs nobody saw: that stays a warning, it cannot be had afterwards.
+    for verdicts in [&["pass"][..], &["pass", "warn"]] {
         let document = home.good(&["up", "--sim", "--for", "3s"]);
-        check(&document);
+        check(&document, verdicts);
         let now = document["rows"]["trade"].as_u64().expect("a number");
         assert!(now > rows, "the market goes on: {document}");
         rows = now;
@@ -36,10 +37,11 @@ fn from_nothing_to_verified_data_in_one_command_and_again() {
     assert!(live.stderr.contains("this home holds simulated trades"), "{live:?}");
 }
 
-fn check(document: &Value) {
+fn check(document: &Value, verdicts: &[&str]) {
     assert_eq!(actions(document), set(&["started"]));
     assert_eq!(document["health"]["verdict"], "healthy");
-    assert_eq!(document["integrity"]["verdict"], "pass");
+    let verdict = document["integrity"]["verdict"].as_str().expect("a text");
+    assert!(verdicts.contains(&verdict), "{document}");
     for percentile in ["p50", "p90", "p99"] {
         assert!(document["latency_ms"][percentile].as_f64() > Some(0.0), "{document}");
     }
