@@ -42,6 +42,9 @@ use rest::Budget;
 use spool::{Feed, Tail, Writer, WriterOptions};
 use stats::Stats;
 
+/// How long a bus that is away is waited for when the collector starts.
+const BUS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Everything the collector needs to know.
 #[derive(Clone, Debug)]
 pub struct CollectorOptions {
@@ -295,6 +298,8 @@ async fn instruments(
     bus: &Bus,
     spool: &BTreeMap<String, spool::Record>,
 ) -> Result<Vec<Instrument>, CollectorError> {
+    // Waited for once: without it the spool, which has almost always the same, and the store decide.
+    let bus = bus.ready(BUS_WITHIN).await.is_ok().then_some(bus);
     let mut instruments = Vec::new();
     for name in &exchange.symbols {
         let id = InstrumentId::new(name)?;

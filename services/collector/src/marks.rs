@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use mprism_bus::{Bus, MARKET_DATA, ORDERBOOK_SNAP};
 use mprism_model::{DataType, Event, Subject, UnixMillis};
@@ -11,19 +10,19 @@ use crate::ledger::ask;
 use crate::sequencer::Seen;
 use crate::spool::Record;
 
-/// How long a bus that is away is waited for: what it has is almost always in the spool as well.
-const BUS_WITHIN: Duration = Duration::from_secs(5);
-
 /// Finds the last accepted trade, or the last published book, of a subject.
 pub(crate) async fn last_seen(
     subject: &Subject,
     spool: &BTreeMap<String, Record>,
-    bus: &Bus,
+    bus: Option<&Bus>,
     store: Option<SocketAddr>,
 ) -> Option<Seen> {
     let name = subject.to_string();
     let from_spool = spool.get(&name).and_then(|record| seen(&name, &record.payload));
-    let from_stream = from_stream(subject.data_type, &name, bus).await;
+    let from_stream = match bus {
+        Some(bus) => from_stream(subject.data_type, &name, bus).await,
+        None => None,
+    };
     let from_store = match store {
         Some(store) => from_store(subject, store).await,
         None => None,
@@ -53,7 +52,6 @@ async fn from_stream(data_type: DataType, subject: &str, bus: &Bus) -> Option<Se
         DataType::OrderBook => ORDERBOOK_SNAP,
         DataType::Trade | DataType::Gap => MARKET_DATA,
     };
-    bus.ready(BUS_WITHIN).await.ok()?;
     let stream = bus.context().get_stream(stream).await.ok()?;
     let last = stream.get_last_raw_message_by_subject(subject).await.ok()?;
     seen(subject, &last.payload)
