@@ -187,6 +187,7 @@ impl Decider {
             port,
             readers_max: self.values.small("clickhouse.readers_max"),
             reader_wait: self.values.span("clickhouse.reader_wait"),
+            reader_memory_max: self.values.integer("clickhouse.reader_memory_max"),
             writers_max: self.values.small("clickhouse.writers_max"),
             body_bytes_max: self.values.integer("clickhouse.body_bytes_max"),
         }

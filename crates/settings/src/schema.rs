@@ -67,6 +67,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("clickhouse.port", PORT),
     field("clickhouse.readers_max", Kind::Integer(1, 256)),
     field("clickhouse.reader_wait", Kind::Span(0, 10 * MINUTE)),
+    field("clickhouse.reader_memory_max", Kind::Bytes(16 * MIB, 16 * TIB)),
     field("clickhouse.writers_max", Kind::Integer(1, 64)),
     field("clickhouse.body_bytes_max", Kind::Bytes(MIB, 16 << 30)),
     field("collector.port", PORT),

@@ -107,6 +107,8 @@ pub struct ClickhouseSettings {
     pub readers_max: usize,
     /// How long one more reader waits.
     pub reader_wait: Duration,
+    /// Memory that one query of a reader may take, in bytes.
+    pub reader_memory_max: u64,
     /// Writers at once.
     pub writers_max: usize,
     /// Largest body of data accepted, unpacked, in bytes.

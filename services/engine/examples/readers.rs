@@ -107,6 +107,7 @@ async fn engine(data: std::path::PathBuf) {
         allowed_hosts: Vec::new(),
         readers_max: 8,
         reader_wait: Duration::from_secs(5),
+        reader_memory_max: 1 << 30,
         writers_max: 4,
         body_bytes_max: 1 << 30,
     };

@@ -67,6 +67,8 @@ pub struct EngineOptions {
     pub readers_max: usize,
     /// How long a reader waits for its turn.
     pub reader_wait: Duration,
+    /// Memory that one query of a reader may take, in bytes.
+    pub reader_memory_max: u64,
     /// Writers running at once.
     pub writers_max: usize,
     /// Largest body of data accepted, unpacked, in bytes.

@@ -40,8 +40,14 @@ impl Executor {
         // `SET` itself was judged: it names only what its role may change.
         let changes_settings = matches!(job.statement.kind, Kind::Set(_));
         let read_only = !was_kept && !changes_settings && job.rights == Role::Reader;
-        let outcome =
-            apply(&mut connection, job, read_only, &mut applied).and_then(|()| work(self, &mut connection, job));
+        let outcome = apply(
+            &mut connection,
+            job,
+            read_only,
+            self.options.reader_memory_max,
+            &mut applied,
+        )
+        .and_then(|()| work(self, &mut connection, job));
         let keep = was_kept || (outcome.is_ok() && job.statement.kind == Kind::CreateTemporary);
         if let Some(entered) = job.session.as_mut().filter(|_| keep) {
             match take_back(&mut connection, &applied) {
@@ -66,7 +72,13 @@ pub(crate) fn bind(connection: &mut Connection, request: &Request) -> Result<(),
 
 /// Gives a connection a job's database, settings and rights; `applied` gets the names of the settings that were changed
 /// for this request only.
-fn apply(connection: &mut Connection, job: &Job, read_only: bool, applied: &mut Vec<String>) -> Result<(), Exception> {
+fn apply(
+    connection: &mut Connection,
+    job: &Job,
+    read_only: bool,
+    reader_memory_max: u64,
+    applied: &mut Vec<String>,
+) -> Result<(), Exception> {
     let request = &job.asked;
     bind(connection, request)?;
     let database = request.database.as_deref().unwrap_or("default");
@@ -79,6 +91,11 @@ fn apply(connection: &mut Connection, job: &Job, read_only: bool, applied: &mut 
     if job.rights == Role::Reader && request.setting("max_execution_time").is_none() {
         connection.run(&format!("SET max_execution_time = {READER_SECONDS_MAX}"), "Null")?;
         applied.push("max_execution_time".to_owned());
+    }
+    if job.rights == Role::Reader {
+        // Eight of them must not take the memory that the writer needs.
+        connection.run(&format!("SET max_memory_usage = {reader_memory_max}"), "Null")?;
+        applied.push("max_memory_usage".to_owned());
     }
     let session: &[(String, String)] = job.session.as_ref().map_or(&[], |entered| &entered.session.settings);
     for (name, value) in session {

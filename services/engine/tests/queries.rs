@@ -233,3 +233,15 @@ fn progress_is_told_to_whom_it_may_concern() {
     assert_eq!(ask("0").header("x-clickhouse-progress"), None);
     engine.stop();
 }
+
+#[test]
+fn a_readers_query_has_so_much_memory_and_no_more() {
+    let data = Data::new();
+    let engine = data.start();
+    let large = engine.read("SELECT uniqExact(number, toString(number)) FROM numbers(100000000)");
+    assert_eq!((large.status, large.code()), (500, Some(241)), "{}", large.text());
+    assert_eq!(engine.answer("SELECT count() FROM numbers(100000000)"), "100000000");
+    let raised = engine.read("SELECT uniqExact(number) FROM numbers(10) SETTINGS max_memory_usage = 0");
+    assert_eq!(raised.code(), Some(164), "{}", raised.text());
+    engine.stop();
+}

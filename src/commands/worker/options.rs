@@ -98,6 +98,7 @@ pub(super) fn engine(settings: &Settings) -> Result<EngineOptions, CliError> {
         allowed_hosts: Vec::new(),
         readers_max: settings.clickhouse.readers_max,
         reader_wait: settings.clickhouse.reader_wait,
+        reader_memory_max: settings.clickhouse.reader_memory_max,
         writers_max: settings.clickhouse.writers_max,
         body_bytes_max: settings.clickhouse.body_bytes_max,
     })

@@ -236,6 +236,7 @@ fn engine_child() {
         allowed_hosts: vec!["lake.internal".into()],
         readers_max: orders.readers_max,
         reader_wait: Duration::from_millis(orders.reader_wait_ms),
+        reader_memory_max: 1 << 30,
         writers_max: 4,
         body_bytes_max: orders.body_bytes_max,
     };
