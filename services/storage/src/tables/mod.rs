@@ -1,5 +1,6 @@
 //! The tables: how a row is written, how what is there is read back. One place maps events to columns.
 
+mod by_time;
 #[cfg(test)]
 mod engine;
 pub(crate) mod funding_rates;
@@ -36,11 +37,6 @@ struct Shape {
     /// Longest list in one question.
     lookup_max: usize,
 }
-
-/// The event time as a natural id; never `timestamp` itself, see the schema.
-const EVENT_TIME_TEXT: &str = "toString(toUnixTimestamp64Milli(timestamp))";
-/// The same as a number.
-const EVENT_TIME_NUMBER: &str = "toUInt64(toUnixTimestamp64Milli(timestamp))";
 
 fn shape(data_type: DataType) -> &'static Shape {
     match data_type {

@@ -1,19 +1,17 @@
 //! `volatility_indices`.
 
-use clickhouse::Row as ClickhouseRow;
 use mprism_clickhouse::{Store, StoreError};
-use mprism_model::{Decimal, UnixMillis, VolatilityIndex, volatility_index_content_hash};
-use serde::Deserialize;
+use mprism_model::{DataType, UnixMillis, VolatilityIndex, volatility_index_content_hash};
 
 use super::rowbinary::{put_date, put_decimal, put_identity, put_market, put_text, put_time};
-use super::{EVENT_TIME_NUMBER, EVENT_TIME_TEXT, Found, Shape};
-use crate::row::{Row, natural_of_time};
+use super::{Found, Shape, by_time};
+use crate::row::Row;
 
 pub(super) const SHAPE: Shape = Shape {
     columns: "timestamp, exchange, market_type, symbol, index_value, underlying_asset, maturity_date, data_source, \
               created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source",
-    natural_text: EVENT_TIME_TEXT,
-    natural_number: Some(EVENT_TIME_NUMBER),
+    natural_text: by_time::NATURAL_TEXT,
+    natural_number: Some(by_time::NATURAL_NUMBER),
     lookup_max: 5_000,
 };
 
@@ -30,33 +28,14 @@ pub(super) fn encode(index: &VolatilityIndex, row: &Row, ts_insert: UnixMillis, 
     put_text(out, index.origin.source.as_str());
 }
 
-#[derive(ClickhouseRow, Deserialize)]
-struct Stored {
-    exchange: String,
-    market_type: String,
-    symbol: String,
-    timestamp: i64,
-    index_value: i128,
-    producer_epoch: u64,
-    producer_seq: u64,
-}
-
 pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
-    let query = format!(
-        "SELECT exchange, market_type, symbol, timestamp, index_value, producer_epoch, producer_seq \
-         FROM marketprism_hot.volatility_indices WHERE {condition}"
-    );
-    let rows = store.fetch_all::<Stored>(&query).await?;
-    let found = rows.into_iter().map(|row| {
-        let ts = UnixMillis(row.timestamp);
-        // As with trades: every value of the column type is a decimal of ours.
-        let index = Decimal::from_scaled(row.index_value).unwrap_or_default();
-        Found {
-            market: super::market_of(&row.exchange, &row.market_type, &row.symbol),
-            natural: natural_of_time(ts),
-            identity: super::identity(row.producer_epoch, row.producer_seq),
-            content: volatility_index_content_hash(ts, index),
-        }
-    });
-    Ok(found.collect())
+    let data_type = DataType::VolatilityIndex;
+    by_time::find(
+        store,
+        data_type,
+        "index_value",
+        volatility_index_content_hash,
+        condition,
+    )
+    .await
 }
