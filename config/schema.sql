@@ -69,6 +69,174 @@ SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_inser
     min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
     non_replicated_deduplication_window = 0;
 
+-- The six types below have no index of their natural identity: rows of a market are few, and stand together in the key.
+-- A price, quantity or count that a message does not have is 0; where 0 would mean something the column is Nullable.
+
+CREATE TABLE IF NOT EXISTS marketprism_hot.funding_rates (
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    market_type LowCardinality(String) CODEC(ZSTD),
+    symbol LowCardinality(String) CODEC(ZSTD),
+    funding_rate Decimal(38, 18) CODEC(ZSTD),
+    funding_time DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    next_funding_time DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    mark_price Decimal(38, 18) CODEC(ZSTD),
+    index_price Decimal(38, 18) CODEC(ZSTD),
+    data_source LowCardinality(String) DEFAULT 'marketprism' CODEC(ZSTD),
+    created_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD),
+    ts_recv DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
+    ts_insert DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    producer_epoch UInt64 CODEC(ZSTD),
+    producer_seq UInt64 CODEC(Delta, ZSTD),
+    source LowCardinality(String) CODEC(ZSTD),
+    kind LowCardinality(String) CODEC(ZSTD),
+    estimated_funding_rate Nullable(Decimal(38, 18)) CODEC(ZSTD),
+    premium_index Nullable(Decimal(38, 18)) CODEC(ZSTD),
+    funding_interval LowCardinality(String) CODEC(ZSTD),
+    day Date MATERIALIZED toDate(timestamp),
+    INDEX ps producer_seq TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY (day, exchange)
+ORDER BY (exchange, market_type, symbol, toUnixTimestamp64Milli(timestamp), kind)
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+CREATE TABLE IF NOT EXISTS marketprism_hot.open_interests (
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    market_type LowCardinality(String) CODEC(ZSTD),
+    symbol LowCardinality(String) CODEC(ZSTD),
+    open_interest Decimal(38, 18) CODEC(ZSTD),
+    open_interest_value Decimal(38, 18) CODEC(ZSTD),
+    count UInt64 CODEC(Delta, ZSTD),
+    data_source LowCardinality(String) DEFAULT 'marketprism' CODEC(ZSTD),
+    created_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD),
+    ts_recv DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
+    ts_insert DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    producer_epoch UInt64 CODEC(ZSTD),
+    producer_seq UInt64 CODEC(Delta, ZSTD),
+    source LowCardinality(String) CODEC(ZSTD),
+    open_interest_unit LowCardinality(String) CODEC(ZSTD),
+    contracts Decimal(38, 18) CODEC(ZSTD),
+    mark_price Decimal(38, 18) CODEC(ZSTD),
+    index_price Decimal(38, 18) CODEC(ZSTD),
+    day Date MATERIALIZED toDate(timestamp),
+    INDEX ps producer_seq TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY (day, exchange)
+ORDER BY (exchange, market_type, symbol, toUnixTimestamp64Milli(timestamp))
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+CREATE TABLE IF NOT EXISTS marketprism_hot.liquidations (
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    market_type LowCardinality(String) CODEC(ZSTD),
+    symbol LowCardinality(String) CODEC(ZSTD),
+    side LowCardinality(String) CODEC(ZSTD),
+    price Decimal(38, 18) CODEC(ZSTD),
+    quantity Decimal(38, 18) CODEC(ZSTD),
+    liquidation_time DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    data_source LowCardinality(String) DEFAULT 'marketprism' CODEC(ZSTD),
+    created_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD),
+    ts_recv DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
+    ts_insert DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    producer_epoch UInt64 CODEC(ZSTD),
+    producer_seq UInt64 CODEC(Delta, ZSTD),
+    source LowCardinality(String) CODEC(ZSTD),
+    liquidation_id String CODEC(ZSTD),
+    status LowCardinality(String) CODEC(ZSTD),
+    filled_quantity Decimal(38, 18) CODEC(ZSTD),
+    average_price Decimal(38, 18) CODEC(ZSTD),
+    bankruptcy_price Decimal(38, 18) CODEC(ZSTD),
+    contracts Decimal(38, 18) CODEC(ZSTD),
+    day Date MATERIALIZED toDate(timestamp),
+    INDEX ps producer_seq TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY (day, exchange)
+ORDER BY (exchange, market_type, symbol, toUnixTimestamp64Milli(timestamp), liquidation_id)
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+CREATE TABLE IF NOT EXISTS marketprism_hot.lsr_top_positions (
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    market_type LowCardinality(String) CODEC(ZSTD),
+    symbol LowCardinality(String) CODEC(ZSTD),
+    long_position_ratio Decimal(38, 18) CODEC(ZSTD),
+    short_position_ratio Decimal(38, 18) CODEC(ZSTD),
+    period LowCardinality(String) DEFAULT '5m' CODEC(ZSTD),
+    data_source LowCardinality(String) DEFAULT 'marketprism' CODEC(ZSTD),
+    created_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD),
+    ts_recv DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
+    ts_insert DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    producer_epoch UInt64 CODEC(ZSTD),
+    producer_seq UInt64 CODEC(Delta, ZSTD),
+    source LowCardinality(String) CODEC(ZSTD),
+    period_ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    long_short_ratio Decimal(38, 18) CODEC(ZSTD),
+    day Date MATERIALIZED toDate(timestamp),
+    INDEX ps producer_seq TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY (day, exchange)
+ORDER BY (exchange, market_type, symbol, toUnixTimestamp64Milli(timestamp), period)
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+CREATE TABLE IF NOT EXISTS marketprism_hot.lsr_all_accounts (
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    market_type LowCardinality(String) CODEC(ZSTD),
+    symbol LowCardinality(String) CODEC(ZSTD),
+    long_account_ratio Decimal(38, 18) CODEC(ZSTD),
+    short_account_ratio Decimal(38, 18) CODEC(ZSTD),
+    period LowCardinality(String) DEFAULT '5m' CODEC(ZSTD),
+    data_source LowCardinality(String) DEFAULT 'marketprism' CODEC(ZSTD),
+    created_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD),
+    ts_recv DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
+    ts_insert DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    producer_epoch UInt64 CODEC(ZSTD),
+    producer_seq UInt64 CODEC(Delta, ZSTD),
+    source LowCardinality(String) CODEC(ZSTD),
+    period_ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    long_short_ratio Decimal(38, 18) CODEC(ZSTD),
+    day Date MATERIALIZED toDate(timestamp),
+    INDEX ps producer_seq TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY (day, exchange)
+ORDER BY (exchange, market_type, symbol, toUnixTimestamp64Milli(timestamp), period)
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+CREATE TABLE IF NOT EXISTS marketprism_hot.volatility_indices (
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    market_type LowCardinality(String) CODEC(ZSTD),
+    symbol LowCardinality(String) CODEC(ZSTD),
+    index_value Decimal(38, 18) CODEC(ZSTD),
+    underlying_asset LowCardinality(String) CODEC(ZSTD),
+    maturity_date Date CODEC(Delta, ZSTD),
+    data_source LowCardinality(String) DEFAULT 'marketprism' CODEC(ZSTD),
+    created_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD),
+    ts_recv DateTime64(9, 'UTC') CODEC(Delta, ZSTD),
+    ts_insert DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    producer_epoch UInt64 CODEC(ZSTD),
+    producer_seq UInt64 CODEC(Delta, ZSTD),
+    source LowCardinality(String) CODEC(ZSTD),
+    day Date MATERIALIZED toDate(timestamp),
+    INDEX ps producer_seq TYPE minmax GRANULARITY 1
+) ENGINE = MergeTree
+PARTITION BY (day, exchange)
+ORDER BY (exchange, market_type, symbol, toUnixTimestamp64Milli(timestamp))
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
 CREATE TABLE IF NOT EXISTS marketprism_hot.gaps (
     timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
     exchange LowCardinality(String) CODEC(ZSTD),

@@ -10,7 +10,18 @@ use crate::{Store, StoreError};
 /// The database of the hot store.
 pub const DATABASE: &str = "marketprism_hot";
 /// The tables of the hot store.
-pub const TABLES: [&str; 4] = ["orderbooks", "trades", "gaps", "dead_letters"];
+pub const TABLES: [&str; 10] = [
+    "orderbooks",
+    "trades",
+    "funding_rates",
+    "open_interests",
+    "liquidations",
+    "lsr_top_positions",
+    "lsr_all_accounts",
+    "volatility_indices",
+    "gaps",
+    "dead_letters",
+];
 
 const SCHEMA: &str = include_str!("../../../config/schema.sql");
 
@@ -162,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_schema_is_read_as_it_is_written() {
-        assert_eq!(statements().len(), 6);
+        assert_eq!(statements().len(), 12);
         let trades = columns_of("trades");
         assert_eq!(trades.len(), 18);
         assert_eq!(

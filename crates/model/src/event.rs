@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataType, Gap, MessageId, OrderBook, Subject, SubjectError, Trade, UnixNanos};
+use crate::{
+    DataType, FundingRate, Gap, Liquidation, LongShortRatio, MessageId, OpenInterest, OrderBook, Subject, SubjectError,
+    Trade, UnixNanos, VolatilityIndex,
+};
 
 /// One normalised event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,16 @@ pub enum Event {
     OrderBook(Box<OrderBook>),
     /// One fill.
     Trade(Trade),
+    /// What holders of a perpetual pay each other.
+    FundingRate(FundingRate),
+    /// How much of a derivative is held.
+    OpenInterest(OpenInterest),
+    /// One forced closing of a position.
+    Liquidation(Box<Liquidation>),
+    /// How positions or accounts divide into long and short: two types on the bus, by [`LongShortRatio::population`].
+    LongShortRatio(LongShortRatio),
+    /// The volatility that options imply.
+    VolatilityIndex(VolatilityIndex),
     /// A hole in a sequence.
     Gap(Gap),
 }
@@ -61,6 +74,13 @@ impl Event {
         let event = match data_type {
             DataType::OrderBook => Self::OrderBook(Box::new(serde_json::from_slice(payload).map_err(wrap)?)),
             DataType::Trade => Self::Trade(serde_json::from_slice(payload).map_err(wrap)?),
+            DataType::FundingRate => Self::FundingRate(serde_json::from_slice(payload).map_err(wrap)?),
+            DataType::OpenInterest => Self::OpenInterest(serde_json::from_slice(payload).map_err(wrap)?),
+            DataType::Liquidation => Self::Liquidation(Box::new(serde_json::from_slice(payload).map_err(wrap)?)),
+            DataType::LsrTopPosition | DataType::LsrAllAccount => {
+                Self::LongShortRatio(serde_json::from_slice(payload).map_err(wrap)?)
+            }
+            DataType::VolatilityIndex => Self::VolatilityIndex(serde_json::from_slice(payload).map_err(wrap)?),
             DataType::Gap => Self::Gap(serde_json::from_slice::<GapMessage<Gap>>(payload).map_err(wrap)?.gap),
         };
         let found = event.subject();
@@ -78,6 +98,11 @@ impl Event {
         let text = match self {
             Self::OrderBook(book) => return book.to_json(),
             Self::Trade(trade) => serde_json::to_vec(trade),
+            Self::FundingRate(rate) => serde_json::to_vec(rate),
+            Self::OpenInterest(interest) => serde_json::to_vec(interest),
+            Self::Liquidation(liquidation) => serde_json::to_vec(liquidation),
+            Self::LongShortRatio(ratio) => serde_json::to_vec(ratio),
+            Self::VolatilityIndex(index) => serde_json::to_vec(index),
             Self::Gap(gap) => serde_json::to_vec(&GapMessage {
                 data_type: DataType::Gap,
                 gap_id: gap.gap_id(),
@@ -92,6 +117,11 @@ impl Event {
         match self {
             Self::OrderBook(book) => book.subject(),
             Self::Trade(trade) => trade.subject(),
+            Self::FundingRate(rate) => rate.subject(),
+            Self::OpenInterest(interest) => interest.subject(),
+            Self::Liquidation(liquidation) => liquidation.subject(),
+            Self::LongShortRatio(ratio) => ratio.subject(),
+            Self::VolatilityIndex(index) => index.subject(),
             Self::Gap(gap) => gap.subject(),
         }
     }
@@ -101,6 +131,11 @@ impl Event {
         match self {
             Self::OrderBook(book) => book.message_id(),
             Self::Trade(trade) => trade.message_id(),
+            Self::FundingRate(rate) => rate.message_id(),
+            Self::OpenInterest(interest) => interest.message_id(),
+            Self::Liquidation(liquidation) => liquidation.message_id(),
+            Self::LongShortRatio(ratio) => ratio.message_id(),
+            Self::VolatilityIndex(index) => index.message_id(),
             Self::Gap(gap) => gap.message_id(),
         }
     }
@@ -110,6 +145,11 @@ impl Event {
         match self {
             Self::OrderBook(book) => book.content_hash(),
             Self::Trade(trade) => trade.content_hash(),
+            Self::FundingRate(rate) => rate.content_hash(),
+            Self::OpenInterest(interest) => interest.content_hash(),
+            Self::Liquidation(liquidation) => liquidation.content_hash(),
+            Self::LongShortRatio(ratio) => ratio.content_hash(),
+            Self::VolatilityIndex(index) => index.content_hash(),
             Self::Gap(gap) => gap.content_hash(),
         }
     }
@@ -119,6 +159,11 @@ impl Event {
         match self {
             Self::OrderBook(book) => book.ts_recv,
             Self::Trade(trade) => trade.ts_recv,
+            Self::FundingRate(rate) => rate.origin.ts_recv,
+            Self::OpenInterest(interest) => interest.origin.ts_recv,
+            Self::Liquidation(liquidation) => liquidation.origin.ts_recv,
+            Self::LongShortRatio(ratio) => ratio.origin.ts_recv,
+            Self::VolatilityIndex(index) => index.origin.ts_recv,
             Self::Gap(gap) => Some(gap.ts.into()),
         }
     }

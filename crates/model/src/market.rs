@@ -59,6 +59,14 @@ names! {
     pub enum Exchange ("exchange") {
         /// Binance spot.
         BinanceSpot = "binance_spot",
+        /// Binance USDⓈ-M futures.
+        BinanceDerivatives = "binance_derivatives",
+        /// OKX spot.
+        OkxSpot = "okx_spot",
+        /// OKX perpetual swaps.
+        OkxDerivatives = "okx_derivatives",
+        /// Deribit perpetual swaps and volatility indices.
+        DeribitDerivatives = "deribit_derivatives",
     }
 }
 
@@ -67,6 +75,10 @@ names! {
     pub enum MarketType ("market type") {
         /// Spot.
         Spot = "spot",
+        /// Perpetual swaps.
+        Perpetual = "perpetual",
+        /// Options, and the indices made of them.
+        Options = "options",
     }
 }
 
@@ -77,6 +89,18 @@ names! {
         OrderBook = "orderbook",
         /// One fill.
         Trade = "trade",
+        /// What holders of a perpetual pay each other.
+        FundingRate = "funding_rate",
+        /// How many contracts are open.
+        OpenInterest = "open_interest",
+        /// One forced closing of a position.
+        Liquidation = "liquidation",
+        /// How the positions of the largest traders divide into long and short.
+        LsrTopPosition = "lsr_top_position",
+        /// How all accounts with a position divide into long and short.
+        LsrAllAccount = "lsr_all_account",
+        /// The volatility that options imply.
+        VolatilityIndex = "volatility_index",
         /// A hole in a sequence of events that is known to exist.
         Gap = "gap",
     }
@@ -88,6 +112,12 @@ impl DataType {
         match self {
             Self::OrderBook => "orderbooks",
             Self::Trade => "trades",
+            Self::FundingRate => "funding_rates",
+            Self::OpenInterest => "open_interests",
+            Self::Liquidation => "liquidations",
+            Self::LsrTopPosition => "lsr_top_positions",
+            Self::LsrAllAccount => "lsr_all_accounts",
+            Self::VolatilityIndex => "volatility_indices",
             Self::Gap => "gaps",
         }
     }

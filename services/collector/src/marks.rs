@@ -43,14 +43,15 @@ fn seen(subject: &str, payload: &[u8]) -> Option<Seen> {
             id: book.last_update_id,
             ts: book.ts,
         }),
-        Event::Gap(_) => None,
+        // Nothing else is numbered.
+        _ => None,
     }
 }
 
 async fn from_stream(data_type: DataType, subject: &str, bus: &Bus) -> Option<Seen> {
     let stream = match data_type {
         DataType::OrderBook => ORDERBOOK_SNAP,
-        DataType::Trade | DataType::Gap => MARKET_DATA,
+        _ => MARKET_DATA,
     };
     let stream = bus.context().get_stream(stream).await.ok()?;
     let last = stream.get_last_raw_message_by_subject(subject).await.ok()?;
@@ -61,7 +62,7 @@ async fn from_store(subject: &Subject, store: SocketAddr) -> Option<Seen> {
     let id = match subject.data_type {
         DataType::OrderBook => "last_update_id",
         DataType::Trade => "toUInt64OrZero(trade_id)",
-        DataType::Gap => return None,
+        _ => return None,
     };
     let query = format!(
         "SELECT max({id}), toUnixTimestamp64Milli(max(timestamp)) FROM marketprism_hot.{} \

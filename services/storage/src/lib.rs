@@ -69,7 +69,7 @@ impl BatchOptions {
                 rows_max: self.rows_max.min(self.bytes_max / BOOK_BYTES).max(1),
                 ..self
             },
-            DataType::Trade | DataType::Gap => self,
+            _ => self,
         }
     }
 }

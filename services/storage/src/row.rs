@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use mprism_bus::{Message, SubjectText};
-use mprism_model::{Event, Exchange, MarketType, ProducerId, SEQUENCE_HEADER, Symbol, UnixNanos};
+use mprism_model::{Event, Exchange, MarketType, ProducerId, SEQUENCE_HEADER, Symbol, UnixMillis, UnixNanos};
+
+use crate::tables::{funding_rates, long_short_ratios};
 
 /// A pulled message that can be stored.
 #[derive(Debug)]
@@ -103,6 +105,20 @@ impl Row {
         let (natural, ts) = match &event {
             Event::OrderBook(book) => (Natural::Number(book.last_update_id), book.ts),
             Event::Trade(trade) => (natural_of(&trade.trade_id), trade.ts),
+            Event::FundingRate(rate) => {
+                let ts = rate.origin.ts;
+                (funding_rates::natural(ts, rate.kind.as_str()), ts)
+            }
+            Event::OpenInterest(interest) => (natural_of_time(interest.origin.ts), interest.origin.ts),
+            Event::Liquidation(liquidation) => {
+                let id = liquidation.liquidation_id.to_string();
+                (Natural::Text(id), liquidation.origin.ts)
+            }
+            Event::LongShortRatio(ratio) => {
+                let natural = long_short_ratios::natural(ratio.period_ts, &ratio.period);
+                (natural, ratio.origin.ts)
+            }
+            Event::VolatilityIndex(index) => (natural_of_time(index.origin.ts), index.origin.ts),
             Event::Gap(gap) => (Natural::Text(format!("{}#{}", gap.gap_id(), gap.version)), gap.ts),
         };
         let subject = event.subject();
@@ -134,6 +150,11 @@ pub(crate) fn natural_of(id: &str) -> Natural {
         Ok(number) if canonical && !id.starts_with('+') => Natural::Number(number),
         _ => Natural::Text(id.to_owned()),
     }
+}
+
+/// Events that are told apart by the venue's event time; messages before 1970 are refused when they are read.
+pub(crate) fn natural_of_time(ts: UnixMillis) -> Natural {
+    Natural::Number(u64::try_from(ts.0).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -184,7 +184,8 @@ async fn table(reader: &Reader, data_type: DataType, within: &str) -> Result<Tab
     let name = format!("marketprism_hot.{}", data_type.table());
     let natural = match data_type {
         DataType::OrderBook => BOOKS,
-        DataType::Trade | DataType::Gap => TRADES,
+        // Only these two are asked for: nothing else has a numbered sequence.
+        _ => TRADES,
     };
     let (id, content) = (natural.id, natural.content);
     let counts = format!(

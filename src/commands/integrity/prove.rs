@@ -117,7 +117,7 @@ fn no_duplicates(table: &TableObserved, checks: &mut Vec<Check>) -> u64 {
         if conflicts > 0 {
             let what = match table.data_type {
                 DataType::OrderBook => "update ids",
-                DataType::Trade | DataType::Gap => "trade ids",
+                _ => "trade ids",
             };
             let message = format!("{conflicts} {what} have rows of different content; all are kept");
             checks.push(say(Level::Warn, message, market.ids, market.contents));

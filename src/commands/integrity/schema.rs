@@ -125,15 +125,22 @@ mod tests {
         found.tables.retain(|row| row.name != "gaps");
         assert_eq!(compare(&found), ["table gaps is missing"]);
         let mut found = as_wanted();
-        found.columns.retain(|column| column.name != "side");
-        assert_eq!(compare(&found), ["column trades.side is missing"]);
+        found.columns.retain(|column| column.name != "trade_id");
+        assert_eq!(compare(&found), ["column trades.trade_id is missing"]);
         let mut found = as_wanted();
-        let price = found.columns.iter_mut().find(|column| column.name == "price");
+        let price = found
+            .columns
+            .iter_mut()
+            .find(|column| column.table == "trades" && column.name == "price");
         price.expect("there").r#type = "Float64".into();
         assert_eq!(compare(&found), ["trades.price is Float64, not Decimal(38, 18)"]);
         let mut found = as_wanted();
         found.indices.clear();
-        assert_eq!(compare(&found).len(), 5, "two a table of market data, one of gaps");
+        assert_eq!(
+            compare(&found).len(),
+            11,
+            "two of books and of trades, one of each other table of events"
+        );
         let mut found = as_wanted();
         found.tables[0].engine_full = found.tables[0]
             .engine_full

@@ -1,15 +1,23 @@
 //! The tables: how a row is written, how what is there is read back. One place maps events to columns.
 
+mod by_time;
+#[cfg(test)]
+mod engine;
+pub(crate) mod funding_rates;
 mod gaps;
+mod liquidations;
+pub(crate) mod long_short_ratios;
+mod open_interests;
 mod orderbooks;
 mod rowbinary;
 mod trades;
+mod volatility_indices;
 
 use std::collections::{BTreeMap, HashSet};
 
 use clickhouse::Row as ClickhouseRow;
 use mprism_clickhouse::{DATABASE, Store, StoreError};
-use mprism_model::{DataType, Epoch, Event, ProducerId, UnixMillis};
+use mprism_model::{DataType, Epoch, Event, Population, ProducerId, UnixMillis};
 use serde::Deserialize;
 
 use crate::marks::Marks;
@@ -34,6 +42,12 @@ fn shape(data_type: DataType) -> &'static Shape {
     match data_type {
         DataType::OrderBook => &orderbooks::SHAPE,
         DataType::Trade => &trades::SHAPE,
+        DataType::FundingRate => &funding_rates::SHAPE,
+        DataType::OpenInterest => &open_interests::SHAPE,
+        DataType::Liquidation => &liquidations::SHAPE,
+        DataType::LsrTopPosition => &long_short_ratios::TOP_POSITIONS,
+        DataType::LsrAllAccount => &long_short_ratios::ALL_ACCOUNTS,
+        DataType::VolatilityIndex => &volatility_indices::SHAPE,
         DataType::Gap => &gaps::SHAPE,
     }
 }
@@ -52,7 +66,12 @@ pub(crate) fn columns(data_type: DataType) -> &'static str {
 pub(crate) fn row_bytes(data_type: DataType) -> usize {
     match data_type {
         DataType::OrderBook => 26_000,
-        DataType::Trade | DataType::Gap => 160,
+        DataType::FundingRate | DataType::OpenInterest | DataType::Liquidation => 280,
+        DataType::Trade
+        | DataType::LsrTopPosition
+        | DataType::LsrAllAccount
+        | DataType::VolatilityIndex
+        | DataType::Gap => 160,
     }
 }
 
@@ -61,6 +80,11 @@ pub(crate) fn encode(row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
     match &row.event {
         Event::OrderBook(book) => orderbooks::encode(book, row, ts_insert, out),
         Event::Trade(trade) => trades::encode(trade, row, ts_insert, out),
+        Event::FundingRate(rate) => funding_rates::encode(rate, row, ts_insert, out),
+        Event::OpenInterest(interest) => open_interests::encode(interest, row, ts_insert, out),
+        Event::Liquidation(liquidation) => liquidations::encode(liquidation, row, ts_insert, out),
+        Event::LongShortRatio(ratio) => long_short_ratios::encode(ratio, row, ts_insert, out),
+        Event::VolatilityIndex(index) => volatility_indices::encode(index, row, ts_insert, out),
         Event::Gap(gap) => gaps::encode(gap, row, ts_insert, out),
     }
 }
@@ -230,6 +254,12 @@ async fn read_into(
     let rows = match data_type {
         DataType::OrderBook => orderbooks::find(store, condition).await?,
         DataType::Trade => trades::find(store, condition).await?,
+        DataType::FundingRate => funding_rates::find(store, condition).await?,
+        DataType::OpenInterest => open_interests::find(store, condition).await?,
+        DataType::Liquidation => liquidations::find(store, condition).await?,
+        DataType::LsrTopPosition => long_short_ratios::find(store, Population::TopPositions, condition).await?,
+        DataType::LsrAllAccount => long_short_ratios::find(store, Population::AllAccounts, condition).await?,
+        DataType::VolatilityIndex => volatility_indices::find(store, condition).await?,
         DataType::Gap => gaps::find(store, condition).await?,
     };
     for row in rows {

@@ -1,7 +1,7 @@
 //! ClickHouse's RowBinary format: integers little-endian, strings and arrays with a LEB128 length, DateTime64 as its ticks,
 //! Decimal(38, 18) as its scaled 128-bit integer: <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
 
-use mprism_model::{Decimal, UnixMillis, UnixNanos};
+use mprism_model::{Decimal, DecimalText, UnixMillis, UnixNanos};
 
 use crate::row::{Market, Row};
 
@@ -15,6 +15,24 @@ pub(super) fn put_time(out: &mut Vec<u8>, ts: UnixMillis) {
 
 pub(super) fn put_decimal(out: &mut Vec<u8>, value: Decimal) {
     put(out, &value.scaled().to_le_bytes());
+}
+
+/// Appends a decimal that a message may lack: 0, where no value can be that.
+pub(super) fn put_absent(out: &mut Vec<u8>, value: Option<&DecimalText>) {
+    put_decimal(out, value.map_or(Decimal::ZERO, DecimalText::value));
+}
+
+/// Appends a Nullable decimal: a byte that says whether it is null, then the value if it is not.
+pub(super) fn put_optional(out: &mut Vec<u8>, value: Option<Decimal>) {
+    out.push(u8::from(value.is_none()));
+    if let Some(value) = value {
+        put_decimal(out, value);
+    }
+}
+
+/// Appends a Date: days since 1970-01-01. Messages with a day beyond 2149 are refused when they are read.
+pub(super) fn put_date(out: &mut Vec<u8>, ts: UnixMillis) {
+    put(out, &(ts.day() as u16).to_le_bytes());
 }
 
 pub(super) fn put_market(out: &mut Vec<u8>, market: &Market) {

@@ -22,12 +22,12 @@ pub(super) fn continuity(table: &TableObserved, checks: &mut Vec<Check>) -> Cont
     let before = checks.len();
     let found = match table.data_type {
         DataType::OrderBook => order_books(table, checks),
-        DataType::Trade | DataType::Gap => trades(table, checks),
+        _ => trades(table, checks),
     };
     if checks.len() == before && !table.markets.is_empty() {
         let message = match table.data_type {
             DataType::OrderBook => "every order book continues the one before",
-            DataType::Trade | DataType::Gap => "trade ids have no hole",
+            _ => "trade ids have no hole",
         };
         checks.push(Check {
             r#type: Some(table.data_type.to_string()),
