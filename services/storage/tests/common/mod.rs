@@ -36,6 +36,7 @@ impl Engine {
             allowed_hosts: Vec::new(),
             readers_max: 4,
             reader_wait: Duration::from_secs(5),
+            reader_memory_max: 1 << 30,
             writers_max: 16,
             body_bytes_max: 1 << 30,
         };
