@@ -32,11 +32,23 @@ fn touches(corpus: &std::path::Path, day: &str) -> HashMap<String, [String; 4]> 
 
 #[tokio::test]
 async fn every_stored_book_has_the_best_prices_that_the_venue_told() {
+    stored_books_agree("3000", 1_000).await;
+}
+
+#[tokio::test]
+async fn however_fast_a_recording_is_played_its_books_are_joined_and_stored() {
+    // Minutes of a market within a second run beyond what a snapshot of 1,000 levels is certain of before the next one is here; of one
+    // that gives fewer levels than were asked for, all are.
+    stored_books_agree("max", 5_000).await;
+}
+
+async fn stored_books_agree(rate: &str, snapshot_limit: usize) {
     let Some(corpus) = mprism_testkit::corpus() else { return };
     let home = Home::new();
-    home.configure(
-        "collector:\n  orderbook:\n    cadence: every\n  exchanges:\n    binance_spot:\n      symbols: [BTCUSDT]\n",
-    );
+    home.configure(&format!(
+        "collector: {{orderbook: {{cadence: every, snapshot_limit: {snapshot_limit}}}, \
+         exchanges: {{binance_spot: {{symbols: [BTCUSDT]}}}}}}\n"
+    ));
     let served = home.beside().join("binance/spot");
     for kind in ["orderbook", "trade"] {
         std::fs::create_dir_all(served.join(kind)).expect("made");
@@ -48,7 +60,7 @@ async fn every_stored_book_has_the_best_prices_that_the_venue_told() {
         }
     }
     let corpus_folder = home.beside().display().to_string();
-    home.good(&["start", "--sim", "--sim-corpus", &corpus_folder, "--sim-rate", "3000"]);
+    home.good(&["start", "--sim", "--sim-corpus", &corpus_folder, "--sim-rate", rate]);
     home.until("the recording is at its end", || {
         match home
             .query("SELECT max(last_update_id) FROM marketprism_hot.orderbooks")

@@ -146,6 +146,7 @@ impl Pace {
                 from_ms: from_ms + skew_ms,
                 now_ms: now_ms + skew_ms,
                 now,
+                holds: self.rate == Rate::Max,
                 closes,
             };
             let mut told = Vec::new();

@@ -70,6 +70,11 @@ impl Snapshot {
             matches!(kind, FaultKind::BadSnapshot { .. }).then_some(())
         });
         let told = choose(&mut state, hub, exchange, name, stale.is_some())?;
+        if let Some(symbol) = state.symbol_mut(exchange, name)
+            && let Source::Recorded(recording) = &mut symbol.source
+        {
+            recording.go_on();
+        }
         let id = match &told {
             Told::Synthetic { id, .. } => *id,
             Told::Recorded(book) => book.as_ref().map_or(0, |book| book.id),

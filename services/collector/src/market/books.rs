@@ -165,21 +165,41 @@ impl BookState {
         if !self.is_fed {
             return;
         }
-        match self.sync.snapshot(&snapshot) {
-            Join::TooOld => {
-                out.stats.snapshots_too_old.fetch_add(1, Ordering::Relaxed);
-                self.wait = TOO_OLD_WAIT;
-            }
-            Join::Refreshed => self.wait = Duration::ZERO,
-            Join::Live(at) => {
-                self.wait = Duration::ZERO;
-                self.stats.set_live(true);
-                self.close_hole(at, out);
-                self.note_seen(self.ts.unwrap_or_else(now));
-                self.changed(cadence, out);
-            }
+        if self.sync.is_live() {
+            self.confirmed(&snapshot, cadence, out);
+            return;
+        }
+        let Some(kept) = self.sync.begin(&snapshot) else {
+            self.too_old(out);
+            return;
+        };
+        self.wait = Duration::ZERO;
+        self.stats.set_live(true);
+        self.close_hole(snapshot.last, out);
+        self.note_seen(self.ts.unwrap_or_else(now));
+        if kept.is_empty() {
+            self.changed(cadence, out);
+        }
+        // One by one: with a book after each diff, those that waited for the snapshot have theirs, too.
+        for diff in kept {
+            self.hear(diff, cadence, out);
+        }
+    }
+
+    fn too_old(&mut self, out: &mut Out) {
+        out.stats.snapshots_too_old.fetch_add(1, Ordering::Relaxed);
+        self.wait = TOO_OLD_WAIT;
+    }
+
+    /// Takes a second snapshot of a live book.
+    fn confirmed(&mut self, snapshot: &Snapshot, cadence: Cadence, out: &mut Out) {
+        self.wait = Duration::ZERO;
+        match self.sync.snapshot(snapshot) {
+            Join::TooOld => self.too_old(out),
+            // What was too uncertain to be published may be certain now, and nothing else may change for a while.
+            Join::Refreshed | Join::Live(_) if self.chained != Some(self.sync.last()) => self.changed(cadence, out),
+            Join::Refreshed | Join::Live(_) => {}
             Join::Corrected => {
-                self.wait = Duration::ZERO;
                 out.stats.corrected.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(symbol = %self.about.symbol, "the book did not agree with a second snapshot, which replaces it");
                 let last = self.sync.last();

@@ -163,13 +163,14 @@ impl<H: History> Market<H> {
             let due = self.next_due();
             tokio::select! {
                 biased;
-                portion = heard.recv() => match portion {
-                    Some(portion) => self.hear(portion),
-                    None => break,
-                },
+                // Answers are few and frames may never end: a book that waits for its snapshot must not wait for a pause.
                 Some(found) = self.asked.join_next(), if !self.asked.is_empty() => match found {
                     Ok(found) => self.find(found),
                     Err(panic) => tracing::error!(%panic, "a question to the venue panicked"),
+                },
+                portion = heard.recv() => match portion {
+                    Some(portion) => self.hear(portion),
+                    None => break,
                 },
                 () = sleep_until(due) => {}
                 _ = ledger.tick(), if self.options.store.is_some() && !shutdown.is_cancelled() => self.ask_ledger(),

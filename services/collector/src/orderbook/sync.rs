@@ -210,6 +210,24 @@ impl Sync {
         Join::Live(snapshot.last)
     }
 
+    /// As [`Sync::snapshot`] for a book that is not live, but the kept diffs that are not in the snapshot are given back instead
+    /// of applied: who wants to see the book after each of them takes them one by one. `None` where the snapshot is too old.
+    pub(crate) fn begin(&mut self, snapshot: &Snapshot) -> Option<Vec<Diff>> {
+        if self.is_too_old(snapshot) || (self.kept.is_empty() && snapshot.last < self.last) {
+            return None;
+        }
+        let mut book = Book::default();
+        book.replace(snapshot);
+        if book.is_crossed() {
+            return None;
+        }
+        self.phase = Phase::Live;
+        (self.book, self.last) = (book, snapshot.last);
+        self.kept_levels = 0;
+        let kept = std::mem::take(&mut self.kept);
+        Some(kept.into_iter().filter(|diff| diff.last > snapshot.last).collect())
+    }
+
     fn is_too_old(&self, snapshot: &Snapshot) -> bool {
         let oldest = self.kept.front();
         oldest.is_some_and(|diff| snapshot.last.saturating_add(1) < diff.first)

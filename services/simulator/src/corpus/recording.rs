@@ -36,6 +36,8 @@ pub(crate) struct Recording {
     trades: Vec<u32>,
     diffs: Vec<u32>,
     book: Option<(u32, RecordedBook)>,
+    /// Whether it stands at the first diff of a book whose snapshot nobody has asked for yet.
+    holds: bool,
 }
 
 impl Recording {
@@ -48,7 +50,19 @@ impl Recording {
             trades: Vec::new(),
             diffs: Vec::new(),
             book: None,
+            holds: false,
         }
+    }
+
+    /// Whether it stands at the first diff of a book whose snapshot nobody has asked for yet: played on as fast as it is taken,
+    /// all of it would be over before anybody could.
+    pub(crate) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// Says that somebody has asked, or nobody will.
+    pub(crate) fn go_on(&mut self) {
+        self.holds = false;
     }
 
     pub(crate) fn frame(&self, position: usize) -> &Frame {
@@ -104,6 +118,9 @@ impl Recording {
                 Kind::Depth { last, .. } => {
                     self.diffs.push(index);
                     let segment = self.tape.segment_of.get(&index).copied().unwrap_or(0);
+                    let is_new = self.book.as_ref().is_none_or(|(of, _)| *of != segment);
+                    let of = self.tape.segments.get(segment as usize);
+                    self.holds |= is_new && of.is_some_and(|of| of.snapshot.is_some());
                     fold(&self.tape, &mut self.book, segment, *last, &frame.text);
                 }
                 Kind::Other(_) | Kind::Malformed => {}

@@ -9,7 +9,7 @@ mod stream;
 mod synthetic;
 mod view;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) use bend::Bend;
 pub(crate) use derivative::{
@@ -37,6 +37,8 @@ pub(crate) struct Symbol {
     limit: u64,
     waits_until: Option<Instant>,
     halted_until: Option<Instant>,
+    /// Since when a recording waits for somebody to ask for its book.
+    held_since: Option<Instant>,
     bends: [Bend; Stream::COUNT],
     /// So many times the usual rate until then.
     pub(crate) burst: Option<(u64, Instant)>,
@@ -58,9 +60,14 @@ pub(crate) struct Turn {
     pub(crate) from_ms: i64,
     pub(crate) now_ms: i64,
     pub(crate) now: Instant,
+    /// Whether a recording waits for who follows its book to ask for the snapshot.
+    pub(crate) holds: bool,
     /// Which windows end with it, in the order of [`Interval::ALL`].
     pub(crate) closes: [bool; 4],
 }
+
+/// How long a recording waits for somebody to ask for its book.
+const HELD_MAX: Duration = Duration::from_secs(5);
 
 /// A frame that a fault hit: the fault's record, and the frame's first and last identifier.
 pub(crate) type Told = (u64, u64, u64);
@@ -75,6 +82,7 @@ impl Symbol {
             limit,
             waits_until: None,
             halted_until: None,
+            held_since: None,
             bends: Default::default(),
             burst: None,
         }
@@ -164,6 +172,20 @@ impl Symbol {
         }
     }
 
+    /// Whether a recording waits for somebody who hears its diffs to ask for the book; not for ever.
+    fn is_held(&mut self, now: Instant, wanted: Mask) -> bool {
+        let Source::Recorded(recording) = &mut self.source else {
+            return false;
+        };
+        let since = *self.held_since.get_or_insert(now);
+        if recording.holds() && wanted & Stream::DEPTH.bit() != 0 && now - since < HELD_MAX {
+            return true;
+        }
+        self.held_since = None;
+        recording.go_on();
+        false
+    }
+
     /// Lets up to `turn.count` steps happen and returns the frames to send; `wanted` is what anybody hears.
     pub(crate) fn produce(&mut self, turn: &Turn, wanted: Mask, told: &mut Vec<Told>) -> Vec<Item> {
         let mut out = Vec::new();
@@ -172,7 +194,7 @@ impl Symbol {
         }
         let mut happened = Vec::new();
         for position in 0..turn.count {
-            if self.ended() {
+            if self.ended() || (turn.holds && self.is_held(turn.now, wanted)) {
                 break;
             }
             let spread = turn.from_ms + (turn.now_ms - turn.from_ms) * position as i64 / turn.count as i64;

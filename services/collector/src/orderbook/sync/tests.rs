@@ -49,6 +49,30 @@ fn the_documented_example_joins_where_it_says() {
 }
 
 #[test]
+fn kept_diffs_taken_one_by_one_lead_to_the_same_book() {
+    let v = venue();
+    for at in 0..=30 {
+        let (mut at_once, mut one_by_one) = (Sync::default(), Sync::default());
+        for sync in [&mut at_once, &mut one_by_one] {
+            for (first, last) in [(8, 10), (11, 18), (19, 19)] {
+                sync.diff(v.diff(first, last));
+            }
+        }
+        let snapshot = v.snapshot(at, 1_000);
+        let Some(kept) = one_by_one.begin(&snapshot) else {
+            assert_eq!(at_once.snapshot(&snapshot), Join::TooOld);
+            continue;
+        };
+        for diff in kept {
+            assert_eq!(one_by_one.diff(diff), Step::Applied);
+            assert!(equals(&one_by_one, &v));
+        }
+        assert_eq!(at_once.snapshot(&snapshot), Join::Live(at));
+        assert_eq!((one_by_one.last(), one_by_one.book()), (at_once.last(), at_once.book()));
+    }
+}
+
+#[test]
 fn a_snapshot_ahead_of_all_diffs_is_waited_for() {
     let v = venue();
     let mut sync = Sync::default();
