@@ -129,7 +129,8 @@ fn clients_that_go_away_leave_nothing_behind() {
         "SELECT number, repeat('x', 100) FROM numbers(1000000000000)",
     ];
     for statement in statements {
-        let call = Call::new("POST", "/").parameter("max_block_size", "1000");
+        // A block of sleeping takes a second: one of more than three is refused before anybody sees it run.
+        let call = Call::new("POST", "/").parameter("max_block_size", "100");
         let call = call.parameter("cancel_http_readonly_queries_on_client_close", "1");
         let mut client = call.body(statement).open(engine.address);
         until("it runs", 20, || !processes(&engine).is_empty());
