@@ -73,7 +73,7 @@ impl Snapshot {
         if let Some(symbol) = state.symbol_mut(exchange, name)
             && let Source::Recorded(recording) = &mut symbol.source
         {
-            recording.go_on();
+            recording.asked();
         }
         let id = match &told {
             Told::Synthetic { id, .. } => *id,

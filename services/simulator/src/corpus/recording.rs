@@ -38,6 +38,8 @@ pub(crate) struct Recording {
     book: Option<(u32, RecordedBook)>,
     /// Whether it stands at the first diff of a book whose snapshot nobody has asked for yet.
     holds: bool,
+    /// Whether somebody asked for the book before it stood there.
+    asked: bool,
 }
 
 impl Recording {
@@ -51,6 +53,7 @@ impl Recording {
             diffs: Vec::new(),
             book: None,
             holds: false,
+            asked: false,
         }
     }
 
@@ -60,9 +63,14 @@ impl Recording {
         self.holds
     }
 
-    /// Says that somebody has asked, or nobody will.
+    /// Says that nobody will ask.
     pub(crate) fn go_on(&mut self) {
         self.holds = false;
+    }
+
+    /// Says that somebody has asked for the book.
+    pub(crate) fn asked(&mut self) {
+        self.asked = !std::mem::take(&mut self.holds);
     }
 
     pub(crate) fn frame(&self, position: usize) -> &Frame {
@@ -120,7 +128,9 @@ impl Recording {
                     let segment = self.tape.segment_of.get(&index).copied().unwrap_or(0);
                     let is_new = self.book.as_ref().is_none_or(|(of, _)| *of != segment);
                     let of = self.tape.segments.get(segment as usize);
-                    self.holds |= is_new && of.is_some_and(|of| of.snapshot.is_some());
+                    if is_new && of.is_some_and(|of| of.snapshot.is_some()) {
+                        self.holds = !std::mem::take(&mut self.asked);
+                    }
                     fold(&self.tape, &mut self.book, segment, *last, &frame.text);
                 }
                 Kind::Other(_) | Kind::Malformed => {}
