@@ -171,7 +171,8 @@ fn litter(folder: &Path) -> Vec<CleanStep> {
     files.filter_map(step).collect()
 }
 
-/// Returns whose temporary file a name is: `.NAME.PID.XXXXXXXX`, as files that are replaced in one step are written.
+/// Returns whose temporary file a name is: a dot, the name, the pid of who writes it and eight random hexadecimal digits, with dots
+/// between them, as files that are replaced in one step are written.
 fn temporary_of(name: &str) -> Option<u32> {
     let mut parts = name.strip_prefix('.')?.rsplitn(3, '.');
     let (random, pid, _name) = (parts.next()?, parts.next()?, parts.next()?);
