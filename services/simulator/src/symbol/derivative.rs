@@ -203,10 +203,12 @@ impl Derivative {
         &self.ratios[kind as usize]
     }
 
-    /// Returns the last mark price; before the first one, what it would be.
+    /// Returns the last mark price; before the first one, what it would have been a second earlier: never at the time of one
+    /// that is told later and differs.
     pub(crate) fn mark(&self, now_ms: i64, prices: Prices) -> Mark {
+        let second = self.paced(SECOND_MS);
         self.marks.last().copied().unwrap_or(Mark {
-            ts_ms: now_ms,
+            ts_ms: (now_ms.div_euclid(second) - 1) * second,
             mark: prices.middle,
             index: prices.middle,
             rate: self.rate,
