@@ -59,6 +59,8 @@ CREATE TABLE IF NOT EXISTS marketprism_hot.trades (
     producer_epoch UInt64 CODEC(ZSTD),
     producer_seq UInt64 CODEC(Delta, ZSTD),
     source LowCardinality(String) CODEC(ZSTD),
+    trade_seq UInt64 CODEC(Delta, ZSTD),
+    contracts Decimal(38, 18) CODEC(ZSTD),
     day Date MATERIALIZED toDate(timestamp),
     INDEX ps producer_seq TYPE minmax GRANULARITY 1,
     INDEX natural toUInt64OrZero(trade_id) TYPE minmax GRANULARITY 1

@@ -25,6 +25,8 @@ pub enum DecimalError {
 
 /// Digits after the point.
 const SCALE: u32 = 18;
+/// Digits after the point of a quotient, which seldom is exact.
+const QUOTIENT_PLACES: u32 = 12;
 /// Largest absolute value of a `Decimal(38, …)` in units of 10⁻¹⁸.
 const LIMIT: i128 = 10_i128.pow(38) - 1;
 
@@ -45,6 +47,64 @@ impl Decimal {
     /// Returns whether the value is above zero.
     pub fn is_positive(self) -> bool {
         self.0 > 0
+    }
+
+    /// Returns the exact product, or `None` where it has no exact place in the type.
+    pub fn times(self, other: Self) -> Option<Self> {
+        let ((a, a_places), (b, b_places)) = (self.shortest(), other.shortest());
+        let product = a.checked_mul(b)?;
+        if product == 0 {
+            return Some(Self::ZERO);
+        }
+        let shift = SCALE as i32 - (a_places + b_places) as i32;
+        let power = 10_i128.checked_pow(shift.unsigned_abs())?;
+        let units = if shift >= 0 {
+            product.checked_mul(power)?
+        } else {
+            (product % power == 0).then(|| product / power)?
+        };
+        Self::from_scaled(units)
+    }
+
+    /// Returns the quotient with [`QUOTIENT_PLACES`] places, rounded half to even, or `None` where it is out of range or the
+    /// divisor is zero.
+    pub fn divided_by(self, divisor: Self) -> Option<Self> {
+        let ((a, a_places), (b, b_places)) = (self.shortest(), divisor.shortest());
+        let is_negative = (a < 0) != (b < 0);
+        let (mut rest, mut divisor) = (a.unsigned_abs(), b.unsigned_abs());
+        if divisor == 0 {
+            return None;
+        }
+        // a · 10^-ap / (b · 10^-bp) in units of 10^-12: the shift goes to whichever side keeps both whole.
+        let shift = QUOTIENT_PLACES as i32 + b_places as i32 - a_places as i32;
+        if shift < 0 {
+            divisor = divisor.checked_mul(10_u128.checked_pow(shift.unsigned_abs())?)?;
+        }
+        // Digit by digit, so that nothing but the quotient itself can be out of range.
+        let mut quotient = rest / divisor;
+        rest %= divisor;
+        for _ in 0..shift.max(0) {
+            rest = rest.checked_mul(10)?;
+            quotient = quotient.checked_mul(10)?.checked_add(rest / divisor)?;
+            rest %= divisor;
+        }
+        let half = rest.checked_mul(2)?.cmp(&divisor);
+        if half.is_gt() || (half.is_eq() && quotient % 2 == 1) {
+            quotient += 1;
+        }
+        let units = i128::try_from(quotient).ok()?;
+        let units = units.checked_mul(10_i128.pow(SCALE - QUOTIENT_PLACES))?;
+        Self::from_scaled(if is_negative { -units } else { units })
+    }
+
+    /// Returns digits and places without superfluous zeros.
+    fn shortest(self) -> (i128, u32) {
+        let (mut digits, mut places) = (self.0, SCALE);
+        while places > 0 && digits % 10 == 0 {
+            digits /= 10;
+            places -= 1;
+        }
+        (digits, places)
     }
 }
 
@@ -171,7 +231,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn contracts_become_base_currency() {
+        let number = |text: &str| text.parse::<Decimal>().expect("valid");
+        let product = |a, b| number(a).times(number(b)).map(|d| d.to_string());
+        assert_eq!(product("310.5", "0.01").as_deref(), Some("3.105"));
+        assert_eq!(product("-2", "0.000000000000000001").as_deref(), Some("-0.000000000000000002"));
+        assert_eq!(product("0.1", "0.000000000000000001"), None, "no exact place");
+        assert_eq!(product("99999999999999999999", "99999999999999999999"), None);
+        let quotient = |a, b| number(a).divided_by(number(b)).map(|d| d.to_string());
+        assert_eq!(quotient("5000.0", "64000.0").as_deref(), Some("0.078125"));
+        assert_eq!(quotient("6400", "64000").as_deref(), Some("0.1"));
+        assert_eq!(quotient("10", "3").as_deref(), Some("3.333333333333"));
+        assert_eq!(quotient("20", "3").as_deref(), Some("6.666666666667"));
+        assert_eq!(quotient("-1", "2000000000000").as_deref(), Some("0"), "half to even");
+        assert_eq!(quotient("3", "2000000000000").as_deref(), Some("0.000000000002"));
+        assert_eq!(quotient("1", "0"), None);
+    }
+
     proptest! {
+        #[test]
+        fn no_arithmetic_panics(a in -LIMIT..=LIMIT, b in -LIMIT..=LIMIT) {
+            let (a, b) = (Decimal(a), Decimal(b));
+            let _ = (a.times(b), a.divided_by(b));
+        }
+
         #[test]
         fn text_and_value_are_one(units in -LIMIT..=LIMIT) {
             let decimal = Decimal::from_scaled(units).expect("in range");

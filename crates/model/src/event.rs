@@ -112,6 +112,20 @@ impl Event {
         text.expect("strings and numbers always serialise")
     }
 
+    /// Returns what the event is about.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Self::OrderBook(_) => DataType::OrderBook,
+            Self::Trade(_) => DataType::Trade,
+            Self::FundingRate(_) => DataType::FundingRate,
+            Self::OpenInterest(_) => DataType::OpenInterest,
+            Self::Liquidation(_) => DataType::Liquidation,
+            Self::LongShortRatio(ratio) => ratio.population.data_type(),
+            Self::VolatilityIndex(_) => DataType::VolatilityIndex,
+            Self::Gap(_) => DataType::Gap,
+        }
+    }
+
     /// Returns where the event is published.
     pub fn subject(&self) -> Subject {
         match self {

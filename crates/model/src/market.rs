@@ -79,6 +79,8 @@ names! {
         Perpetual = "perpetual",
         /// Options, and the indices made of them.
         Options = "options",
+        /// Futures that expire.
+        Future = "future",
     }
 }
 

@@ -55,6 +55,8 @@ pub struct OrderBook {
     pub bids: Vec<Level>,
     /// Asks, the lowest price first.
     pub asks: Vec<Level>,
+    /// The venue's own sizes of bids and asks, level by level, where they are not in base currency. On the bus only.
+    pub contracts: Option<Box<(Vec<Written>, Vec<Written>)>>,
     /// The venue's event time of the last update, or what [`OrderBook::ts_source`] says instead.
     pub ts: UnixMillis,
     /// Which clock `ts` was read from.

@@ -29,6 +29,14 @@ impl DecimalText {
         })
     }
 
+    /// Writes a value that was calculated, as short as it is.
+    pub fn shortest(value: Decimal) -> Self {
+        Self {
+            text: value.to_string().into(),
+            value,
+        }
+    }
+
     /// Returns the venue's text, unchanged.
     pub fn text(&self) -> &str {
         &self.text
@@ -76,6 +84,10 @@ pub struct Trade {
     pub price: DecimalText,
     /// Quantity in base currency.
     pub quantity: DecimalText,
+    /// The venue's own size, where it is not in base currency: contracts, or quote currency for inverse ones.
+    pub contracts: Option<DecimalText>,
+    /// The venue's consecutive number of the trade within its instrument, where that is not the id (Deribit's `trade_seq`).
+    pub sequence: Option<u64>,
     /// The taker's side.
     pub side: Side,
     /// Whether the buyer was the maker, as the venue says it (`is_maker` of the original's table).
@@ -145,10 +157,14 @@ struct Message<'a> {
     instrument_id: InstrumentId,
     price: DecimalText,
     quantity: DecimalText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contracts: Option<DecimalText>,
     side: Side,
     is_maker: bool,
     #[serde(borrow)]
     trade_id: std::borrow::Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trade_seq: Option<u64>,
     trade_ts_ms: UnixMillis,
     ts_ms: UnixMillis,
     ts_source: TsSource,
@@ -170,9 +186,11 @@ impl Serialize for Trade {
             instrument_id: self.instrument_id.clone(),
             price: self.price.clone(),
             quantity: self.quantity.clone(),
+            contracts: self.contracts.clone(),
             side: self.side,
             is_maker: self.is_maker,
             trade_id: (&*self.trade_id).into(),
+            trade_seq: self.sequence,
             trade_ts_ms: self.trade_ts,
             ts_ms: self.ts,
             ts_source: self.ts_source,
@@ -196,11 +214,13 @@ struct Incoming<'a> {
     instrument_id: Option<InstrumentId>,
     price: DecimalText,
     quantity: DecimalText,
+    contracts: Option<DecimalText>,
     side: Side,
     #[serde(default)]
     is_maker: bool,
     #[serde(borrow)]
     trade_id: std::borrow::Cow<'a, str>,
+    trade_seq: Option<u64>,
     trade_ts_ms: UnixMillis,
     ts_ms: UnixMillis,
     ts_source: Option<TsSource>,
@@ -219,7 +239,8 @@ impl<'de> Deserialize<'de> for Trade {
                 message.data_type
             )));
         }
-        if !message.price.value.is_positive() || !message.quantity.value.is_positive() {
+        let sizes = [Some(&message.price), Some(&message.quantity), message.contracts.as_ref()];
+        if sizes.into_iter().flatten().any(|number| !number.value.is_positive()) {
             return Err(D::Error::custom("price and quantity must be above zero"));
         }
         if message.trade_id.is_empty() || message.trade_id.len() > 64 {
@@ -237,6 +258,8 @@ impl<'de> Deserialize<'de> for Trade {
             trade_id: message.trade_id.as_ref().into(),
             price: message.price,
             quantity: message.quantity,
+            contracts: message.contracts,
+            sequence: message.trade_seq,
             side: message.side,
             is_maker: message.is_maker,
             trade_ts: message.trade_ts_ms,
@@ -261,6 +284,8 @@ mod tests {
             trade_id: "3735683259".into(),
             price: DecimalText::new("61837.63000000").expect("valid"),
             quantity: DecimalText::new("0.02000000").expect("valid"),
+            contracts: None,
+            sequence: None,
             side: Side::Sell,
             is_maker: true,
             trade_ts: UnixMillis(1_723_161_255_342),
@@ -280,6 +305,19 @@ mod tests {
         );
         assert!(text.contains(r#""collected_ts_ms":1723161254087,"#), "{text}");
         assert_eq!(serde_json::from_str::<Trade>(&text).expect("parses"), trade());
+    }
+
+    #[test]
+    fn what_only_some_venues_say_is_left_out_or_reads_back() {
+        let plain = serde_json::to_string(&trade()).expect("serialises");
+        assert!(!plain.contains("contracts") && !plain.contains("trade_seq"), "{plain}");
+        let derivative = Trade {
+            contracts: Some(DecimalText::new("5000.0").expect("valid")),
+            sequence: Some(92_836_831),
+            ..trade()
+        };
+        let text = serde_json::to_string(&derivative).expect("serialises");
+        assert_eq!(serde_json::from_str::<Trade>(&text).expect("parses"), derivative);
     }
 
     #[test]

@@ -65,6 +65,17 @@ impl Written {
         }
     }
 
+    /// Writes a value as short as it is; `None` where it is negative or its digits are too many.
+    pub fn shortest(value: Decimal) -> Option<Self> {
+        let (mut digits, mut places) = (value.scaled(), PLACES_MAX);
+        while places > 0 && digits % 10 == 0 {
+            digits /= 10;
+            places -= 1;
+        }
+        let digits = u64::try_from(digits).ok()?;
+        Some(Self { digits, places })
+    }
+
     /// Returns whether the value is zero, however it is written.
     pub fn is_zero(self) -> bool {
         self.digits == 0

@@ -66,13 +66,21 @@ impl OrderBook {
         serde_json::to_writer(&mut out, &head).expect("strings and numbers always serialise");
         // The object is open again for the levels.
         out.pop();
-        for (name, levels) in [(",\"bids\":[", &self.bids), (",\"asks\":[", &self.asks)] {
+        let contracts = self.contracts.as_deref();
+        for (name, levels, contracts) in [
+            (",\"bids\":[", &self.bids, contracts.map(|(bids, _)| bids)),
+            (",\"asks\":[", &self.asks, contracts.map(|(_, asks)| asks)),
+        ] {
             out.extend_from_slice(name.as_bytes());
             for (at, level) in levels.iter().enumerate() {
                 out.extend_from_slice(if at == 0 { b"{\"price\":\"" } else { b",{\"price\":\"" });
                 level.price.write(&mut out);
                 out.extend_from_slice(b"\",\"quantity\":\"");
                 level.quantity.write(&mut out);
+                if let Some(contracts) = contracts.and_then(|contracts| contracts.get(at)) {
+                    out.extend_from_slice(b"\",\"contracts\":\"");
+                    contracts.write(&mut out);
+                }
                 out.extend_from_slice(b"\"}");
             }
             out.push(b']');
@@ -175,6 +183,8 @@ impl<'de> Deserialize<'de> for OrderBook {
             update_type: message.update_type.unwrap_or(UpdateType::Update),
             bids: message.bids,
             asks: message.asks,
+            // Nobody behind the bus asks for them.
+            contracts: None,
             ts: message.ts_ms,
             ts_source: message.ts_source.unwrap_or(TsSource::Event),
             ts_recv: message.ts_recv_ns.or(message.collected_ts_ms.map(UnixNanos::from)),
@@ -233,6 +243,7 @@ mod tests {
             update_type: UpdateType::Update,
             bids: vec![level("64000.10000000", "1.20000000"), level("63999", "0.5")],
             asks: vec![level("64000.20000000", "3.10000000")],
+            contracts: None,
             ts: UnixMillis(1_795_176_000_200),
             ts_source: TsSource::Event,
             ts_recv: Some(UnixNanos(1_795_176_000_201_000_000)),
@@ -255,6 +266,20 @@ mod tests {
         assert_eq!(value["depth_levels"], 3);
         assert_eq!(value["standardized_at"], "2026-11-20T12:00:00.201Z");
         assert!(event.message_id().0.starts_with("orderbook:binance_spot:BTC-USDT:117#"));
+    }
+
+    #[test]
+    fn levels_say_the_venues_sizes_where_these_are_not_in_base_currency() {
+        let mut book = book();
+        let sizes = |texts: &[&str]| texts.iter().map(|text| Written::new(text).expect("valid")).collect();
+        book.contracts = Some(Box::new((sizes(&["120", "50"]), sizes(&["310.5"]))));
+        let value: serde_json::Value = serde_json::from_slice(&book.to_json()).expect("JSON");
+        assert_eq!(
+            value["asks"][0],
+            serde_json::json!({"price": "64000.20000000", "quantity": "3.10000000", "contracts": "310.5"})
+        );
+        assert_eq!(value["bids"][1]["contracts"], "50");
+        assert!(Event::parse(SUBJECT, &book.to_json()).is_ok());
     }
 
     #[test]

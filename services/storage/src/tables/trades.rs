@@ -11,7 +11,7 @@ use crate::row::{Row, natural_of};
 
 pub(super) const SHAPE: Shape = Shape {
     columns: "timestamp, exchange, market_type, symbol, trade_id, price, quantity, side, is_maker, trade_time, data_source, \
-              created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source",
+              created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source, trade_seq, contracts",
     natural_text: "trade_id",
     natural_number: Some("toUInt64OrZero(trade_id)"),
     lookup_max: 5_000,
@@ -30,6 +30,8 @@ pub(super) fn encode(trade: &Trade, row: &Row, ts_insert: UnixMillis, out: &mut 
     put_time(out, ts_insert);
     put_identity(out, row, ts_insert);
     put_text(out, trade.source.as_str());
+    put(out, &trade.sequence.unwrap_or(0).to_le_bytes());
+    put_decimal(out, trade.contracts.as_ref().map_or(Decimal::ZERO, |size| size.value()));
 }
 
 #[derive(ClickhouseRow, Deserialize)]
