@@ -369,6 +369,9 @@ pub struct ReplayArgs {
     /// Say with each message which file, line and item it comes from
     #[arg(long)]
     pub trace: bool,
+    /// The exchange's own list of instruments: what a contract is worth
+    #[arg(long, value_name = "FILE")]
+    pub instruments: Option<PathBuf>,
 }
 
 /// Where replayed messages go.

@@ -236,7 +236,10 @@ mod tests {
         let number = |text: &str| text.parse::<Decimal>().expect("valid");
         let product = |a, b| number(a).times(number(b)).map(|d| d.to_string());
         assert_eq!(product("310.5", "0.01").as_deref(), Some("3.105"));
-        assert_eq!(product("-2", "0.000000000000000001").as_deref(), Some("-0.000000000000000002"));
+        assert_eq!(
+            product("-2", "0.000000000000000001").as_deref(),
+            Some("-0.000000000000000002")
+        );
         assert_eq!(product("0.1", "0.000000000000000001"), None, "no exact place");
         assert_eq!(product("99999999999999999999", "99999999999999999999"), None);
         let quotient = |a, b| number(a).divided_by(number(b)).map(|d| d.to_string());

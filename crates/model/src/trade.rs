@@ -239,7 +239,11 @@ impl<'de> Deserialize<'de> for Trade {
                 message.data_type
             )));
         }
-        let sizes = [Some(&message.price), Some(&message.quantity), message.contracts.as_ref()];
+        let sizes = [
+            Some(&message.price),
+            Some(&message.quantity),
+            message.contracts.as_ref(),
+        ];
         if sizes.into_iter().flatten().any(|number| !number.value.is_positive()) {
             return Err(D::Error::custom("price and quantity must be above zero"));
         }

@@ -4,18 +4,24 @@
 //! there they are published until the broker has them.
 
 mod admission;
-pub mod binance_spot;
+mod binance_spot;
+mod binance_usdm;
+mod deribit;
 mod endpoints;
 mod ledger;
+mod link;
 mod market;
 mod marks;
+mod okx;
 pub mod orderbook;
 pub mod recorded;
+mod registry;
 mod rest;
 mod sequencer;
 mod shipper;
 mod spool;
 mod stats;
+pub mod wire;
 pub mod workload;
 
 use std::collections::BTreeMap;
@@ -231,7 +237,7 @@ async fn collect(
         let instruments = instruments(exchange, options.store, bus, &recovered.last).await?;
         let streams = instruments.iter().flat_map(binance_spot::streams_of).collect();
         let stats = stats.exchange(Exchange::BinanceSpot.as_str());
-        let budget = Arc::new(Budget::new(binance_spot::WEIGHT_PER_MINUTE));
+        let budget = Arc::new(Budget::new(binance_spot::WEIGHT_PER_MINUTE, Duration::from_secs(60)));
         stats.budget_is(&budget);
         let limit = options.order_book.snapshot_limit;
         let rest = binance_spot::Rest::new(exchange.rest_url.clone(), limit, budget)

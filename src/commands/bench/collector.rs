@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use mprism_collector::wire::Terms;
 use mprism_collector::workload::{BookWorkload, parse};
+use mprism_model::Exchange;
 
 use super::{Better, Measured, SAMPLES};
 use crate::commands::Context;
@@ -31,7 +33,7 @@ pub(super) fn measure(context: &Context) -> Vec<Measured> {
         changes.push(costs.changes as f64 / applying);
         publishing.push(costs.publishing.as_secs_f64() * PUBLISHED_A_SECOND * 100.0);
         (book_bytes, message_bytes) = (costs.book_bytes as f64, costs.message_bytes as f64);
-        let (count, took) = parse(&frames, EACH);
+        let (count, took) = parse(Exchange::BinanceSpot, &Terms::default(), &frames, EACH);
         parsed.push(count as f64 / took.as_secs_f64());
         context.printer.note(&format!("{round}/{SAMPLES}"));
     }

@@ -119,6 +119,7 @@ impl RecordedFile {
             let about = Circumstances {
                 ts_recv: meta.recv_ns.map(UnixNanos),
                 instrument: meta.symbol.or_else(|| meta.url.as_deref().and_then(symbol_of)),
+                url: meta.url,
             };
             found.insert(meta.line, about);
         }
@@ -139,8 +140,11 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 /// Returns the symbol that a request named.
 fn symbol_of(url: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
-    let symbol = query.split('&').find_map(|pair| pair.strip_prefix("symbol="))?;
-    Some(symbol.to_owned())
+    let named = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        matches!(key, "symbol" | "instId" | "instrument_name" | "currency").then(|| value.to_owned())
+    };
+    query.split('&').find_map(named)
 }
 
 #[cfg(test)]

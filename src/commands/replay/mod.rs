@@ -1,15 +1,17 @@
 //! `mprism replay`: recorded frames through the collector's own code.
 
 mod files;
+mod venue;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use std::sync::Arc;
 
-use mprism_collector::recorded::{BooksAt, Content, Place, Recorded, Recording, Unknown, event_time};
-use mprism_model::Event;
-use serde_json::Value;
+use mprism_collector::recorded::{BooksAt, Place, Recorded, Recording, Unknown, event_time};
+use mprism_collector::wire::Terms;
+use mprism_model::{DataType, Exchange};
+use serde_json::{Map, Value};
 
 use crate::cli::{ReplayArgs, ReplayBooks, ReplayTarget};
 use crate::commands::Context;
@@ -31,19 +33,20 @@ pub(crate) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
         books: books_at(args.books, context)?,
         output: context.printer.output(),
         understood: 0,
+        unsized_count: 0,
         skipped: BTreeMap::new(),
         malformed: 0,
     };
-    let (wanted, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_collected(file, args));
-    for _ in others {
-        replay.skip("file of a type that is not collected yet");
-    }
     let mut streams: BTreeMap<_, Vec<RecordedFile>> = BTreeMap::new();
-    for file in wanted {
-        streams.entry(file.folder()).or_default().push(file);
+    for file in files {
+        match venue::of(&file, args) {
+            Some(exchange) => streams.entry((file.folder(), exchange)).or_default().push(file),
+            None => replay.skip("file of an unknown exchange or market"),
+        }
     }
-    for files in streams.into_values() {
-        replay.stream(files)?;
+    for ((folder, exchange), files) in streams {
+        let terms = venue::terms(exchange, &folder, args.instruments.as_deref())?;
+        replay.stream(exchange, terms, files)?;
     }
     replay.finish()
 }
@@ -57,22 +60,14 @@ fn books_at(asked: ReplayBooks, context: &Context) -> Result<BooksAt, CliError> 
     })
 }
 
-/// Returns whether a file holds what this version collects: trades and order books of Binance spot.
-fn is_collected(file: &RecordedFile, args: &ReplayArgs) -> bool {
-    let exchange = args.exchange.as_deref();
-    let market = args.market.as_deref();
-    let is = |given: Option<&str>, name: &str| given.map_or_else(|| file.lies_in(name), |given| given == name);
-    // A path that says its type says so after exchange and market; one that does not may hold anything.
-    let is_other_type = exchange.is_none() && !file.lies_in("trade") && !file.lies_in("orderbook");
-    is(exchange, "binance") && is(market, "spot") && !is_other_type
-}
-
 struct Replay<'a> {
     context: &'a Context,
     trace: bool,
     books: BooksAt,
     output: Output,
     understood: u64,
+    /// Messages whose instrument's contract size is not known.
+    unsized_count: u64,
     skipped: BTreeMap<String, u64>,
     malformed: u64,
 }
@@ -83,14 +78,14 @@ impl Replay<'_> {
     }
 
     /// Replays the files of one stream, the oldest first.
-    fn stream(&mut self, files: Vec<RecordedFile>) -> Result<(), CliError> {
+    fn stream(&mut self, exchange: Exchange, terms: Terms, files: Vec<RecordedFile>) -> Result<(), CliError> {
         let mut dated = Vec::new();
         for file in files {
-            dated.push((first_time(&file)?, file));
+            dated.push((first_time(exchange, &file)?, file));
         }
         // Files without any event stand first and print nothing.
         dated.sort_by(|(a, first), (b, second)| a.cmp(b).then_with(|| first.path.cmp(&second.path)));
-        let mut recording = Recording::new(self.books);
+        let mut recording = Recording::new(exchange, terms, self.books);
         // Snapshots first: diffs are joined with them.
         for (_, file) in &dated {
             if file.is_rest() {
@@ -130,7 +125,7 @@ impl Replay<'_> {
                 line: number,
             };
             if only_beside {
-                match recording.beside(text, &about, place) {
+                match recording.beside(text, &about, &place) {
                     Ok(true) => self.understood += 1,
                     Ok(false) => {}
                     Err(error) => self.malformed(file, number, &error),
@@ -141,17 +136,13 @@ impl Replay<'_> {
             if file.is_rest() && recording.has(&place) {
                 continue;
             }
-            match recording.frame(text, &about, &place) {
-                Ok(Content::Events(events)) => {
-                    self.understood += 1;
-                    for event in events {
-                        self.print(event, &place)?;
-                    }
-                }
-                Ok(Content::Skipped(kind)) => {
-                    self.understood += 1;
-                    self.skip(&kind);
-                }
+            let (content, result) = recording.frame(text, &about, &place);
+            for event in content.events {
+                self.print(event, &place)?;
+            }
+            content.skipped.iter().for_each(|kind| self.skip(kind));
+            match result {
+                Ok(()) => self.understood += 1,
                 Err(error) => self.malformed(file, number, &error),
             }
         }
@@ -170,12 +161,11 @@ impl Replay<'_> {
     }
 
     fn print(&mut self, event: Recorded, place: &Place) -> Result<(), CliError> {
-        let (event, item, unknown) = match event {
-            Recorded::Trade(trade, item) => (Event::Trade(*trade), item, Unknown::default()),
-            Recorded::Gap(gap) => (Event::Gap(gap), 0, Unknown::default()),
-            Recorded::Book(book, unknown) => (Event::OrderBook(book), 0, unknown),
-        };
-        let mut json = without(event.to_json(), unknown);
+        let Recorded { event, item, unknown } = event;
+        if unknown.quantity {
+            self.unsized_count += 1;
+        }
+        let mut json = without(event.data_type(), event.to_json(), unknown);
         if self.trace {
             // Our own JSON is an object: the trace goes before its closing brace.
             json.pop();
@@ -192,6 +182,11 @@ impl Replay<'_> {
         for (kind, count) in &self.skipped {
             self.context.printer.warn(&format!("skipped: {count} × {kind}"));
         }
+        if self.unsized_count > 0 {
+            let count = self.unsized_count;
+            let text = format!("without a quantity in base currency: {count} messages (see --instruments)");
+            self.context.printer.warn(&text);
+        }
         if self.malformed > 0 {
             let count = self.malformed;
             self.context.printer.warn(&format!("not understood: {count} frames"));
@@ -207,32 +202,50 @@ impl Replay<'_> {
 }
 
 /// Says of a message what nobody recorded: null.
-fn without(json: Vec<u8>, unknown: Unknown) -> Vec<u8> {
+fn without(data_type: DataType, json: Vec<u8>, unknown: Unknown) -> Vec<u8> {
     if unknown == Unknown::default() {
         return json;
     }
     let Ok(Value::Object(mut message)) = serde_json::from_slice(&json) else {
         return json;
     };
-    let mut forget = |names: &[&str]| {
-        for name in names {
-            message.insert((*name).to_owned(), Value::Null);
+    let forget = |message: &mut Map<String, Value>, name: &str| {
+        if let Some(value) = message.get_mut(name) {
+            *value = Value::Null;
         }
     };
+    let message = &mut message;
     if unknown.instrument {
-        forget(&["symbol", "normalized_symbol", "instrument_id"]);
+        let names = ["symbol", "normalized_symbol", "instrument_id"];
+        names.into_iter().for_each(|name| forget(message, name));
     }
     if unknown.time {
-        forget(&["ts_ms", "ts_source"]);
+        ["ts_ms", "ts_source"]
+            .into_iter()
+            .for_each(|name| forget(message, name));
     }
-    Value::Object(message).to_string().into_bytes()
+    if unknown.quantity {
+        let names: &[&str] = match data_type {
+            DataType::OrderBook => &[],
+            DataType::OpenInterest => &["open_interest_value"],
+            _ => &["quantity", "filled_quantity"],
+        };
+        names.iter().for_each(|name| forget(message, name));
+        for side in ["bids", "asks"] {
+            let levels = message.get_mut(side).and_then(Value::as_array_mut);
+            for level in levels.into_iter().flatten().filter_map(Value::as_object_mut) {
+                forget(level, "quantity");
+            }
+        }
+    }
+    Value::Object(std::mem::take(message)).to_string().into_bytes()
 }
 
 /// Returns the event time of a file's first event.
-fn first_time(file: &RecordedFile) -> Result<Option<i64>, CliError> {
+fn first_time(exchange: Exchange, file: &RecordedFile) -> Result<Option<i64>, CliError> {
     for line in file.open()?.split(b'\n') {
         let line = line.map_err(|e| file.unreadable(e))?;
-        if let Some(ts) = event_time(String::from_utf8_lossy(&line).trim()) {
+        if let Some(ts) = event_time(exchange, String::from_utf8_lossy(&line).trim()) {
             return Ok(Some(ts.0));
         }
     }

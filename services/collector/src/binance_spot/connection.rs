@@ -15,12 +15,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::named::instrument_named;
+use super::parse::parse_frame;
 use super::requests::Requests;
 use super::socket::{Ended, FRAMES_MAX, Received, Socket, connect, take_ready};
-use super::{ParseError, Parsed, parse_frame};
 use crate::LivenessOptions;
 use crate::market::{Heard, Instrument};
 use crate::stats::ExchangeStats;
+use crate::wire::{Accepted, ParseError, Said};
 
 /// A connection that lived this long resets the backoff.
 const GOOD_LIFE: Duration = Duration::from_secs(60);
@@ -232,20 +233,19 @@ impl Venue {
         self.stats.frames.fetch_add(1, Ordering::Relaxed);
         self.stats.last_frame_ms.store(ts_recv.to_millis().0, Ordering::Relaxed);
         match parse_frame(text, Some(ts_recv), Source::Ws) {
-            Ok(Parsed::Trade(trade, number)) => {
+            Ok(Said::Trade { trade, number, .. }) => {
                 self.spoke(&trade.instrument_id, TRADES, now);
                 portion.push(Heard::Trade(trade, number));
             }
-            Ok(Parsed::Diff(instrument, diff)) => {
+            Ok(Said::Diff(instrument, diff)) => {
                 self.spoke(&instrument, DIFFS, now);
                 portion.push(Heard::Diff(instrument, diff));
             }
-            Ok(Parsed::Accepted(id)) => requests.accepted(id),
-            Ok(Parsed::Refused { code, message, .. }) => return Err(Ended::Refused { code, message }),
-            Ok(Parsed::Shutdown) => return Err(Ended::Shutdown),
-            Ok(Parsed::Skipped(kind)) => self.skipped(&kind),
-            Ok(Parsed::Aggregate(..)) => self.skipped("aggTrade"),
-            Ok(Parsed::Depth(..)) => self.skipped("partial book"),
+            Ok(Said::Accepted(Accepted::All(id))) => requests.accepted(id),
+            Ok(Said::Refused { code, message, .. }) => return Err(Ended::Refused { code, message }),
+            Ok(Said::Leaving) => return Err(Ended::Shutdown),
+            Ok(Said::Skipped(kind)) => self.skipped(&kind),
+            Ok(_) => self.skipped("something else"),
             Err(error) => {
                 self.malformed(error.cause(), &describe(&error, text));
                 let named = instrument_named(text).and_then(|name| InstrumentId::new(&name).ok());

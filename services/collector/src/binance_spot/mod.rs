@@ -7,8 +7,8 @@ mod parse;
 mod requests;
 mod rest;
 mod socket;
+mod wire;
 
 pub(crate) use connection::{run, streams_of};
-pub use parse::{ParseError, Parsed, parse_frame};
-pub(crate) use parse::{is_depth, parse_depth, parse_rest_trades};
 pub(crate) use rest::{Rest, WEIGHT_PER_MINUTE};
+pub(crate) use wire::BinanceSpot;

@@ -1,126 +1,23 @@
 //! From frames to events. Pure: when a frame was received is an argument.
 
-use mprism_model::{
-    DecimalError, DecimalText, Exchange, InstrumentId, MarketType, Side, Source, Symbol, Trade, TsSource, UnixMillis,
-    UnixNanos, UnknownName,
-};
+use mprism_model::{Exchange, InstrumentId, MarketType, Side, Source, Symbol, Trade, TsSource, UnixNanos};
 
 use super::messages::{AggregateEvent, Depth, DepthEvent, Envelope, EventType, RestTrade, TradeEvent};
 use crate::orderbook::{Diff, Snapshot};
-
-/// Times from here on are microseconds: as milliseconds they would lie in the year 5138.
-const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
-
-/// What a frame is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parsed {
-    /// A trade and its numeric id.
-    Trade(Box<Trade>, u64),
-    /// Fills of one taker order at one price as one trade, with the aggregate's own numeric id: recorded by others, not
-    /// collected here.
-    Aggregate(Box<Trade>, u64),
-    /// A change of an instrument's order book.
-    Diff(InstrumentId, Box<Diff>),
-    /// The best levels alone, from a stream of partial books: recorded by others, not collected here.
-    Depth(InstrumentId, Box<Snapshot>),
-    /// The venue accepted the request with this id.
-    Accepted(u64),
-    /// The venue refused a request.
-    Refused {
-        /// The request, where it says which.
-        id: Option<u64>,
-        /// Its error code.
-        code: i64,
-        /// Its text.
-        message: String,
-    },
-    /// The venue is about to close this connection.
-    Shutdown,
-    /// Something valid that is not collected here.
-    Skipped(String),
-}
-
-/// Why a frame is not understood.
-#[derive(Debug, thiserror::Error)]
-pub enum ParseError {
-    /// Not the JSON that is expected.
-    #[error("not a valid {what}")]
-    Json {
-        /// What was expected.
-        what: &'static str,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A price or quantity is not a decimal that can be stored exactly.
-    #[error("{field} `{}` is not usable", shortened(text))]
-    Decimal {
-        /// Which.
-        field: &'static str,
-        /// What was sent.
-        text: String,
-        /// Why not.
-        source: DecimalError,
-    },
-    /// A price or quantity is zero or negative.
-    #[error("{field} is not above zero")]
-    NotPositive {
-        /// Which.
-        field: &'static str,
-    },
-    /// Update ids that run backwards.
-    #[error("updates {first} to {last} run backwards")]
-    Backwards {
-        /// The first.
-        first: u64,
-        /// The last.
-        last: u64,
-    },
-    /// A snapshot of a book that does not exist yet.
-    #[error("the book does not exist yet")]
-    NoBook,
-    /// A symbol cannot be used.
-    #[error("symbol not usable")]
-    Symbol(#[from] UnknownName),
-    /// A time lies outside of what can be stored.
-    #[error("time {0} is not plausible")]
-    Time(i64),
-    /// Neither a payload nor an answer.
-    #[error("neither a payload nor an answer")]
-    Unknown,
-}
-
-impl ParseError {
-    /// Returns a short stable name, for metrics and for logging each cause once.
-    pub fn cause(&self) -> &'static str {
-        match self {
-            Self::Json { .. } => "json",
-            Self::Decimal { .. } => "decimal",
-            Self::NotPositive { .. } => "not_positive",
-            Self::Backwards { .. } => "backwards",
-            Self::NoBook => "no_book",
-            Self::Symbol(_) => "symbol",
-            Self::Time(_) => "time",
-            Self::Unknown => "unknown_frame",
-        }
-    }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
-}
+use crate::wire::{Accepted, ParseError, Said, positive, shortened, time};
 
 /// Reads one frame, raw or from a combined stream.
 ///
 /// # Errors
 /// Where it is not understood; whatever it said is not stored then, and has to be counted.
-pub fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Parsed, ParseError> {
+pub(super) fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
     let json = |what| move |source| ParseError::Json { what, source };
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(json("frame"))?;
     if let (Some(stream), Some(data)) = (&envelope.stream, envelope.data) {
         if let Some((name, _)) = stream.split_once("@depth").filter(|_| is_depth(data.get())) {
             let instrument = InstrumentId::new(&name.to_uppercase())?;
             let snapshot = parse_depth(data.get().as_bytes(), usize::MAX)?;
-            return Ok(Parsed::Depth(instrument, Box::new(snapshot)));
+            return Ok(Said::Depth(Some(instrument), Box::new(snapshot)));
         }
         let event: EventType<'_> = serde_json::from_str(data.get()).map_err(json("event"))?;
         return parse_event(&event.e, data.get(), ts_recv, source);
@@ -130,41 +27,49 @@ pub fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Re
     }
     let id = envelope.id.and_then(|id| id.get().parse().ok());
     if let Some(error) = envelope.error {
-        return Ok(Parsed::Refused {
+        return Ok(Said::Refused {
             id,
             code: error.code,
             message: shortened(&error.msg),
         });
     }
     match (envelope.code, id) {
-        (Some(code), id) => Ok(Parsed::Refused {
+        (Some(code), id) => Ok(Said::Refused {
             id,
             code,
             message: envelope.msg.as_deref().map(shortened).unwrap_or_default(),
         }),
-        (None, Some(id)) => Ok(Parsed::Accepted(id)),
+        (None, Some(id)) => Ok(Said::Accepted(Accepted::All(id))),
         (None, None) => Err(ParseError::Unknown),
     }
 }
 
-fn parse_event(kind: &str, text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Parsed, ParseError> {
+fn parse_event(kind: &str, text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
     match kind {
         "trade" => {
             let raw: TradeEvent<'_> =
                 serde_json::from_str(text).map_err(|source| ParseError::Json { what: "trade", source })?;
             let id = raw.trade_id;
-            parse_trade(&raw, ts_recv, source).map(|trade| Parsed::Trade(Box::new(trade), id))
+            parse_trade(&raw, ts_recv, source).map(|trade| Said::Trade {
+                trade: Box::new(trade),
+                number: id,
+                is_sized: true,
+            })
         }
         "aggTrade" => {
             let what = "aggregate trade";
             let raw: AggregateEvent<'_> =
                 serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
             let (id, raw) = (raw.aggregate_id, raw.into_trade());
-            parse_trade(&raw, ts_recv, source).map(|trade| Parsed::Aggregate(Box::new(trade), id))
+            parse_trade(&raw, ts_recv, source).map(|trade| Said::Aggregate {
+                trade: Box::new(trade),
+                number: Some(id),
+                is_sized: true,
+            })
         }
         "depthUpdate" => parse_diff(text, ts_recv),
-        "serverShutdown" => Ok(Parsed::Shutdown),
-        other => Ok(Parsed::Skipped(shortened(other))),
+        "serverShutdown" => Ok(Said::Leaving),
+        other => Ok(Said::Skipped(shortened(other).into())),
     }
 }
 
@@ -178,6 +83,8 @@ fn parse_trade(raw: &TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source)
         trade_id: raw.trade_id.to_string().into(),
         price: positive("price", &raw.price)?,
         quantity: positive("quantity", &raw.quantity)?,
+        contracts: None,
+        sequence: None,
         side: if raw.is_buyer_maker { Side::Sell } else { Side::Buy },
         is_maker: raw.is_buyer_maker,
         trade_ts: time(raw.trade_time)?,
@@ -188,7 +95,7 @@ fn parse_trade(raw: &TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source)
     })
 }
 
-fn parse_diff(text: &str, ts_recv: Option<UnixNanos>) -> Result<Parsed, ParseError> {
+fn parse_diff(text: &str, ts_recv: Option<UnixNanos>) -> Result<Said, ParseError> {
     let what = "order-book diff";
     let raw: DepthEvent<'_> = serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
     if raw.first_update_id > raw.last_update_id {
@@ -200,12 +107,13 @@ fn parse_diff(text: &str, ts_recv: Option<UnixNanos>) -> Result<Parsed, ParseErr
     let diff = Diff {
         first: raw.first_update_id,
         last: raw.last_update_id,
+        checksum: None,
         ts: time(raw.event_time)?,
         ts_recv,
         bids: raw.bids.0,
         asks: raw.asks.0,
     };
-    Ok(Parsed::Diff(InstrumentId::new(&raw.symbol)?, Box::new(diff)))
+    Ok(Said::Diff(InstrumentId::new(&raw.symbol)?, Box::new(diff)))
 }
 
 /// Returns whether a text is the body of `GET /api/v3/depth`, or a partial book: neither has an event type.
@@ -223,6 +131,9 @@ pub(crate) fn parse_depth(body: &[u8], limit: usize) -> Result<Snapshot, ParseEr
     let raw: Depth = serde_json::from_slice(body).map_err(|source| ParseError::Json { what, source })?;
     Ok(Snapshot {
         last: u64::try_from(raw.last_update_id).map_err(|_| ParseError::NoBook)?,
+        ts: None,
+        ts_recv: None,
+        checksum: None,
         bids: raw.bids.0,
         asks: raw.asks.0,
         limit,
@@ -252,38 +163,13 @@ pub(crate) fn parse_rest_trades(
     rows.into_iter().map(trade).collect()
 }
 
-fn positive(field: &'static str, text: &str) -> Result<DecimalText, ParseError> {
-    let value = DecimalText::new(text).map_err(|source| ParseError::Decimal {
-        field,
-        text: text.to_owned(),
-        source,
-    })?;
-    if value.value().is_positive() {
-        return Ok(value);
-    }
-    Err(ParseError::NotPositive { field })
-}
-
-fn time(value: i64) -> Result<UnixMillis, ParseError> {
-    let ms = if value >= MICROSECONDS_FROM {
-        value / 1_000
-    } else {
-        value
-    };
-    // Before the venue existed, or after what the table's type holds (2299-12-31).
-    if (1_400_000_000_000..10_413_791_999_000).contains(&ms) {
-        return Ok(UnixMillis(ms));
-    }
-    Err(ParseError::Time(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const RAW: &str = r#"{"e":"trade","E":1795176000123,"s":"BTCUSDT","t":5601234567,"p":"64000.10000000","q":"0.01500000","T":1795176000121,"m":true,"M":true}"#;
 
-    fn parse(text: &str) -> Result<Parsed, ParseError> {
+    fn parse(text: &str) -> Result<Said, ParseError> {
         parse_frame(text, Some(UnixNanos(5)), Source::Ws)
     }
 
@@ -291,7 +177,7 @@ mod tests {
     fn a_trade_keeps_the_venues_texts() {
         let combined = format!(r#"{{"stream":"btcusdt@trade","data":{RAW}}}"#);
         for text in [RAW, &combined] {
-            let Ok(Parsed::Trade(trade, id)) = parse(text) else {
+            let Ok(Said::Trade { trade, number: id, .. }) = parse(text) else {
                 panic!("a trade: {text}");
             };
             assert_eq!(id, 5_601_234_567);
@@ -305,7 +191,7 @@ mod tests {
         let micros = RAW
             .replace("1795176000123", "1795176000123456")
             .replace("1795176000121", "1795176000121999");
-        let Ok(Parsed::Trade(trade, _)) = parse(&micros) else {
+        let Ok(Said::Trade { trade, .. }) = parse(&micros) else {
             panic!("a trade");
         };
         assert_eq!((trade.ts.0, trade.trade_ts.0), (1_795_176_000_123, 1_795_176_000_121));
@@ -313,11 +199,14 @@ mod tests {
 
     #[test]
     fn answers_and_notices_are_told_apart() {
-        assert_eq!(parse(r#"{"result":null,"id":7}"#).expect("valid"), Parsed::Accepted(7));
+        assert_eq!(
+            parse(r#"{"result":null,"id":7}"#).expect("valid"),
+            Said::Accepted(Accepted::All(7))
+        );
         let refused = parse(r#"{"code":2,"msg":"Invalid request: too many parameters","id":7}"#).expect("valid");
         assert!(matches!(
             refused,
-            Parsed::Refused {
+            Said::Refused {
                 id: Some(7),
                 code: 2,
                 ..
@@ -326,15 +215,15 @@ mod tests {
         let nested = parse(r#"{"error":{"code":2,"msg":"x"},"id":1}"#).expect("valid");
         assert!(matches!(
             nested,
-            Parsed::Refused {
+            Said::Refused {
                 id: Some(1),
                 code: 2,
                 ..
             }
         ));
         let wrapped = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1795176000000}}"#;
-        assert_eq!(parse(wrapped).expect("valid"), Parsed::Shutdown);
-        assert!(matches!(parse(r#"{"e":"bookTicker"}"#), Ok(Parsed::Skipped(_))));
+        assert_eq!(parse(wrapped).expect("valid"), Said::Leaving);
+        assert!(matches!(parse(r#"{"e":"bookTicker"}"#), Ok(Said::Skipped(_))));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mprism_model::{InstrumentId, Source, Trade};
+use mprism_model::{InstrumentId, Source, UnixNanos};
 use mprism_runtime::clock;
 use reqwest::header::HeaderMap;
 
 use super::parse::{parse_depth, parse_rest_trades};
 use crate::orderbook::Snapshot;
 use crate::rest::{Budget, Client, History, RestError, Throttle};
+use crate::wire::Said;
 
 /// Request weight per minute and address.
 pub(crate) const WEIGHT_PER_MINUTE: u32 = 6_000;
@@ -20,14 +21,18 @@ const TRADES_WEIGHT: u32 = 25;
 #[derive(Debug)]
 pub(crate) struct Rest {
     client: Client,
+    budget: Arc<Budget>,
     /// Levels a side of a snapshot.
     snapshot_limit: usize,
 }
 
 impl Rest {
     pub(crate) fn new(base: String, snapshot_limit: usize, budget: Arc<Budget>) -> Result<Self, RestError> {
-        let client = Client::new(base, budget)?;
-        Ok(Self { client, snapshot_limit })
+        Ok(Self {
+            client: Client::new(base)?,
+            budget,
+            snapshot_limit,
+        })
     }
 }
 
@@ -52,22 +57,29 @@ impl History for Rest {
         let limit = self.snapshot_limit.to_string();
         let query = [("symbol", instrument.as_str()), ("limit", &limit)];
         let weight = depth_weight(self.snapshot_limit);
-        let body = self.client.get::<Self>("/api/v3/depth", &query, weight).await?;
-        parse_depth(&body, self.snapshot_limit).map_err(|e| RestError::Answer(e.into()))
+        let path = "/api/v3/depth";
+        let body = self.client.get::<Self>(&self.budget, path, &query, weight).await?;
+        Ok(parse_depth(&body, self.snapshot_limit)?)
     }
 
-    async fn trades(&self, instrument: &InstrumentId, from: u64) -> Result<Vec<(u64, Trade)>, RestError> {
+    async fn trades(&self, instrument: &InstrumentId, from: u64, _to: u64) -> Result<Vec<Said>, RestError> {
         let (from, limit) = (from.to_string(), Self::TRADES_MAX.to_string());
         let query = [("symbol", instrument.as_str()), ("fromId", &from), ("limit", &limit)];
         let path = "/api/v3/historicalTrades";
-        let body = self.client.get::<Self>(path, &query, TRADES_WEIGHT).await?;
-        let received = Some(mprism_model::UnixNanos(clock::now_ns()));
-        let answer = |e: super::ParseError| RestError::Answer(e.into());
+        let body = self
+            .client
+            .get::<Self>(&self.budget, path, &query, TRADES_WEIGHT)
+            .await?;
+        let received = Some(UnixNanos(clock::now_ns()));
         let text = std::str::from_utf8(&body).map_err(|e| RestError::Answer(e.into()))?;
-        let trades = parse_rest_trades(text, instrument.as_str(), received, Source::Backfill).map_err(answer)?;
+        let trades = parse_rest_trades(text, instrument.as_str(), received, Source::Backfill)?;
         let numbered = trades.into_iter().map(|trade| {
-            let id = trade.trade_id.parse();
-            id.map(|id| (id, trade)).map_err(|e| RestError::Answer(Box::new(e)))
+            let number = trade.trade_id.parse().map_err(|e| RestError::Answer(Box::new(e)))?;
+            Ok(Said::Trade {
+                trade: Box::new(trade),
+                number,
+                is_sized: true,
+            })
         });
         numbered.collect()
     }

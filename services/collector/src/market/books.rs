@@ -121,6 +121,7 @@ impl BookState {
             Step::Known => {
                 out.stats.replays.fetch_add(1, Ordering::Relaxed);
             }
+            Step::Idle => self.stats.set_live(true),
             Step::Kept => (self.ts, self.ts_recv) = (Some(ts), ts_recv),
             Step::Overflow(diffs) => {
                 let lost = diffs as u64;
@@ -317,6 +318,7 @@ impl BookState {
             update_type: before.map_or(UpdateType::Snapshot, |_| UpdateType::Update),
             bids,
             asks,
+            contracts: None,
             ts: self.ts.unwrap_or_else(now),
             ts_source: self.ts.map_or(TsSource::Recv, |_| TsSource::Event),
             ts_recv: self.ts_recv,

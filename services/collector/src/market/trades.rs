@@ -13,6 +13,7 @@ use crate::ledger::OpenGap;
 use crate::rest::{History, RestError};
 use crate::sequencer::{Seen, Sequencer, Verdict};
 use crate::stats::StreamStats;
+use crate::wire::Said;
 
 /// History lags behind the stream: before an id is believed not to exist, it is asked for again after each of these.
 const ASK_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
@@ -41,7 +42,15 @@ pub(super) struct Question {
 pub(super) struct Piece {
     from: u64,
     to: u64,
-    trades: Vec<(u64, Trade)>,
+    trades: Vec<Past>,
+}
+
+/// A trade of history, and what it says beside being one.
+#[derive(Debug)]
+struct Past {
+    number: u64,
+    trade: Trade,
+    also: Vec<Event>,
 }
 
 impl TradeState {
@@ -126,15 +135,21 @@ impl TradeState {
             Ok(piece) => {
                 self.backoff.reset();
                 self.wait = Duration::ZERO;
-                let seen = |(id, trade): &(u64, Trade)| Seen { id: *id, ts: trade.ts };
+                let seen = |past: &Past| Seen {
+                    id: past.number,
+                    ts: past.trade.ts,
+                };
                 let numbered: Vec<Seen> = piece.trades.iter().map(seen).collect();
                 let (missing, gaps) = self.sequencer.fill((piece.from, piece.to), &numbered, now());
-                let mut trades: Vec<Option<Trade>> = piece.trades.into_iter().map(|(_, t)| Some(t)).collect();
+                let mut trades: Vec<Option<Past>> = piece.trades.into_iter().map(Some).collect();
                 // The trades first: a gap that says it is filled is.
                 for at in missing {
-                    if let Some(trade) = trades[at].take() {
+                    if let Some(past) = trades[at].take() {
                         out.stats.backfilled.fetch_add(1, Ordering::Relaxed);
-                        out.push(&self.subject, &Event::Trade(trade));
+                        out.push(&self.subject, &Event::Trade(past.trade));
+                        for event in past.also {
+                            out.push(&event.subject().to_string().into(), &event);
+                        }
                     }
                 }
                 gaps.into_iter().for_each(|gap| out.gap(&self.gap_subject, gap));
@@ -150,10 +165,10 @@ impl Question {
         let to = self.to.min(self.from + H::TRADES_MAX as u64 - 1);
         let mut again = ASK_AGAIN_AFTER.iter();
         loop {
-            let mut trades = history.trades(instrument, self.from).await?;
+            let mut trades = past(history.trades(instrument, self.from, to).await?)?;
             // What comes after the hole tells that history has come so far.
-            let reaches_beyond = trades.last().is_some_and(|(id, _)| *id >= to);
-            trades.retain(|(id, _)| (self.from..=to).contains(id));
+            let reaches_beyond = trades.last().is_some_and(|past| past.number >= to);
+            trades.retain(|past| (self.from..=to).contains(&past.number));
             let is_whole = trades.len() as u64 == to - self.from + 1;
             if is_whole {
                 return Ok(Piece {
@@ -179,4 +194,31 @@ impl Question {
             }
         }
     }
+}
+
+/// Takes history's answer apart: trades, and behind each what else it says.
+fn past(said: Vec<Said>) -> Result<Vec<Past>, RestError> {
+    let mut trades: Vec<Past> = Vec::new();
+    for said in said {
+        match said {
+            Said::Trade {
+                is_sized: false, trade, ..
+            } => {
+                let text = format!("the contract size of {} is not known yet", trade.instrument_id);
+                return Err(RestError::Answer(text.into()));
+            }
+            Said::Trade { trade, number, .. } => trades.push(Past {
+                number,
+                trade: *trade,
+                also: Vec::new(),
+            }),
+            Said::Event { event, .. } => {
+                if let Some(past) = trades.last_mut() {
+                    past.also.push(*event);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(trades)
 }

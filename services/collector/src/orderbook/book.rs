@@ -2,6 +2,7 @@
 
 use mprism_model::{LEVELS_MAX, Level};
 
+use super::checksum::checksum;
 use super::{Diff, Side, Snapshot};
 
 /// Both sides of an instrument's book.
@@ -41,6 +42,12 @@ impl Book {
     pub fn is_crossed(&self) -> bool {
         let best = self.bids.best().zip(self.asks.best());
         best.is_some_and(|(bid, ask)| bid.price >= ask.price)
+    }
+
+    /// Returns whether the venue's checksum of the best levels says that this is not its book. 0 says nothing: what OKX sends
+    /// since June 2026.
+    pub fn contradicts(&self, told: Option<i32>) -> bool {
+        told.is_some_and(|told| told != 0 && told != checksum(self))
     }
 
     /// Returns the bids and asks that may be published: the best ones, as far as they are certain.

@@ -3,7 +3,9 @@
 //! Pure: no socket, no clock. What is fetched and when is decided by who owns a book.
 
 mod book;
+mod checksum;
 mod diff;
+mod publish;
 mod side;
 mod sync;
 #[cfg(test)]
@@ -11,5 +13,6 @@ mod truth;
 
 pub use book::Book;
 pub use diff::{Diff, Snapshot};
+pub(crate) use publish::publishable;
 pub use side::Side;
 pub(crate) use sync::{Break, Join, Step, Sync};

@@ -7,6 +7,13 @@
 //! 4. A diff at or before the last change was seen: skipped. One that begins beyond the next change shows a hole.
 //! 5. After a hole, or when the sides cross, the book is not valid any more until another snapshot is joined.
 //! 6. After a reconnect the book goes on if the first diff continues it, else as after a hole.
+//! 7. A diff that continues the book and ends before its own first change says nothing new, or begins the numbers anew (OKX
+//!    after maintenance): it is applied, and its end is the last change from then on.
+//! 8. Where the venue gives a checksum of the best levels, the book is not valid when it differs.
+//! 9. Venues that tell the whole book in the stream need no snapshot from elsewhere: it takes the place of everything.
+//!
+//! Venues that chain messages by the previous one's number say the same as `first..=last` (see [`Diff`]): the diff with
+//! `pu <= L < u` is the one to apply first to a snapshot that ends at `L`.
 //!
 //! Source: <https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams>, "How to manage a local order book
 //! correctly"; its "first event" rule is narrower than needed, because a snapshot may end exactly where a diff does.
@@ -60,6 +67,8 @@ pub(crate) enum Step {
     Applied,
     /// It held nothing new.
     Known,
+    /// It said that nothing has changed.
+    Idle,
     /// It waits for a snapshot.
     Kept,
     /// It waits for a snapshot, in place of so many others for which there was no room.
@@ -77,6 +86,17 @@ pub(crate) struct Break {
     pub(crate) to: u64,
     /// Why.
     pub(crate) cause: GapCause,
+}
+
+impl Break {
+    /// A book that contradicts itself from its first moment.
+    pub(crate) fn whole(last: u64) -> Self {
+        Self {
+            from: last,
+            to: last,
+            cause: GapCause::Desync,
+        }
+    }
 }
 
 /// What a snapshot did.
@@ -138,12 +158,36 @@ impl Sync {
         }
     }
 
+    /// Takes the whole book as the venue's own stream tells it.
+    pub(crate) fn replace(&mut self, snapshot: &Snapshot) {
+        self.forget_kept();
+        (self.refresh, self.known) = (None, 0);
+        self.book.replace(snapshot);
+        self.last = snapshot.last;
+        self.phase = if self.book.is_crossed() || self.book.contradicts(snapshot.checksum) {
+            Phase::Waiting
+        } else {
+            Phase::Live
+        };
+    }
+
     /// Takes a diff.
-    pub(crate) fn diff(&mut self, diff: Diff) -> Step {
+    pub(crate) fn diff(&mut self, mut diff: Diff) -> Step {
+        if diff.last == 0 {
+            // A recording without numbers: what comes next is what comes next.
+            (diff.first, diff.last) = (self.last + 1, self.last + 1);
+        }
         if self.phase == Phase::Waiting {
             return self.keep(diff);
         }
-        if diff.last <= self.last {
+        let continues = diff.first == self.last + 1;
+        if continues && diff.last == self.last {
+            self.known = 0;
+            self.phase = Phase::Live;
+            return Step::Idle;
+        }
+        let begins_anew = continues && diff.last < self.last;
+        if diff.last <= self.last && !begins_anew {
             return self.skip(diff);
         }
         self.known = 0;
@@ -162,9 +206,9 @@ impl Sync {
         self.phase = Phase::Live;
         self.book.apply(&diff);
         let before = std::mem::replace(&mut self.last, diff.last);
-        if self.book.is_crossed() {
+        if self.book.is_crossed() || self.book.contradicts(diff.checksum) {
             let hole = Break {
-                from: before + 1,
+                from: diff.last.min(before + 1),
                 to: diff.last,
                 cause: GapCause::Desync,
             };

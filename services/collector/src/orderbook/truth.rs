@@ -61,6 +61,7 @@ impl Venue {
     pub(crate) fn diff(&self, first: u64, last: u64) -> Diff {
         let state = &self.states[last as usize];
         let mut diff = Diff {
+            checksum: None,
             first,
             last,
             ts: UnixMillis(last as i64),
@@ -95,6 +96,9 @@ impl Venue {
         bids.truncate(limit);
         asks.truncate(limit);
         Snapshot {
+            ts: None,
+            ts_recv: None,
+            checksum: None,
             last,
             bids,
             asks,

@@ -1,17 +1,17 @@
-//! Recorded order books: diffs joined with the snapshots that lie beside them.
+//! Recorded order books: diffs joined with the snapshots that lie beside them or stand in the stream.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mprism_model::{
-    DataType, Exchange, Gap, GapState, InstrumentId, MarketType, OrderBook, Source, Symbol, TsSource, UnixMillis,
-    UnixNanos, UnknownName, UpdateType,
+    DataType, Event, Exchange, Gap, GapState, InstrumentId, OrderBook, Source, TsSource, UnixMillis, UnixNanos,
+    UpdateType,
 };
 
 use super::{Content, Recorded, Unknown};
-use crate::binance_spot::ParseError;
 use crate::market::Cadence;
-use crate::orderbook::{Break, Diff, Join, Snapshot, Step, Sync};
+use crate::orderbook::{Book, Break, Diff, Join, Snapshot, Step, Sync, publishable};
+use crate::wire::Known;
 
 /// When a recorded book is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,14 @@ pub struct Place {
     pub line: u64,
 }
 
+/// Whose book it is.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) exchange: Exchange,
+    pub(super) instrument: InstrumentId,
+    pub(super) known: Known,
+}
+
 /// The books of one stream.
 #[derive(Debug)]
 pub(super) struct Books {
@@ -52,15 +60,14 @@ pub(super) struct Books {
 /// One instrument's book.
 #[derive(Debug)]
 struct Followed {
-    instrument: InstrumentId,
-    symbol: Symbol,
+    owner: Owner,
     sync: Sync,
     offered: Vec<Offered>,
     ts: UnixMillis,
     ts_recv: Option<UnixNanos>,
     chained: Option<u64>,
     told: Option<UnixMillis>,
-    /// Where the last applied diff stands, if there was one.
+    /// Where the last applied frame stands, if there was one.
     last: Option<Place>,
 }
 
@@ -68,7 +75,6 @@ struct Followed {
 #[derive(Debug)]
 struct Offered {
     snapshot: Snapshot,
-    ts_recv: Option<UnixNanos>,
     place: Place,
     is_used: bool,
 }
@@ -82,34 +88,30 @@ impl Books {
     }
 
     /// Takes a snapshot that diffs may be joined with.
-    pub(super) fn offer(
-        &mut self,
-        instrument: &str,
-        snapshot: Snapshot,
-        ts_recv: Option<UnixNanos>,
-        place: Place,
-    ) -> Result<(), ParseError> {
-        let followed = self.followed(&InstrumentId::new(instrument)?)?;
+    pub(super) fn offer(&mut self, owner: Owner, snapshot: Snapshot, place: Place) {
+        let followed = self.followed(owner);
         followed.offered.push(Offered {
             snapshot,
-            ts_recv,
             place,
             is_used: false,
         });
         followed.offered.sort_by_key(|offered| offered.snapshot.last);
-        Ok(())
     }
 
-    pub(super) fn diff(&mut self, instrument: &InstrumentId, diff: Diff, place: &Place) -> Result<Content, ParseError> {
+    pub(super) fn diff(&mut self, owner: Owner, diff: Diff, place: &Place, content: &mut Content) {
         let at = self.at;
-        let followed = self.followed(instrument)?;
-        Ok(followed.diff(diff, at, place))
+        self.followed(owner).diff(diff, at, place, content);
     }
 
-    fn followed(&mut self, instrument: &InstrumentId) -> Result<&mut Followed, UnknownName> {
-        let symbol = Symbol::from_binance(instrument)?;
-        let new = || Followed::new(instrument.clone(), symbol);
-        Ok(self.books.entry(instrument.clone()).or_insert_with(new))
+    /// Takes a book that stands in the stream: the diffs behind it belong to it.
+    pub(super) fn snapshot(&mut self, owner: Owner, snapshot: &Snapshot, place: &Place, content: &mut Content) {
+        let at = self.at;
+        self.followed(owner).snapshot(snapshot, at, place, content);
+    }
+
+    fn followed(&mut self, owner: Owner) -> &mut Followed {
+        let followed = self.books.entry(owner.instrument.clone());
+        followed.or_insert_with(|| Followed::new(owner))
     }
 
     /// Returns whether a snapshot was offered from this place.
@@ -129,10 +131,7 @@ impl Books {
                 told.extend(followed.book().map(|book| (place, book)));
             }
             for offered in followed.offered.iter().filter(|offered| !offered.is_used) {
-                let name = Some(followed.instrument.as_str());
-                if let Ok(book) = alone(name, &offered.snapshot, offered.ts_recv) {
-                    told.push((offered.place.clone(), book));
-                }
+                told.push((offered.place.clone(), alone(&followed.owner, &offered.snapshot)));
             }
         }
         told
@@ -140,10 +139,9 @@ impl Books {
 }
 
 impl Followed {
-    fn new(instrument: InstrumentId, symbol: Symbol) -> Self {
+    fn new(owner: Owner) -> Self {
         Self {
-            instrument,
-            symbol,
+            owner,
             sync: Sync::default(),
             offered: Vec::new(),
             ts: UnixMillis(0),
@@ -154,35 +152,53 @@ impl Followed {
         }
     }
 
-    fn diff(&mut self, diff: Diff, at: BooksAt, place: &Place) -> Content {
+    fn diff(&mut self, diff: Diff, at: BooksAt, place: &Place, content: &mut Content) {
         let (ts, ts_recv) = (diff.ts, diff.ts_recv);
         let (first, last) = (diff.first, diff.last);
-        let mut events = Vec::new();
+        let mut has_gap = false;
         match self.sync.diff(diff) {
             Step::Applied => {}
-            Step::Known => return Content::Skipped("order-book diff that the book has already".into()),
+            Step::Known => return content.skip("order-book diff that the book has already"),
+            Step::Idle => return content.skip("order-book heartbeat"),
             Step::Kept | Step::Overflow(_) => {}
             Step::Broken(hole) => {
                 self.chained = None;
-                events.push(Recorded::Gap(self.gap(hole, ts)));
+                has_gap = true;
+                content.push(Event::Gap(self.gap(hole, ts)));
             }
         }
         if !self.sync.is_live() {
             match self.join(first) {
                 Some(at) if at < last => {}
-                None if events.is_empty() => {
-                    return Content::Skipped("order-book diff that no snapshot can be joined with".into());
-                }
+                None if !has_gap => return content.skip("order-book diff that no snapshot can be joined with"),
                 // There is no book yet, or this diff is in the snapshot already.
-                _ => return Content::Events(events),
+                _ => return,
             }
         }
         (self.ts, self.ts_recv, self.last) = (ts, ts_recv, Some(place.clone()));
+        self.tell(at, content);
+    }
+
+    fn snapshot(&mut self, snapshot: &Snapshot, at: BooksAt, place: &Place, content: &mut Content) {
+        self.sync.replace(snapshot);
+        self.chained = None;
+        self.ts_recv = snapshot.ts_recv;
+        let received = snapshot.ts_recv.map(UnixNanos::to_millis);
+        self.ts = snapshot.ts.or(received).unwrap_or(self.ts);
+        self.last = Some(place.clone());
+        if self.sync.is_live() {
+            self.tell(at, content);
+        } else {
+            let hole = Break::whole(snapshot.last);
+            content.push(Event::Gap(self.gap(hole, self.ts)));
+        }
+    }
+
+    fn tell(&mut self, at: BooksAt, content: &mut Content) {
         if self.is_due(at) {
             self.told = Some(self.ts);
-            events.extend(self.book());
+            content.events.extend(self.book());
         }
-        Content::Events(events)
     }
 
     /// Joins the kept diffs with the first snapshot that is not too old for them; returns where, if there is one.
@@ -213,9 +229,9 @@ impl Followed {
     fn gap(&self, hole: Break, ts: UnixMillis) -> Gap {
         Gap {
             ts,
-            exchange: Exchange::BinanceSpot,
-            market_type: MarketType::Spot,
-            symbol: self.symbol.clone(),
+            exchange: self.owner.exchange,
+            market_type: self.owner.known.market_type,
+            symbol: self.owner.known.symbol.clone(),
             data_type: DataType::OrderBook,
             from_id: hole.from.to_string().into(),
             to_id: hole.to.to_string().into(),
@@ -230,61 +246,69 @@ impl Followed {
 
     /// Returns the book as it was told, whether all of it is certain or not: nobody can be asked again.
     fn book(&mut self) -> Option<Recorded> {
-        let (bids, asks) = self.sync.book().told_levels();
-        if bids.is_empty() || asks.is_empty() {
+        let last = self.sync.last();
+        let told = self.sync.book();
+        if told.bids.is_empty() || told.asks.is_empty() {
             return None;
         }
-        let last = self.sync.last();
         let before = self.chained.replace(last);
+        let (book, unknown) = message(&self.owner, self.sync.book(), last);
         let book = OrderBook {
-            exchange: Exchange::BinanceSpot,
-            market_type: MarketType::Spot,
-            symbol: self.symbol.clone(),
-            instrument_id: self.instrument.clone(),
-            last_update_id: last,
             first_update_id: before.map(|before| before + 1),
             prev_update_id: before,
             update_type: before.map_or(UpdateType::Snapshot, |_| UpdateType::Update),
-            bids,
-            asks,
             ts: self.ts,
             ts_source: TsSource::Event,
             ts_recv: self.ts_recv,
-            source: Source::Replay,
+            ..book
         };
-        Some(Recorded::Book(Box::new(book), Unknown::default()))
+        Some(Recorded::new(Event::OrderBook(Box::new(book)), 0, unknown))
     }
 }
 
 /// Returns a snapshot by itself.
-pub(super) fn alone(
-    instrument: Option<&str>,
-    snapshot: &Snapshot,
-    ts_recv: Option<UnixNanos>,
-) -> Result<Recorded, ParseError> {
-    let unknown = Unknown {
-        instrument: instrument.is_none(),
-        time: ts_recv.is_none(),
-    };
-    let instrument_id = InstrumentId::new(instrument.unwrap_or("unknown"))?;
-    let mut book = crate::orderbook::Book::default();
-    book.replace(snapshot);
-    let (bids, asks) = book.told_levels();
+pub(super) fn alone(owner: &Owner, snapshot: &Snapshot) -> Recorded {
+    let mut told = Book::default();
+    told.replace(snapshot);
+    let (book, mut unknown) = message(owner, &told, snapshot.last);
+    let received = snapshot.ts_recv.map(UnixNanos::to_millis);
+    unknown.time = snapshot.ts.is_none() && received.is_none();
     let book = OrderBook {
-        exchange: Exchange::BinanceSpot,
-        market_type: MarketType::Spot,
-        symbol: Symbol::from_binance(&instrument_id)?,
-        instrument_id,
-        last_update_id: snapshot.last,
+        ts: snapshot.ts.or(received).unwrap_or(UnixMillis(0)),
+        ts_source: snapshot.ts.map_or(TsSource::Recv, |_| TsSource::Event),
+        ts_recv: snapshot.ts_recv,
+        ..book
+    };
+    Recorded::new(Event::OrderBook(Box::new(book)), 0, unknown)
+}
+
+/// Returns a book's levels as a message without a chain and without a time.
+fn message(owner: &Owner, book: &Book, last: u64) -> (OrderBook, Unknown) {
+    let (bids, asks) = book.told_levels();
+    let sized = owner.known.sizing.and_then(|sizing| publishable(&bids, &asks, sizing));
+    let unknown = Unknown {
+        quantity: sized.is_none(),
+        ..Unknown::default()
+    };
+    let venues = |levels: &[mprism_model::Level]| levels.iter().map(|level| level.quantity).collect();
+    let contracts = Some(Box::new((venues(&bids), venues(&asks))));
+    let (bids, asks, contracts) = sized.unwrap_or((bids, asks, contracts));
+    let book = OrderBook {
+        exchange: owner.exchange,
+        market_type: owner.known.market_type,
+        symbol: owner.known.symbol.clone(),
+        instrument_id: owner.instrument.clone(),
+        last_update_id: last,
         first_update_id: None,
         prev_update_id: None,
         update_type: UpdateType::Snapshot,
         bids,
         asks,
-        ts: ts_recv.map_or(UnixMillis(0), UnixNanos::to_millis),
-        ts_source: TsSource::Recv,
-        ts_recv,
+        contracts,
+        ts: UnixMillis(0),
+        ts_source: TsSource::Event,
+        ts_recv: None,
         source: Source::Replay,
     };
-    Ok(Recorded::Book(Box::new(book), unknown))
+    (book, unknown)
 }

@@ -2,20 +2,23 @@
 
 mod books;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use mprism_model::{Gap, GapCause, OrderBook, Source, Trade, UnixMillis, UnixNanos};
+use mprism_model::{DataType, Event, Exchange, Gap, GapCause, InstrumentId, Source, Trade, UnixMillis, UnixNanos};
 
-use crate::binance_spot::{ParseError, Parsed, is_depth, parse_depth, parse_frame, parse_rest_trades};
+use crate::registry;
 use crate::sequencer::{Seen, Sequencer, Verdict};
+use crate::wire::{About, ParseError, Said, Terms, Wire};
 
-use books::Books;
+use books::{Books, Owner};
 pub use books::{BooksAt, Place};
 
 /// One stream of recorded frames: a venue's market, its files one after another.
-#[derive(Debug)]
 pub struct Recording {
-    sequencers: BTreeMap<(Numbering, Box<str>), Sequencer>,
+    wire: &'static dyn Wire,
+    terms: Terms,
+    sequencers: BTreeMap<(Numbering, InstrumentId), Sequencer>,
     books: Books,
 }
 
@@ -33,41 +36,63 @@ pub struct Circumstances {
     pub ts_recv: Option<UnixNanos>,
     /// The instrument that a REST request asked about: the answer does not say it.
     pub instrument: Option<String>,
+    /// The address of the REST request.
+    pub url: Option<String>,
 }
 
 /// What a frame holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
     /// Events in their order.
-    Events(Vec<Recorded>),
-    /// Something valid that is not stored, by kind.
-    Skipped(String),
+    pub events: Vec<Recorded>,
+    /// What is valid and not stored, by kind.
+    pub skipped: Vec<Cow<'static, str>>,
 }
 
 /// One event of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// A trade and its position within the frame, from 0.
-    Trade(Box<Trade>, usize),
-    /// A hole that this frame shows.
-    Gap(Gap),
-    /// An order book, and what nobody recorded of it.
-    Book(Box<OrderBook>, Unknown),
+pub struct Recorded {
+    /// The event.
+    pub event: Event,
+    /// Its position within the frame among those of its type, from 0.
+    pub item: usize,
+    /// What nobody recorded of it.
+    pub unknown: Unknown,
 }
 
-/// What nobody recorded of an order book: a REST body says neither whose it is nor when it was.
+/// What nobody recorded of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
-    /// Whose it is.
+    /// Whose it is: a REST body often does not say it.
     pub instrument: bool,
     /// When it was.
     pub time: bool,
+    /// How much it is in base currency: that takes the size of a contract.
+    pub quantity: bool,
+}
+
+impl Recorded {
+    fn new(event: Event, item: usize, unknown: Unknown) -> Self {
+        Self { event, item, unknown }
+    }
+}
+
+impl Content {
+    fn push(&mut self, event: Event) {
+        self.events.push(Recorded::new(event, 0, Unknown::default()));
+    }
+
+    fn skip(&mut self, kind: &'static str) {
+        self.skipped.push(kind.into());
+    }
 }
 
 impl Recording {
-    /// Starts with nothing known.
-    pub fn new(books: BooksAt) -> Self {
+    /// Starts with nothing known but the terms of instruments.
+    pub fn new(exchange: Exchange, terms: Terms, books: BooksAt) -> Self {
         Self {
+            wire: registry::wire(exchange),
+            terms,
             sequencers: BTreeMap::new(),
             books: Books::new(books),
         }
@@ -77,16 +102,17 @@ impl Recording {
     /// order book of a known instrument; any other body is a frame like the others.
     ///
     /// # Errors
-    /// Where it is an order book and not understood.
-    pub fn beside(&mut self, text: &str, about: &Circumstances, place: Place) -> Result<bool, ParseError> {
-        match &about.instrument {
-            Some(instrument) if is_depth(text) => {
-                let snapshot = parse_depth(text.as_bytes(), usize::MAX)?;
-                self.books.offer(instrument, snapshot, about.ts_recv, place)?;
-                Ok(true)
+    /// Where it is not understood.
+    pub fn beside(&mut self, text: &str, about: &Circumstances, place: &Place) -> Result<bool, ParseError> {
+        let mut is_book = false;
+        for said in read(self.wire, &self.terms, text, about).0 {
+            if let Said::Depth(Some(instrument), snapshot) = said {
+                let owner = self.owner(&instrument)?;
+                self.books.offer(owner, *snapshot, place.clone());
+                is_book = true;
             }
-            _ => Ok(false),
         }
+        Ok(is_book)
     }
 
     /// Returns whether a place was taken as a snapshot beside the stream.
@@ -106,76 +132,196 @@ impl Recording {
         }
     }
 
-    /// Reads one frame or REST body.
+    /// Reads one frame or REST body; what was understood of it before an error counts.
     ///
     /// # Errors
-    /// Where it is not understood.
-    pub fn frame(&mut self, text: &str, about: &Circumstances, place: &Place) -> Result<Content, ParseError> {
-        if text.starts_with('[') {
-            return rest_body(text, about);
-        }
-        if is_depth(text) {
-            let snapshot = parse_depth(text.as_bytes(), usize::MAX)?;
-            let book = books::alone(about.instrument.as_deref(), &snapshot, about.ts_recv)?;
-            return Ok(Content::Events(vec![book]));
-        }
-        Ok(match parse_frame(text, about.ts_recv, Source::Replay)? {
-            Parsed::Trade(trade, id) => self.sequenced(Numbering::Trades, trade, id),
-            Parsed::Aggregate(trade, id) => self.sequenced(Numbering::Aggregates, trade, id),
-            Parsed::Diff(instrument, diff) => self.books.diff(&instrument, *diff, place)?,
-            Parsed::Depth(instrument, snapshot) => {
-                let book = books::alone(Some(instrument.as_str()), &snapshot, about.ts_recv)?;
-                Content::Events(vec![book])
+    /// Where it, or a part of it, is not understood.
+    pub fn frame(&mut self, text: &str, about: &Circumstances, place: &Place) -> (Content, Result<(), ParseError>) {
+        let (said, mut result) = read(self.wire, &self.terms, text, about);
+        let mut content = Content::default();
+        let mut items = BTreeMap::new();
+        for said in said {
+            if let Err(error) = self.take(said, place, &mut items, &mut content) {
+                result = Err(error);
             }
-            Parsed::Skipped(kind) => Content::Skipped(kind),
-            Parsed::Accepted(_) | Parsed::Refused { .. } | Parsed::Shutdown => {
-                Content::Skipped("answer or notice".into())
+        }
+        (content, result)
+    }
+
+    fn take(
+        &mut self,
+        said: Said,
+        place: &Place,
+        items: &mut BTreeMap<DataType, usize>,
+        content: &mut Content,
+    ) -> Result<(), ParseError> {
+        let trades = items.get(&DataType::Trade).copied().unwrap_or(0);
+        let mut next_item = |data_type| {
+            let next = items.entry(data_type).or_default();
+            *next += 1;
+            *next - 1
+        };
+        match said {
+            Said::Trade {
+                trade,
+                number,
+                is_sized,
+            } => {
+                let item = next_item(DataType::Trade);
+                self.sequenced(Numbering::Trades, *trade, Some(number), (item, is_sized), content);
             }
+            Said::Aggregate {
+                trade,
+                number,
+                is_sized,
+            } => {
+                let item = next_item(DataType::Trade);
+                self.sequenced(Numbering::Aggregates, *trade, number, (item, is_sized), content);
+            }
+            Said::Diff(instrument, diff) => {
+                let owner = self.owner(&instrument)?;
+                self.books.diff(owner, *diff, place, content);
+            }
+            Said::Book(instrument, snapshot) => {
+                let owner = self.owner(&instrument)?;
+                self.books.snapshot(owner, &snapshot, place, content);
+            }
+            Said::Depth(instrument, snapshot) => {
+                let is_named = instrument.is_some();
+                let owner = match instrument {
+                    Some(instrument) => self.owner(&instrument)?,
+                    None => self.owner(&InstrumentId::new("unknown")?)?,
+                };
+                let mut book = books::alone(&owner, &snapshot);
+                book.unknown.instrument = !is_named;
+                content.events.push(book);
+            }
+            Said::Event { event, is_sized, .. } => {
+                let data_type = event.data_type();
+                // A trade that liquidates says both, at one position.
+                let is_beside = data_type == DataType::Liquidation && trades > 0;
+                let item = if is_beside { trades - 1 } else { next_item(data_type) };
+                let unknown = Unknown {
+                    quantity: !is_sized,
+                    ..Unknown::default()
+                };
+                content.events.push(Recorded::new(*event, item, unknown));
+            }
+            Said::Terms(terms) => {
+                for (instrument, term) in terms {
+                    self.terms.set(instrument, term);
+                }
+                content.skip("instrument");
+            }
+            Said::Skipped(kind) => content.skipped.push(kind),
+            Said::Accepted(_) | Said::Refused { .. } | Said::Leaving | Said::Asks(_) | Said::Alive => {
+                content.skip("answer or notice");
+            }
+        }
+        Ok(())
+    }
+
+    fn owner(&self, instrument: &InstrumentId) -> Result<Owner, ParseError> {
+        Ok(Owner {
+            exchange: self.wire.exchange(),
+            instrument: instrument.clone(),
+            known: self.wire.known(instrument, &self.terms)?,
         })
     }
 
-    fn sequenced(&mut self, numbering: Numbering, trade: Box<Trade>, id: u64) -> Content {
-        let key = (numbering, trade.instrument_id.as_str().into());
+    fn sequenced(
+        &mut self,
+        numbering: Numbering,
+        trade: Trade,
+        number: Option<u64>,
+        (item, is_sized): (usize, bool),
+        content: &mut Content,
+    ) {
+        let unknown = Unknown {
+            quantity: !is_sized,
+            ..Unknown::default()
+        };
+        let Some(id) = number else {
+            content.events.push(Recorded::new(Event::Trade(trade), item, unknown));
+            return;
+        };
         let sequencer = self
             .sequencers
-            .entry(key)
+            .entry((numbering, trade.instrument_id.clone()))
             .or_insert_with(|| Sequencer::new(trade.exchange, trade.market_type, trade.symbol.clone(), None));
         match sequencer.observe(Seen { id, ts: trade.ts }, trade.ts) {
-            Verdict::Replay => Content::Skipped("trade that was seen before".into()),
+            Verdict::Replay => content.skip("trade that was seen before"),
             Verdict::Pass(gaps) => {
-                let gaps = gaps.into_iter().map(|gap| {
-                    Recorded::Gap(Gap {
+                for gap in gaps {
+                    content.push(Event::Gap(Gap {
                         source: Source::Replay,
                         ..gap
-                    })
-                });
-                Content::Events(gaps.chain([Recorded::Trade(trade, 0)]).collect())
+                    }));
+                }
+                content.events.push(Recorded::new(Event::Trade(trade), item, unknown));
             }
         }
     }
 }
 
-/// Returns the venue's time of a frame's event, where it is one that is stored and says it.
-pub fn event_time(text: &str) -> Option<UnixMillis> {
-    match parse_frame(text, None, Source::Replay).ok()? {
-        Parsed::Trade(trade, _) | Parsed::Aggregate(trade, _) => Some(trade.ts),
-        Parsed::Diff(_, diff) => Some(diff.ts),
-        _ => None,
+/// Reads a text that may be a frame or an answer.
+fn read(wire: &dyn Wire, terms: &Terms, text: &str, about: &Circumstances) -> (Vec<Said>, Result<(), ParseError>) {
+    let instrument = about
+        .instrument
+        .as_deref()
+        .and_then(|name| InstrumentId::new(name).ok());
+    let about = About {
+        ts_recv: about.ts_recv,
+        source: Source::Replay,
+        terms,
+        instrument: instrument.as_ref(),
+        path: about.url.as_deref(),
+    };
+    let mut said = Vec::new();
+    if text.starts_with('[') || about.path.is_some() {
+        let result = wire.answer(text, &about, &mut said);
+        return (said, result);
     }
+    let result = match wire.frame(text, &about, &mut said) {
+        Err(ParseError::Unknown) => {
+            said.clear();
+            wire.answer(text, &about, &mut said)
+        }
+        other => other,
+    };
+    (said, result)
 }
 
-/// A list of past trades fills holes and shows none: it is not part of the sequence.
-fn rest_body(text: &str, about: &Circumstances) -> Result<Content, ParseError> {
-    let Some(instrument) = &about.instrument else {
-        return Ok(Content::Skipped("REST body of an unknown instrument".into()));
-    };
-    let trades = parse_rest_trades(text, instrument, about.ts_recv, Source::Replay)?;
-    let trades = trades.into_iter().enumerate();
-    Ok(Content::Events(
-        trades
-            .map(|(item, trade)| Recorded::Trade(Box::new(trade), item))
-            .collect(),
-    ))
+/// Returns the venue's time of a frame's first event, where it is one that is stored and says it.
+pub fn event_time(exchange: Exchange, text: &str) -> Option<UnixMillis> {
+    let (said, _) = read(
+        registry::wire(exchange),
+        &Terms::default(),
+        text,
+        &Circumstances::default(),
+    );
+    said.into_iter().find_map(|said| match said {
+        Said::Trade { trade, .. } | Said::Aggregate { trade, .. } => Some(trade.ts),
+        Said::Diff(_, diff) => Some(diff.ts),
+        Said::Book(_, snapshot) => snapshot.ts,
+        _ => None,
+    })
+}
+
+/// Learns what a recorded list of instruments says.
+///
+/// # Errors
+/// Where it is not understood.
+pub fn learn(exchange: Exchange, text: &str, about: &Circumstances, terms: &mut Terms) -> Result<(), ParseError> {
+    let (said, result) = read(registry::wire(exchange), terms, text, about);
+    for said in said {
+        if let Said::Terms(learnt) = said {
+            learnt
+                .into_iter()
+                .for_each(|(instrument, term)| terms.set(instrument, term));
+        }
+    }
+    result
 }
 
 #[cfg(test)]
@@ -189,23 +335,22 @@ mod tests {
     }
 
     fn told(recording: &mut Recording, text: &str) -> Vec<String> {
-        let content = recording
-            .frame(text, &Circumstances::default(), &Place::default())
-            .expect("valid");
-        let Content::Events(events) = content else {
+        let (content, result) = recording.frame(text, &Circumstances::default(), &Place::default());
+        result.expect("valid");
+        if content.events.is_empty() {
             return vec![format!("{content:?}")];
+        }
+        let event = |told: &Recorded| match &told.event {
+            Event::Trade(trade) => format!("trade {} at {}", trade.trade_id, told.item),
+            Event::Gap(gap) => format!("{} gap {} to {}", gap.cause, gap.from_id, gap.to_id),
+            other => format!("{other:?}"),
         };
-        let event = |event: &Recorded| match event {
-            Recorded::Trade(trade, item) => format!("trade {} at {item}", trade.trade_id),
-            Recorded::Gap(gap) => format!("{} gap {} to {}", gap.cause, gap.from_id, gap.to_id),
-            Recorded::Book(book, _) => format!("book at {}", book.last_update_id),
-        };
-        events.iter().map(event).collect()
+        content.events.iter().map(event).collect()
     }
 
     #[test]
     fn holes_are_told_where_they_are_noticed_and_replays_are_not_repeated() {
-        let mut recording = Recording::new(BooksAt::Every);
+        let mut recording = Recording::new(Exchange::BinanceSpot, Terms::default(), BooksAt::Every);
         assert_eq!(told(&mut recording, &frame(5)), ["trade 5 at 0"]);
         assert_eq!(told(&mut recording, &frame(8)), ["sequence gap 6 to 7", "trade 8 at 0"]);
         assert!(told(&mut recording, &frame(8))[0].contains("seen before"));
@@ -222,17 +367,17 @@ mod tests {
     fn a_rest_body_needs_the_request_it_answers() {
         let body = r#"[{"id":1,"price":"2.5","qty":"3","time":1679280337591,"isBuyerMaker":false},
                        {"id":2,"price":"2.6","qty":"1","time":1679280337592,"isBuyerMaker":true}]"#;
-        let mut recording = Recording::new(BooksAt::Every);
+        let mut recording = Recording::new(Exchange::BinanceSpot, Terms::default(), BooksAt::Every);
         assert!(told(&mut recording, body)[0].contains("unknown instrument"));
         let about = Circumstances {
             instrument: Some("ETHBTC".into()),
             ..Circumstances::default()
         };
-        let Ok(Content::Events(events)) = recording.frame(body, &about, &Place::default()) else {
-            panic!("events");
-        };
-        let Recorded::Trade(trade, 1) = &events[1] else {
-            panic!("{events:?}");
+        let (content, result) = recording.frame(body, &about, &Place::default());
+        result.expect("valid");
+        let told = &content.events[1];
+        let (Event::Trade(trade), 1) = (&told.event, told.item) else {
+            panic!("{told:?}");
         };
         assert_eq!((trade.symbol.as_str(), trade.price.text()), ("ETH-BTC", "2.6"));
         assert_eq!((trade.ts.0, trade.ts_source.as_str()), (1_679_280_337_592, "trade"));

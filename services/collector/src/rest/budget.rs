@@ -6,26 +6,28 @@ use std::time::Duration;
 use mprism_runtime::clock;
 use tokio::time::Instant;
 
-/// A venue's request weight per minute of its clock, of which we take a part.
+/// What a venue allows in each window of its clock, of which we take a part.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    per_minute: u32,
+    allowed: u32,
+    window: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The minute, counted from the Unix epoch, and what was used of it.
-    minute: i64,
+    /// The window, counted from the Unix epoch, and what was used of it.
+    window: i64,
     used: u32,
     paused_until: Option<Instant>,
 }
 
 impl Budget {
     /// Takes at most 80 % of what the venue allows: others on this address may ask it, too.
-    pub(crate) fn new(allowed_per_minute: u32) -> Self {
+    pub(crate) fn new(allowed: u32, window: Duration) -> Self {
         Self {
-            per_minute: allowed_per_minute / 5 * 4,
+            allowed: (u64::from(allowed) * 4 / 5) as u32,
+            window,
             state: Mutex::default(),
         }
     }
@@ -47,23 +49,28 @@ impl Budget {
             }
             state.paused_until = None;
         }
-        let minute = now_ms.div_euclid(60_000);
-        if state.minute != minute {
-            (state.minute, state.used) = (minute, 0);
+        let length = self.window_ms();
+        let window = now_ms.div_euclid(length);
+        if state.window != window {
+            (state.window, state.used) = (window, 0);
         }
         // One request is always possible, however heavy it is.
-        if state.used > 0 && state.used + weight > self.per_minute {
-            let left = 60_000 - now_ms.rem_euclid(60_000);
+        if state.used > 0 && state.used + weight > self.allowed {
+            let left = length - now_ms.rem_euclid(length);
             return Some(Duration::from_millis(u64::try_from(left).unwrap_or(1_000)));
         }
         state.used += weight;
         None
     }
 
-    /// Learns what the venue counted in this minute: others may have asked, too.
+    fn window_ms(&self) -> i64 {
+        i64::try_from(self.window.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// Learns what the venue counted in this window: others may have asked, too.
     pub(crate) fn counted(&self, used: u32) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.minute == clock::now_ms().div_euclid(60_000) {
+        if state.window == clock::now_ms().div_euclid(self.window_ms()) {
             state.used = state.used.max(used);
         }
     }
@@ -81,7 +88,7 @@ impl Budget {
         state.paused_until?.checked_duration_since(Instant::now())
     }
 
-    /// Returns what was used of this minute.
+    /// Returns what was used of this window.
     pub(crate) fn used(&self) -> u32 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).used
     }
@@ -93,17 +100,21 @@ mod tests {
 
     #[test]
     fn a_minute_has_its_weight_and_no_more() {
-        let budget = Budget::new(1_000);
+        let budget = Budget::new(1_000, Duration::from_secs(60));
         assert_eq!(budget.try_take(700, 60_000), None);
         assert_eq!(budget.try_take(200, 61_000), Some(Duration::from_secs(59)));
         assert_eq!(budget.try_take(100, 61_000), None);
         assert_eq!(budget.try_take(200, 120_000), None, "the next minute");
-        assert_eq!(Budget::new(10).try_take(5_000, 0), None, "too heavy for any minute");
+        assert_eq!(
+            Budget::new(10, Duration::from_secs(60)).try_take(5_000, 0),
+            None,
+            "too heavy for any"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_asked_in_a_pause() {
-        let budget = Budget::new(1_000);
+        let budget = Budget::new(1_000, Duration::from_secs(60));
         budget.pause(Duration::from_secs(30));
         budget.pause(Duration::from_secs(10));
         let began = Instant::now();

@@ -1,6 +1,5 @@
 //! One request: bounded in time and size, and obedient to what the venue says about its limits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -29,12 +28,11 @@ pub(crate) trait Throttle: Send + Sync + 'static {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
-    budget: Arc<Budget>,
 }
 
 impl Client {
     /// Prepares asking a venue at its base URL, without a slash at the end.
-    pub(crate) fn new(base: String, budget: Arc<Budget>) -> Result<Self, RestError> {
+    pub(crate) fn new(base: String) -> Result<Self, RestError> {
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
             .user_agent(concat!("mprism/", env!("CARGO_PKG_VERSION")))
@@ -43,21 +41,22 @@ impl Client {
             .tcp_nodelay(true)
             .build()
             .map_err(RestError::Request)?;
-        Ok(Self { http, base, budget })
+        Ok(Self { http, base })
     }
 
-    /// Asks for `path` with these parameters, once there is room for its weight, and returns the body.
+    /// Asks for `path` with these parameters, once the budget has room for its weight, and returns the body.
     pub(crate) async fn get<T: Throttle>(
         &self,
+        budget: &Budget,
         path: &str,
         query: &[(&str, &str)],
         weight: u32,
     ) -> Result<Vec<u8>, RestError> {
-        self.budget.take(weight).await;
+        budget.take(weight).await;
         let request = self.http.get(format!("{}{path}", self.base)).query(query);
         let answer = request.send().await.map_err(RestError::Request)?;
         if let Some(used) = T::counted(answer.headers()) {
-            self.budget.counted(used);
+            budget.counted(used);
         }
         let status = answer.status().as_u16();
         let retry_after = retry_after(answer.headers());
@@ -70,7 +69,7 @@ impl Client {
             let said = retry_after.or_else(|| T::pause_in(&text, mprism_runtime::clock::now_ms()));
             let unsaid = Duration::from_secs(if status == 418 { 120 } else { 60 });
             let pause = said.unwrap_or(unsaid).clamp(PAUSE_MIN, PAUSE_MAX);
-            self.budget.pause(pause);
+            budget.pause(pause);
             return Err(RestError::Limited { status, pause });
         }
         let text = text.chars().filter(|c| !c.is_control()).collect();

@@ -180,6 +180,7 @@ fn a_second_snapshot_widens_what_is_certain_without_a_pause() {
 fn what_is_kept_is_bounded() {
     let mut sync = Sync::default();
     let diff = |n: u64| Diff {
+        checksum: None,
         first: n,
         last: n,
         ts: mprism_model::UnixMillis(0),

@@ -1,0 +1,5 @@
+//! Binance USDⓈ-M futures.
+
+mod wire;
+
+pub(crate) use wire::BinanceUsdm;

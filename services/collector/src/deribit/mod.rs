@@ -1,0 +1,5 @@
+//! Deribit.
+
+mod wire;
+
+pub(crate) use wire::Deribit;

@@ -1,0 +1,5 @@
+//! OKX.
+
+mod wire;
+
+pub(crate) use wire::Okx;

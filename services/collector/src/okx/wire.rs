@@ -1,0 +1,35 @@
+//! OKX's frames and answers in the words of every venue.
+
+use mprism_model::{Exchange, InstrumentId, MarketType, Symbol, UnknownName};
+
+use crate::wire::{About, Known, ParseError, Said, Terms, Wire};
+
+/// How OKX writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Okx(pub(crate) Exchange);
+
+impl Wire for Okx {
+    fn exchange(&self) -> Exchange {
+        self.0
+    }
+
+    fn known(&self, instrument: &InstrumentId, _terms: &Terms) -> Result<Known, UnknownName> {
+        Ok(Known {
+            symbol: Symbol::new(instrument.as_str())?,
+            market_type: MarketType::Perpetual,
+            sizing: None,
+        })
+    }
+
+    fn frame(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
+        Err(ParseError::Unknown)
+    }
+
+    fn answer(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
+        Err(ParseError::Unknown)
+    }
+
+    fn instrument_named(&self, _text: &str) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,14 @@
+//! How venues write: what their frames and answers say, in one vocabulary, and what their instruments are.
+
+mod error;
+mod said;
+mod shared;
+mod terms;
+mod values;
+
+pub use error::ParseError;
+pub(crate) use error::shortened;
+pub use said::{About, Accepted, Known, Said, Wire};
+pub(crate) use shared::SharedTerms;
+pub use terms::{Sizing, Term, Terms};
+pub(crate) use values::{number, positive, time};
