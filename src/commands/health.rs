@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mprism_model::DataType;
-use mprism_settings::{Settings, loopback};
+use mprism_settings::{ExchangeSettings, Settings, loopback};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -106,12 +106,14 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
     let queries: Vec<String> = collected.iter().map(of_type).collect();
     let rows: Vec<FlowRow> = reader.rows(&queries.join(" UNION ALL "), ASK_WITHIN).await?;
     let mut flow = Vec::new();
-    let ours = mprism_model::Exchange::BinanceSpot.as_str();
     for data_type in collected {
         let name = data_type.as_str();
         let mut found: Vec<&FlowRow> = rows.iter().filter(|row| row.r#type == name).collect();
         found.sort_by(|a, b| a.exchange.cmp(&b.exchange));
-        let is_quiet = !found.iter().any(|row| row.exchange == ours);
+        let quiet = expected(settings, data_type).into_iter();
+        let quiet: Vec<_> = quiet
+            .filter(|(id, _)| !found.iter().any(|row| row.exchange == *id))
+            .collect();
         flow.extend(found.into_iter().map(|row| {
             let age_s = row.age_ms.max(0) as f64 / 1_000.0;
             Flow {
@@ -123,19 +125,31 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
                 state: if age_s > STALLED_AFTER_S { "stalled" } else { "flowing" },
             }
         }));
-        if is_quiet {
-            let is_on = settings.collector.binance_spot.enabled;
-            flow.push(Flow {
-                r#type: name,
-                exchange: ours.to_owned(),
-                rows_window: 0,
-                window_s: WINDOW_S,
-                last_event_age_s: None,
-                state: if is_on { "waiting" } else { "off" },
-            });
-        }
+        flow.extend(quiet.into_iter().map(|(id, is_on)| Flow {
+            r#type: name,
+            exchange: id.to_owned(),
+            rows_window: 0,
+            window_s: WINDOW_S,
+            last_event_age_s: None,
+            state: if is_on { "waiting" } else { "off" },
+        }));
     }
     Ok(flow)
+}
+
+/// Returns the exchanges that should have a type, and whether they are collected.
+fn expected(settings: &Settings, data_type: DataType) -> Vec<(&'static str, bool)> {
+    let has = |exchange: &ExchangeSettings| exchange.data_types.iter().any(|name| name == data_type.as_str());
+    // An index has nothing but itself, and nothing else has one.
+    let is_offered = |id: &str, exchange: &ExchangeSettings| {
+        let is_index = data_type == DataType::VolatilityIndex;
+        id != "deribit_derivatives" || exchange.symbols.iter().any(|symbol| symbol.contains('-') != is_index)
+    };
+    let exchanges = settings.collector.exchanges.iter();
+    exchanges
+        .filter(|(id, exchange)| has(exchange) && is_offered(id, exchange))
+        .map(|(id, exchange)| (*id, exchange.enabled))
+        .collect()
 }
 
 /// Returns what the broker says of its streams.

@@ -152,8 +152,10 @@ pub(crate) async fn rows(settings: &Settings) -> Result<BTreeMap<&'static str, u
 
 /// Returns the types that are collected.
 pub(crate) fn collected(settings: &Settings) -> Vec<DataType> {
-    let names = &settings.collector.binance_spot.data_types;
-    let is_named = |data_type: &&DataType| names.iter().any(|name| name == data_type.as_str());
+    let is_named = |data_type: &&DataType| {
+        let mut enabled = settings.collector.enabled();
+        enabled.any(|(_, exchange)| exchange.data_types.iter().any(|name| name == data_type.as_str()))
+    };
     DataType::ALL.iter().filter(is_named).copied().collect()
 }
 

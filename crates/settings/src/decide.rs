@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::error::{Origin, Problem, SettingsError};
 use crate::home::HomeFolders;
 use crate::layers::{Gathered, Ignored};
+use crate::schema;
 use crate::settings::{
-    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, ExchangeSettings,
+    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, EXCHANGES, ExchangeSettings,
     HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings, PublishSettings,
     SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
 };
@@ -193,6 +194,20 @@ impl Decider {
         }
     }
 
+    fn exchange(&mut self, id: &str) -> ExchangeSettings {
+        let path = |name: &str| {
+            let path = format!("collector.exchanges.{id}.{name}");
+            schema::find(&path).map_or("", |field| field.path)
+        };
+        ExchangeSettings {
+            enabled: self.values.flag(path("enabled")),
+            symbols: self.values.list(path("symbols")).to_vec(),
+            websocket_url: self.endpoint(path("websocket_url"), "wss"),
+            rest_url: self.endpoint(path("rest_url"), "https"),
+            data_types: self.values.list(path("data_types")).to_vec(),
+        }
+    }
+
     fn collector(&mut self, home: &HomeFolders) -> CollectorSettings {
         let spool = SpoolSettings {
             bytes_max: self.values.integer("collector.spool.bytes_max"),
@@ -208,16 +223,11 @@ impl Decider {
                 format!("{path}: expected at least two segments (collector.spool.segment_bytes)"),
             );
         }
+        let exchanges = EXCHANGES.map(|id| (id, self.exchange(id))).into();
         CollectorSettings {
             port: self.port("collector.port"),
             metrics_port: self.port("collector.metrics_port"),
-            binance_spot: ExchangeSettings {
-                enabled: self.values.flag("collector.exchanges.binance_spot.enabled"),
-                symbols: self.values.list("collector.exchanges.binance_spot.symbols").to_vec(),
-                websocket_url: self.endpoint("collector.exchanges.binance_spot.websocket_url", "wss"),
-                rest_url: self.endpoint("collector.exchanges.binance_spot.rest_url", "https"),
-                data_types: self.values.list("collector.exchanges.binance_spot.data_types").to_vec(),
-            },
+            exchanges,
             order_book: OrderBookSettings {
                 cadence: self.values.span_or_word("collector.orderbook.cadence"),
                 snapshot_limit: self.values.small("collector.orderbook.snapshot_limit"),

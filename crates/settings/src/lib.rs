@@ -26,7 +26,7 @@ pub use json_schema::json_schema;
 pub use layers::{DEFAULT_YAML, Ignored, Override, Sources};
 pub use legacy::keys as marketprism_keys;
 pub use settings::{
-    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, ExchangeSettings,
+    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, EXCHANGES, ExchangeSettings,
     HOT_DATABASE, HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings,
     PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings,
     SyncInterval, WRITER_USER, loopback,

@@ -50,6 +50,28 @@ const MINUTE: u64 = 60 * SECOND;
 const STOP: Kind = Kind::Span(100, 10 * MINUTE);
 const TIMEOUT: Kind = Kind::Span(10, 10 * MINUTE);
 
+const WEBSOCKET: Kind = Kind::Url(&["ws", "wss"]);
+const REST: Kind = Kind::Url(&["http", "https"]);
+/// What each kind of exchange offers.
+const SPOT: Kind = Kind::Words(&["orderbook", "trade"]);
+const DERIVATIVES: Kind = Kind::Words(&[
+    "orderbook",
+    "trade",
+    "funding_rate",
+    "open_interest",
+    "liquidation",
+    "lsr_top_position",
+    "lsr_all_account",
+]);
+const DERIBIT: Kind = Kind::Words(&[
+    "orderbook",
+    "trade",
+    "funding_rate",
+    "open_interest",
+    "liquidation",
+    "volatility_index",
+]);
+
 /// In the order of `config/default.yaml`; a test compares the two.
 pub(crate) const FIELDS: &[Field] = &[
     field("nats.mode", MODE),
@@ -74,18 +96,29 @@ pub(crate) const FIELDS: &[Field] = &[
     field("collector.metrics_port", PORT),
     field("collector.exchanges.binance_spot.enabled", Kind::Flag),
     field("collector.exchanges.binance_spot.symbols", Kind::Symbols),
-    field(
-        "collector.exchanges.binance_spot.websocket_url",
-        Kind::Url(&["ws", "wss"]),
-    ),
-    field(
-        "collector.exchanges.binance_spot.rest_url",
-        Kind::Url(&["http", "https"]),
-    ),
-    field(
-        "collector.exchanges.binance_spot.data_types",
-        Kind::Words(&["orderbook", "trade"]),
-    ),
+    field("collector.exchanges.binance_spot.websocket_url", WEBSOCKET),
+    field("collector.exchanges.binance_spot.rest_url", REST),
+    field("collector.exchanges.binance_spot.data_types", SPOT),
+    field("collector.exchanges.binance_derivatives.enabled", Kind::Flag),
+    field("collector.exchanges.binance_derivatives.symbols", Kind::Symbols),
+    field("collector.exchanges.binance_derivatives.websocket_url", WEBSOCKET),
+    field("collector.exchanges.binance_derivatives.rest_url", REST),
+    field("collector.exchanges.binance_derivatives.data_types", DERIVATIVES),
+    field("collector.exchanges.okx_spot.enabled", Kind::Flag),
+    field("collector.exchanges.okx_spot.symbols", Kind::Symbols),
+    field("collector.exchanges.okx_spot.websocket_url", WEBSOCKET),
+    field("collector.exchanges.okx_spot.rest_url", REST),
+    field("collector.exchanges.okx_spot.data_types", SPOT),
+    field("collector.exchanges.okx_derivatives.enabled", Kind::Flag),
+    field("collector.exchanges.okx_derivatives.symbols", Kind::Symbols),
+    field("collector.exchanges.okx_derivatives.websocket_url", WEBSOCKET),
+    field("collector.exchanges.okx_derivatives.rest_url", REST),
+    field("collector.exchanges.okx_derivatives.data_types", DERIVATIVES),
+    field("collector.exchanges.deribit_derivatives.enabled", Kind::Flag),
+    field("collector.exchanges.deribit_derivatives.symbols", Kind::Symbols),
+    field("collector.exchanges.deribit_derivatives.websocket_url", WEBSOCKET),
+    field("collector.exchanges.deribit_derivatives.rest_url", REST),
+    field("collector.exchanges.deribit_derivatives.data_types", DERIBIT),
     field(
         "collector.orderbook.cadence",
         Kind::Or("every", &Kind::Span(10, MINUTE)),

@@ -1,5 +1,6 @@
 //! The decided values, and what must hold between them.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,8 +123,8 @@ pub struct CollectorSettings {
     pub port: u16,
     /// Port of `/metrics`.
     pub metrics_port: u16,
-    /// Binance spot.
-    pub binance_spot: ExchangeSettings,
+    /// The exchanges, by their ids.
+    pub exchanges: BTreeMap<&'static str, ExchangeSettings>,
     /// Order books.
     pub order_book: OrderBookSettings,
     /// The spool.
@@ -157,6 +158,23 @@ pub struct SelfHealSettings {
     pub cooldown: Duration,
     /// How often it starts over at most.
     pub restarts_max: u32,
+}
+
+/// The exchanges there are settings of, by the ids that subjects and tables name them with.
+pub const EXCHANGES: [&str; 5] = [
+    "binance_spot",
+    "binance_derivatives",
+    "okx_spot",
+    "okx_derivatives",
+    "deribit_derivatives",
+];
+
+impl CollectorSettings {
+    /// Returns the exchanges that are collected.
+    pub fn enabled(&self) -> impl Iterator<Item = (&'static str, &ExchangeSettings)> {
+        let exchanges = self.exchanges.iter().filter(|(_, exchange)| exchange.enabled);
+        exchanges.map(|(id, exchange)| (*id, exchange))
+    }
 }
 
 /// One exchange.

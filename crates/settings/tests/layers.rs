@@ -59,7 +59,7 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!(settings.hot.batch.rows_max, 20_000);
     assert_eq!(settings.collector.spool.fsync_interval, Duration::from_millis(50));
     assert_eq!(settings.sim.rate, SimRate::PerSecond(500));
-    assert_eq!(settings.collector.binance_spot.symbols, ["BTCUSDT", "ETHUSDT"]);
+    assert_eq!(settings.collector.exchanges["binance_spot"].symbols, ["BTCUSDT", "ETHUSDT"]);
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn a_file_of_marketprisms_means_here_what_it_meant_there() {
     let mut sources = home.sources(&[]);
     sources.config_file = Some(file);
     let settings = Settings::load(&sources).expect("valid");
-    assert_eq!(settings.collector.binance_spot.symbols, ["BTCUSDT"]);
+    assert_eq!(settings.collector.exchanges["binance_spot"].symbols, ["BTCUSDT"]);
     assert_eq!((settings.collector.port, settings.collector.metrics_port), (8187, 9193));
     assert_eq!(
         (settings.nats.mode, settings.nats.url.expose()),

@@ -8,6 +8,7 @@ mod binance_spot;
 mod binance_usdm;
 mod deribit;
 mod endpoints;
+mod following;
 mod ledger;
 mod link;
 mod market;
@@ -15,7 +16,7 @@ mod marks;
 mod okx;
 pub mod orderbook;
 pub mod recorded;
-mod registry;
+pub mod registry;
 mod rest;
 mod sequencer;
 mod shipper;
@@ -32,7 +33,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mprism_bus::{Bus, BusError, BusOptions};
-use mprism_model::{DataType, Epoch, Exchange, InstrumentId, MarketType, Subject, Symbol, UnknownName};
+use mprism_model::{DataType, Epoch, Exchange, InstrumentId, Subject, UnknownName};
 use mprism_runtime::http::ServeError;
 use mprism_runtime::lock::{LockError, LockFile};
 use tokio::task::JoinSet;
@@ -43,10 +44,11 @@ pub use shipper::{PublishOptions, ShipError};
 pub use spool::SpoolError;
 
 use admission::Admission;
-use market::{Instrument, MarketOptions};
-use rest::Budget;
+use following::Surroundings;
+use market::Instrument;
 use spool::{Feed, Tail, Writer, WriterOptions};
 use stats::Stats;
+use wire::Terms;
 
 /// How long a bus that is away is waited for when the collector starts.
 const BUS_WITHIN: Duration = Duration::from_secs(5);
@@ -62,8 +64,8 @@ pub struct CollectorOptions {
     pub bus: BusOptions,
     /// A ClickHouse on this machine that knows the last stored trades, if there is one.
     pub store: Option<SocketAddr>,
-    /// Binance spot, if it is collected.
-    pub binance_spot: Option<ExchangeOptions>,
+    /// The exchanges that are collected.
+    pub exchanges: Vec<(Exchange, ExchangeOptions)>,
     /// The spool.
     pub spool: SpoolOptions,
     /// Publishing.
@@ -233,38 +235,27 @@ async fn collect(
     ));
     let watched = writer.state();
     let writing_failed = writer.batches();
-    if let Some(exchange) = &options.binance_spot {
-        let instruments = instruments(exchange, options.store, bus, &recovered.last).await?;
-        let streams = instruments.iter().flat_map(binance_spot::streams_of).collect();
-        let stats = stats.exchange(Exchange::BinanceSpot.as_str());
-        let budget = Arc::new(Budget::new(binance_spot::WEIGHT_PER_MINUTE, Duration::from_secs(60)));
-        stats.budget_is(&budget);
-        let limit = options.order_book.snapshot_limit;
-        let rest = binance_spot::Rest::new(exchange.rest_url.clone(), limit, budget)
-            .map_err(|e| part("asking the venue", &mprism_runtime::log::chain(&e)))?;
-        let followed = MarketOptions {
-            exchange: Exchange::BinanceSpot,
-            cadence: options.order_book.cadence,
+    // Waited for once: without it the spool, which has almost always the same, and the store decide.
+    let ready = bus.ready(BUS_WITHIN).await.is_ok().then_some(&**bus);
+    for (exchange, exchange_options) in &options.exchanges {
+        let left_off = LeftOff {
+            spool: &recovered.last,
+            bus: ready,
             store: options.store,
         };
-        let (heard, market) = market::start(
-            followed,
-            instruments,
-            rest,
-            Arc::clone(&stats),
-            writer.batches(),
-            admission,
-            shutdown.clone(),
-        );
-        intake.spawn(market);
-        intake.spawn(binance_spot::run(
-            exchange.websocket_url.clone(),
-            streams,
-            options.liveness,
-            stats,
-            heard,
-            shutdown.clone(),
-        ));
+        let instruments = instruments(*exchange, exchange_options, &left_off).await?;
+        let around = Surroundings {
+            order_book: options.order_book,
+            liveness: options.liveness,
+            store: options.store,
+            batches: writer.batches(),
+            admission: admission.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let stats = stats.exchange(exchange.as_str());
+        let following = registry::following(*exchange, exchange_options, instruments, &stats, around)
+            .map_err(|e| part("asking an exchange", &mprism_runtime::log::chain(&e)))?;
+        intake.spawn(following);
     }
     let early = tokio::select! {
         biased;
@@ -297,44 +288,67 @@ async fn collect(
     }
 }
 
-/// Finds out where each of a venue's instruments was left off.
-async fn instruments(
-    exchange: &ExchangeOptions,
+/// What knows where earlier lives left off.
+struct LeftOff<'a> {
+    spool: &'a BTreeMap<String, spool::Record>,
+    bus: Option<&'a Bus>,
     store: Option<SocketAddr>,
-    bus: &Bus,
-    spool: &BTreeMap<String, spool::Record>,
+}
+
+/// Finds out where each of an exchange's instruments was left off.
+async fn instruments(
+    exchange: Exchange,
+    options: &ExchangeOptions,
+    left_off: &LeftOff<'_>,
 ) -> Result<Vec<Instrument>, CollectorError> {
-    // Waited for once: without it the spool, which has almost always the same, and the store decide.
-    let bus = bus.ready(BUS_WITHIN).await.is_ok().then_some(bus);
+    let LeftOff { spool, bus, store } = *left_off;
     let mut instruments = Vec::new();
-    for name in &exchange.symbols {
+    for name in &options.symbols {
         let id = InstrumentId::new(name)?;
-        let symbol = Symbol::from_binance(&id)?;
-        let mut left_off = [None, None];
-        for (place, data_type) in left_off.iter_mut().zip([DataType::Trade, DataType::OrderBook]) {
-            if !exchange.data_types.contains(&data_type) {
+        let known = registry::wire(exchange).known(&id, &Terms::default())?;
+        let mut instrument = Instrument {
+            id,
+            symbol: known.symbol,
+            market_type: known.market_type,
+            trades: None,
+            books: None,
+            series: Vec::new(),
+        };
+        for &data_type in &options.data_types {
+            if !offers(&instrument, exchange, data_type) {
                 continue;
             }
             let subject = Subject {
                 data_type,
-                exchange: Exchange::BinanceSpot,
-                market_type: MarketType::Spot,
-                symbol: symbol.clone(),
+                exchange,
+                market_type: instrument.market_type,
+                symbol: instrument.symbol.clone(),
             };
-            let last = marks::last_seen(&subject, spool, bus, store).await;
-            tracing::info!(%subject, last = last.map(|seen| seen.id), "collecting");
-            *place = Some(last);
+            match data_type {
+                DataType::Trade | DataType::OrderBook => {
+                    let last = marks::last_seen(&subject, spool, bus, store).await;
+                    tracing::info!(%subject, last = last.map(|seen| seen.id), "collecting");
+                    match data_type {
+                        DataType::Trade => instrument.trades = Some(last),
+                        _ => instrument.books = Some(last),
+                    }
+                }
+                _ => {
+                    let mark = marks::series_mark(&subject, spool, bus, store).await;
+                    tracing::info!(%subject, newest = mark.newest.map(|at| at.0), "collecting");
+                    instrument.series.push((data_type, mark));
+                }
+            }
         }
-        let [trades, books] = left_off;
-        instruments.push(Instrument {
-            id,
-            symbol,
-            market_type: MarketType::Spot,
-            trades,
-            books,
-        });
+        instruments.push(instrument);
     }
     Ok(instruments)
+}
+
+/// Whether there is such a type of such an instrument: an index has no trades, and nothing else has an index's.
+fn offers(instrument: &Instrument, exchange: Exchange, data_type: DataType) -> bool {
+    let is_index = exchange == Exchange::DeribitDerivatives && !instrument.id.as_str().contains('-');
+    (data_type == DataType::VolatilityIndex) == is_index
 }
 
 fn shipped(ended: Result<Result<(), ShipError>, tokio::task::JoinError>) -> Result<(), CollectorError> {

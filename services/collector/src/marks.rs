@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use mprism_bus::{Bus, MARKET_DATA, ORDERBOOK_SNAP};
-use mprism_model::{DataType, Event, Subject, UnixMillis};
+use mprism_model::{DataType, Event, FundingKind, Subject, UnixMillis};
 
 use crate::ledger::ask;
+use crate::market::{SeriesMark, natural_time};
 use crate::sequencer::Seen;
 use crate::spool::Record;
 
@@ -20,7 +21,7 @@ pub(crate) async fn last_seen(
     let name = subject.to_string();
     let from_spool = spool.get(&name).and_then(|record| seen(&name, &record.payload));
     let from_stream = match bus {
-        Some(bus) => from_stream(subject.data_type, &name, bus).await,
+        Some(bus) => last_event(subject.data_type, &name, bus).await.and_then(seen_in),
         None => None,
     };
     let from_store = match store {
@@ -33,10 +34,80 @@ pub(crate) async fn last_seen(
         .max_by_key(|seen| seen.id)
 }
 
+/// Finds the newest observation of a subject that is not numbered.
+pub(crate) async fn series_mark(
+    subject: &Subject,
+    spool: &BTreeMap<String, Record>,
+    bus: Option<&Bus>,
+    store: Option<SocketAddr>,
+) -> SeriesMark {
+    let name = subject.to_string();
+    let from_spool = spool
+        .get(&name)
+        .and_then(|record| Event::parse(&name, &record.payload).ok());
+    let from_stream = match bus {
+        Some(bus) => last_event(subject.data_type, &name, bus).await,
+        None => None,
+    };
+    let mut mark = match store {
+        Some(store) => series_from_store(subject, store).await.unwrap_or_default(),
+        None => SeriesMark::default(),
+    };
+    for event in [from_spool, from_stream].into_iter().flatten() {
+        let at = Some(natural_time(&event));
+        match event {
+            Event::FundingRate(rate) if rate.kind == FundingKind::Settled => mark.settled = mark.settled.max(at),
+            _ => mark.newest = mark.newest.max(at),
+        }
+    }
+    mark
+}
+
+async fn series_from_store(subject: &Subject, store: SocketAddr) -> Option<SeriesMark> {
+    let (newest, settled) = match subject.data_type {
+        DataType::FundingRate => (
+            "maxIf(timestamp, kind != 'settled')",
+            "maxIf(funding_time, kind = 'settled')",
+        ),
+        DataType::LsrTopPosition | DataType::LsrAllAccount => ("max(period_ts)", "toDateTime64(0, 3)"),
+        _ => ("max(timestamp)", "toDateTime64(0, 3)"),
+    };
+    let query = format!(
+        "SELECT toUnixTimestamp64Milli({newest}), toUnixTimestamp64Milli({settled}) FROM marketprism_hot.{} \
+         WHERE exchange = '{}' AND market_type = '{}' AND symbol = '{}' FORMAT TSV",
+        subject.data_type.table(),
+        subject.exchange,
+        subject.market_type,
+        subject.symbol
+    );
+    let body = ask(store, &query).await?;
+    let (newest, settled) = body.trim().split_once('\t')?;
+    // Of nothing, the newest is of 1970.
+    let time = |text: &str| text.parse().ok().filter(|ms| *ms > 0).map(UnixMillis);
+    Some(SeriesMark {
+        newest: time(newest),
+        settled: time(settled),
+    })
+}
+
+async fn last_event(data_type: DataType, subject: &str, bus: &Bus) -> Option<Event> {
+    let stream = match data_type {
+        DataType::OrderBook => ORDERBOOK_SNAP,
+        _ => MARKET_DATA,
+    };
+    let stream = bus.context().get_stream(stream).await.ok()?;
+    let last = stream.get_last_raw_message_by_subject(subject).await.ok()?;
+    Event::parse(subject, &last.payload).ok()
+}
+
 fn seen(subject: &str, payload: &[u8]) -> Option<Seen> {
-    match Event::parse(subject, payload).ok()? {
+    seen_in(Event::parse(subject, payload).ok()?)
+}
+
+fn seen_in(event: Event) -> Option<Seen> {
+    match event {
         Event::Trade(trade) => Some(Seen {
-            id: trade.trade_id.parse().ok()?,
+            id: trade.sequence.or_else(|| trade.trade_id.parse().ok())?,
             ts: trade.ts,
         }),
         Event::OrderBook(book) => Some(Seen {
@@ -48,20 +119,10 @@ fn seen(subject: &str, payload: &[u8]) -> Option<Seen> {
     }
 }
 
-async fn from_stream(data_type: DataType, subject: &str, bus: &Bus) -> Option<Seen> {
-    let stream = match data_type {
-        DataType::OrderBook => ORDERBOOK_SNAP,
-        _ => MARKET_DATA,
-    };
-    let stream = bus.context().get_stream(stream).await.ok()?;
-    let last = stream.get_last_raw_message_by_subject(subject).await.ok()?;
-    seen(subject, &last.payload)
-}
-
 async fn from_store(subject: &Subject, store: SocketAddr) -> Option<Seen> {
     let id = match subject.data_type {
         DataType::OrderBook => "last_update_id",
-        DataType::Trade => "toUInt64OrZero(trade_id)",
+        DataType::Trade => "if(trade_seq > 0, trade_seq, toUInt64OrZero(trade_id))",
         _ => return None,
     };
     let query = format!(

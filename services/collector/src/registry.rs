@@ -1,15 +1,24 @@
 //! The venues that are spoken to: one line each.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use mprism_model::Exchange;
 
-use crate::binance_spot::BinanceSpot;
+use crate::ExchangeOptions;
+use crate::binance_spot::{self, BinanceSpot};
 use crate::binance_usdm::BinanceUsdm;
 use crate::deribit::Deribit;
+use crate::following::{Surroundings, follow};
+use crate::market::Instrument;
 use crate::okx::Okx;
-use crate::wire::Wire;
+use crate::rest::{Budget, RestError};
+use crate::stats::ExchangeStats;
+use crate::wire::{SharedTerms, Wire};
 
 /// Returns how a venue writes.
-pub(crate) fn wire(exchange: Exchange) -> &'static dyn Wire {
+pub fn wire(exchange: Exchange) -> &'static dyn Wire {
     match exchange {
         Exchange::BinanceSpot => &BinanceSpot,
         Exchange::BinanceDerivatives => &BinanceUsdm,
@@ -17,4 +26,29 @@ pub(crate) fn wire(exchange: Exchange) -> &'static dyn Wire {
         Exchange::OkxDerivatives => &Okx(Exchange::OkxDerivatives),
         Exchange::DeribitDerivatives => &Deribit,
     }
+}
+
+type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Returns what follows an exchange until shutdown.
+pub(crate) fn following(
+    exchange: Exchange,
+    options: &ExchangeOptions,
+    instruments: Vec<Instrument>,
+    stats: &Arc<ExchangeStats>,
+    around: Surroundings,
+) -> Result<Following, RestError> {
+    let (terms, rest_url) = (SharedTerms::default(), options.rest_url.clone());
+    let limit = around.order_book.snapshot_limit;
+    let start = (options.websocket_url.clone(), terms.clone());
+    let stats = Arc::clone(stats);
+    Ok(match exchange {
+        Exchange::BinanceSpot => {
+            let budget = Arc::new(Budget::new(binance_spot::WEIGHT_PER_MINUTE, Duration::from_secs(60)));
+            stats.budget_is(&budget);
+            let rest = binance_spot::Rest::new(rest_url, limit, budget)?;
+            Box::pin(follow((BinanceSpot, rest), start, instruments, stats, around))
+        }
+        _ => Box::pin(std::future::ready(())),
+    })
 }

@@ -35,6 +35,8 @@ pub(crate) struct Stats {
 pub(crate) struct StreamStats {
     /// When it last had an event, in milliseconds since the Unix epoch; 0 before the first.
     pub(crate) last_ms: AtomicI64,
+    /// How long it may say nothing, in milliseconds; 0 for as long as it likes.
+    pub(crate) silence_ms: AtomicI64,
     /// Events taken from it: trades accepted, diffs applied.
     pub(crate) events: AtomicU64,
     /// Of an order book: whether it is what the venue has, and since when it is or is not.
@@ -60,7 +62,11 @@ impl StreamStats {
 /// Counters of one exchange.
 #[derive(Debug, Default)]
 pub(crate) struct ExchangeStats {
-    pub(crate) is_connected: AtomicBool,
+    /// Connections that there should be, and those that there are; more while one is replaced.
+    pub(crate) links: AtomicU64,
+    pub(crate) connected: AtomicU64,
+    /// Connections that were replaced before they were left.
+    pub(crate) renewals: AtomicU64,
     pub(crate) connects: AtomicU64,
     pub(crate) frames: AtomicU64,
     pub(crate) trades: AtomicU64,
@@ -75,6 +81,14 @@ pub(crate) struct ExchangeStats {
     pub(crate) disconnects: Causes,
     /// Valid events that are not collected.
     pub(crate) skipped: Causes,
+    /// Observations accepted: whatever is not a trade or an order book.
+    pub(crate) observations: AtomicU64,
+    /// Observations that were known already.
+    pub(crate) repeats: AtomicU64,
+    /// Observations left out because the venue repeats itself more often than is of use.
+    pub(crate) thinned: AtomicU64,
+    /// Questions for observations.
+    pub(crate) polls: AtomicU64,
     /// Trades that came from the venue's history.
     pub(crate) backfilled: AtomicU64,
     /// Order-book diffs applied.
@@ -91,6 +105,8 @@ pub(crate) struct ExchangeStats {
     pub(crate) resyncs: AtomicU64,
     /// Live order books that a second snapshot contradicted.
     pub(crate) corrected: AtomicU64,
+    /// Whole books that a stream told.
+    pub(crate) snapshots_told: AtomicU64,
     /// Snapshots asked for, and those of them that ended before the diffs began.
     pub(crate) snapshots: AtomicU64,
     pub(crate) snapshots_too_old: AtomicU64,
@@ -143,6 +159,12 @@ impl ExchangeStats {
     /// Returns why the last connection ended, if one has.
     pub(crate) fn last_end(&self) -> Option<String> {
         self.last_end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns whether every connection is up that there should be.
+    pub(crate) fn is_connected(&self) -> bool {
+        let links = self.links.load(Ordering::Relaxed);
+        links > 0 && self.connected.load(Ordering::Relaxed) >= links
     }
 
     /// Says from what the venue's questions are paid.

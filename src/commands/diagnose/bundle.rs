@@ -111,12 +111,10 @@ fn known(settings: &Settings) -> Vec<String> {
     let mut known: Vec<String> = entries
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
         .collect();
-    let urls = [
-        &settings.nats.url,
-        &settings.clickhouse.url,
-        &settings.collector.binance_spot.websocket_url,
-    ];
-    known.extend(urls.into_iter().filter_map(|url| url.password()).map(str::to_owned));
+    let exchanges = settings.collector.exchanges.values();
+    let urls = exchanges.flat_map(|exchange| [&exchange.websocket_url, &exchange.rest_url]);
+    let urls = urls.chain([&settings.nats.url, &settings.clickhouse.url]);
+    known.extend(urls.filter_map(|url| url.password()).map(str::to_owned));
     known
 }
 

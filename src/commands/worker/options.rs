@@ -10,10 +10,10 @@ use mprism_collector::{
     Cadence, CollectorOptions, ExchangeOptions, LivenessOptions, OrderBookOptions, PublishOptions, SpoolOptions,
 };
 use mprism_engine::EngineOptions;
-use mprism_model::DataType;
+use mprism_model::{DataType, Exchange};
 use mprism_runtime::files;
 use mprism_runtime::lock::LockFile;
-use mprism_settings::{Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
+use mprism_settings::{ExchangeSettings, Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
 use mprism_simulator::{Fault, Instruments, Rate, SimulatorOptions, Tuning};
 use mprism_storage::{BatchOptions, StorageOptions};
 
@@ -144,15 +144,10 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
 
 pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorOptions, CliError> {
     let collector = &settings.collector;
-    let venue = &collector.binance_spot;
-    let place = format!("{}/binance-spot", loopback(settings.sim.port));
-    let (websocket_url, rest_url) = if sim.sim {
-        (format!("ws://{place}"), format!("http://{place}"))
-    } else {
-        let exposed = |url: &mprism_settings::ServerUrl| url.expose().to_owned();
-        (exposed(&venue.websocket_url), exposed(&venue.rest_url))
-    };
-    let data_types = venue.data_types.iter().filter_map(|name| name.parse().ok());
+    let exchanges = collector.enabled().filter_map(|(id, exchange)| {
+        let id = id.parse().ok()?;
+        Some((id, exchange_options(id, exchange, settings, sim)))
+    });
     let sync_interval = match settings.nats.sync_interval {
         SyncInterval::Always => Duration::ZERO,
         SyncInterval::Every(interval) => interval,
@@ -162,12 +157,7 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
         metrics_listen: loopback(collector.metrics_port),
         bus: bus(settings, USER_COLLECTOR, "nats-collector")?,
         store: (settings.clickhouse.mode == Mode::Managed).then(|| loopback(settings.clickhouse.port)),
-        binance_spot: venue.enabled.then(|| ExchangeOptions {
-            websocket_url,
-            rest_url,
-            symbols: venue.symbols.clone(),
-            data_types: data_types.collect(),
-        }),
+        exchanges: exchanges.collect(),
         spool: SpoolOptions {
             folder: settings.home.spool(),
             bytes_max: collector.spool.bytes_max,
@@ -192,9 +182,74 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
     })
 }
 
+fn exchange_options(id: Exchange, exchange: &ExchangeSettings, settings: &Settings, sim: &SimArgs) -> ExchangeOptions {
+    let (websocket_url, rest_url) = if sim.sim {
+        let place = format!("{}/{}", loopback(settings.sim.port), simulated_path(id));
+        (format!("ws://{place}"), format!("http://{place}"))
+    } else {
+        let exposed = |url: &mprism_settings::ServerUrl| url.expose().to_owned();
+        (exposed(&exchange.websocket_url), exposed(&exchange.rest_url))
+    };
+    ExchangeOptions {
+        websocket_url,
+        rest_url,
+        symbols: collected_symbols(id, exchange, sim.sim),
+        data_types: exchange
+            .data_types
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect(),
+    }
+}
+
+/// Returns where the simulator speaks for an exchange.
+fn simulated_path(id: Exchange) -> &'static str {
+    match id {
+        Exchange::BinanceSpot => "binance-spot",
+        Exchange::BinanceDerivatives => "binance-usdm",
+        Exchange::OkxSpot | Exchange::OkxDerivatives => "okx",
+        Exchange::DeribitDerivatives => "deribit",
+    }
+}
+
+/// Returns what is collected of an exchange. A simulated Deribit has perpetuals beside its volatility indices, so that every
+/// type flows.
+pub(crate) fn collected_symbols(id: Exchange, exchange: &ExchangeSettings, is_sim: bool) -> Vec<String> {
+    let mut symbols = exchange.symbols.clone();
+    let has_instruments = symbols.iter().any(|symbol| symbol.contains('-'));
+    if is_sim && id == Exchange::DeribitDerivatives && !has_instruments {
+        symbols.extend(["BTC-PERPETUAL".to_owned(), "ETH-PERPETUAL".to_owned()]);
+    }
+    symbols
+}
+
 /// Returns when order books are published.
 pub(crate) fn cadence(setting: Option<Duration>) -> Cadence {
     setting.map_or(Cadence::Every, Cadence::Changed)
+}
+
+fn simulated(settings: &Settings, id: Exchange) -> Vec<String> {
+    let exchange = settings.collector.exchanges.get(id.as_str());
+    exchange
+        .map(|exchange| collected_symbols(id, exchange, true))
+        .unwrap_or_default()
+}
+
+fn instruments(settings: &Settings) -> Instruments {
+    let of = |id| simulated(settings, id);
+    let (deribit, indices): (Vec<_>, Vec<_>) = of(Exchange::DeribitDerivatives)
+        .into_iter()
+        .partition(|name| name.contains('-'));
+    Instruments {
+        binance_derivatives: of(Exchange::BinanceDerivatives),
+        okx_spot: of(Exchange::OkxSpot),
+        okx_derivatives: of(Exchange::OkxDerivatives),
+        deribit_derivatives: deribit,
+        deribit_indices: indices
+            .iter()
+            .map(|name| format!("{}_usd", name.to_lowercase()))
+            .collect(),
+    }
 }
 
 pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorOptions, CliError> {
@@ -210,8 +265,8 @@ pub(super) fn simulator(settings: &Settings, sim: &SimArgs) -> Result<SimulatorO
     let listen: SocketAddr = loopback(settings.sim.port);
     Ok(SimulatorOptions {
         listen,
-        symbols: settings.collector.binance_spot.symbols.clone(),
-        instruments: Instruments::default(),
+        symbols: simulated(settings, Exchange::BinanceSpot),
+        instruments: instruments(settings),
         rate: match settings.sim.rate {
             SimRate::Max => Rate::Max,
             SimRate::PerSecond(rate) => Rate::PerSecond(f64::from(rate)),

@@ -76,7 +76,7 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         .sum();
     text.gauge("marketprism_active_symbols_count", "Symbols with events.", &[], symbols);
     type Value = fn(&ExchangeStats) -> u64;
-    let per_exchange: [(&str, &str, Value); 17] = [
+    let per_exchange: [(&str, &str, Value); 22] = [
         (
             "marketprism_websocket_reconnections_total",
             "Connections after the first.",
@@ -84,6 +84,29 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         ),
         ("marketprism_websocket_frames_total", "Frames received.", |e| {
             e.frames.load(Ordering::Relaxed)
+        }),
+        (
+            "marketprism_websocket_renewals_total",
+            "Connections that were replaced before they were left.",
+            |e| e.renewals.load(Ordering::Relaxed),
+        ),
+        (
+            "marketprism_observations_total",
+            "Observations accepted: funding, open interest, liquidations, ratios, volatility.",
+            |e| e.observations.load(Ordering::Relaxed),
+        ),
+        (
+            "marketprism_observations_repeated_total",
+            "Observations that were known already.",
+            |e| e.repeats.load(Ordering::Relaxed),
+        ),
+        (
+            "marketprism_observations_thinned_total",
+            "Observations left out because the venue repeats itself more often than is of use.",
+            |e| e.thinned.load(Ordering::Relaxed),
+        ),
+        ("marketprism_polls_total", "Questions for observations.", |e| {
+            e.polls.load(Ordering::Relaxed)
         }),
         ("marketprism_trades_total", "Trades accepted.", |e| {
             e.trades.load(Ordering::Relaxed)
@@ -147,7 +170,7 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
     ];
     for (name, exchange) in &exchanges {
         let help = "Whether the venue's connection is up.";
-        let value = u8::from(exchange.is_connected.load(Ordering::Relaxed));
+        let value = u8::from(exchange.is_connected());
         text.gauge("marketprism_websocket_connected", help, &[("exchange", name)], value);
     }
     for (metric, help, value) in per_exchange {

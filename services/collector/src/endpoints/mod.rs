@@ -114,8 +114,7 @@ fn check_nats(source: &Source, now_ms: i64) -> Check {
 
 /// A venue: connected, and every subscription speaks.
 fn check_exchange(name: &'static str, exchange: &ExchangeStats, source: &Source, now_ms: i64) -> Check {
-    let is_connected = exchange.is_connected.load(Ordering::Relaxed);
-    let silence_ms = i64::try_from(source.liveness.silence.as_millis()).unwrap_or(i64::MAX);
+    let is_connected = exchange.is_connected();
     let is_young = source.stats.started.elapsed() < source.liveness.first_message;
     let mut ages = Map::new();
     let mut silent = Vec::new();
@@ -124,9 +123,10 @@ fn check_exchange(name: &'static str, exchange: &ExchangeStats, source: &Source,
         let last_ms = stream.last_ms.load(Ordering::Relaxed);
         let age_ms = (last_ms > 0).then_some(now_ms - last_ms);
         let label = format!("{data_type} {symbol}");
-        if age_ms.is_none_or(|age| age > silence_ms) {
+        let silence_ms = stream.silence_ms.load(Ordering::Relaxed);
+        if silence_ms > 0 && age_ms.is_none_or(|age| age > silence_ms) {
             silent.push(label.clone());
-        } else {
+        } else if age_ms.is_some() {
             active.insert(symbol);
         }
         ages.insert(label, age_ms.map_or(Value::Null, |age| json!(age as f64 / 1000.0)));
@@ -262,7 +262,12 @@ async fn status(State(source): State<Source>) -> Response {
         exchanges.insert(
             name.to_owned(),
             json!({
-                "connected": exchange.is_connected.load(Ordering::Relaxed),
+                "connected": exchange.is_connected(),
+                "renewals": load(&exchange.renewals),
+                "observations": load(&exchange.observations),
+                "repeats": load(&exchange.repeats),
+                "thinned": load(&exchange.thinned),
+                "polls": load(&exchange.polls),
                 "connects": load(&exchange.connects),
                 "frames": load(&exchange.frames),
                 "trades": load(&exchange.trades),

@@ -85,6 +85,12 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     /// Returns the connections, and the streams of each, that everything wanted takes. What is only had by polling is in none.
     fn plan(&self, wanted: &[Wanted]) -> Vec<Plan>;
 
+    /// Returns the least time between two values of a type, where a stream of the venue repeats them more often than is of use.
+    fn thinned(&self, data_type: DataType) -> Option<Duration> {
+        let _ = data_type;
+        None
+    }
+
     /// Returns what is sent first on a connection, before anything is subscribed to, with ids from `first_id` on where the
     /// venue answers it.
     fn greeting(&self, first_id: u64) -> Vec<Request> {

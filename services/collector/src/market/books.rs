@@ -132,6 +132,32 @@ impl BookState {
         }
     }
 
+    /// Takes the whole book, as the venue's stream tells it.
+    pub(super) fn told(&mut self, snapshot: &Snapshot, cadence: Cadence, out: &mut Out) {
+        let received = snapshot.ts_recv.map_or_else(now, UnixNanos::to_millis);
+        self.stats.last_ms.store(received.0, Ordering::Relaxed);
+        self.is_fed = true;
+        out.stats.snapshots_told.fetch_add(1, Ordering::Relaxed);
+        let was_live = self.sync.is_live();
+        if was_live && snapshot.last <= self.sync.last() {
+            // A second connection begins with what is known; where it is not, the next change tells.
+            out.stats.replays.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.sync.replace(snapshot);
+        (self.ts, self.ts_recv) = (snapshot.ts.or(self.ts), snapshot.ts_recv);
+        if !self.sync.is_live() {
+            self.broken(Break::whole(snapshot.last), received, out);
+            return;
+        }
+        self.stats.set_live(true);
+        if !was_live {
+            self.close_hole(snapshot.last, out);
+        }
+        self.note_seen(self.ts.unwrap_or(received));
+        self.changed(cadence, out);
+    }
+
     fn note_seen(&mut self, ts: UnixMillis) {
         self.seen = Some(Seen {
             id: self.sync.last(),
@@ -288,6 +314,11 @@ impl BookState {
             out.stats.books_uncertain.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        let Some((bids, asks, contracts)) = out.sized(&self.instrument, bids, asks) else {
+            out.stats.books_uncertain.fetch_add(1, Ordering::Relaxed);
+            out.unsized_event();
+            return;
+        };
         if !out.admission.admits_books() {
             // The next one that is accepted covers the changes of this one.
             if out.stats.books_shed.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -318,7 +349,7 @@ impl BookState {
             update_type: before.map_or(UpdateType::Snapshot, |_| UpdateType::Update),
             bids,
             asks,
-            contracts: None,
+            contracts,
             ts: self.ts.unwrap_or_else(now),
             ts_source: self.ts.map_or(TsSource::Recv, |_| TsSource::Event),
             ts_recv: self.ts_recv,

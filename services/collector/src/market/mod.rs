@@ -3,6 +3,8 @@
 //! The connection hands over what frames say; here it is decided what is new, what is missing and what is published.
 
 mod books;
+mod polling;
+mod series;
 mod trades;
 
 use std::collections::HashMap;
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use mprism_bus::SubjectText;
 use mprism_model::{
-    DataType, Event, Exchange, Gap, GapCause, InstrumentId, MarketType, Subject, Symbol, Trade, UnixMillis,
+    DataType, Event, Exchange, Gap, GapCause, InstrumentId, Level, MarketType, Subject, Symbol, UnixMillis,
 };
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
@@ -23,15 +25,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::ledger::{OpenGap, open_trade_gaps};
-use crate::orderbook::{Diff, Snapshot};
+use crate::link::Plan;
+use crate::orderbook::{Publishable, Snapshot, publishable};
 use crate::rest::{History, RestError};
 use crate::sequencer::Seen;
 use crate::spool::Outgoing;
 use crate::stats::ExchangeStats;
+use crate::wire::{Said, SharedTerms, Wire};
 use books::BookState;
+use polling::{Polled, Polling};
+use series::SeriesState;
 use trades::{Piece, TradeState};
 
 pub use books::Cadence;
+pub(crate) use series::{SeriesMark, natural_time};
 
 /// How often the ledger is asked for holes that earlier lives left open.
 const LEDGER_EVERY: Duration = Duration::from_secs(30);
@@ -48,19 +55,23 @@ pub(crate) struct Instrument {
     pub(crate) trades: Option<Option<Seen>>,
     /// The last book that is known to be published; `None` where books are not collected.
     pub(crate) books: Option<Option<Seen>>,
+    /// The other types that are collected, and where each was left off.
+    pub(crate) series: Vec<(DataType, SeriesMark)>,
 }
 
 /// What a connection learnt.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// A trade and its number.
-    Trade(Box<Trade>, u64),
-    /// A change of an instrument's book.
-    Diff(InstrumentId, Box<Diff>),
-    /// A frame that is not understood, about this instrument, or nobody knows about whom.
-    Malformed(Option<InstrumentId>),
-    /// The connection ended.
-    Ended,
+    /// A trade, a change of a book, a book, or an observation.
+    Said(Said),
+    /// A frame of this connection that is not understood, about this instrument, or nobody knows about whom.
+    Malformed(Option<InstrumentId>, Arc<Plan>),
+    /// The streams of a connection are listened to from now on.
+    Began(Arc<Plan>),
+    /// A connection ended, and no other one carries its streams.
+    Ended(Arc<Plan>),
+    /// A question was answered.
+    Polled(Box<Polled>),
 }
 
 /// What somebody who asked the venue found.
@@ -71,9 +82,11 @@ enum Found {
 }
 
 /// How a market is followed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct MarketOptions {
     pub(crate) exchange: Exchange,
+    pub(crate) wire: &'static dyn Wire,
+    pub(crate) terms: SharedTerms,
     /// When books are published.
     pub(crate) cadence: Cadence,
     /// A store on this machine whose ledger knows what earlier lives left open.
@@ -93,6 +106,7 @@ pub(crate) struct Market<H> {
 struct State {
     trades: Option<TradeState>,
     books: Option<BookState>,
+    series: HashMap<DataType, SeriesState>,
 }
 
 /// Where everything goes that is published.
@@ -101,40 +115,83 @@ struct Out {
     batches: mpsc::Sender<Vec<Outgoing>>,
     admission: Admission,
     stats: Arc<ExchangeStats>,
+    wire: &'static dyn Wire,
+    terms: SharedTerms,
 }
 
-/// Starts following a venue's instruments; the sender takes what connections learn, in order.
+/// Starts following a venue's instruments; the sender takes what connections learn, in order. `thinned` says of a type how far
+/// apart its values are to be, if the venue gives more.
 pub(crate) fn start<H: History>(
     options: MarketOptions,
     instruments: Vec<Instrument>,
-    history: H,
-    stats: Arc<ExchangeStats>,
-    batches: mpsc::Sender<Vec<Outgoing>>,
-    admission: Admission,
+    history: Arc<H>,
+    thinned: &dyn Fn(DataType) -> Option<Duration>,
+    (stats, batches, admission): (Arc<ExchangeStats>, mpsc::Sender<Vec<Outgoing>>, Admission),
     shutdown: CancellationToken,
-) -> (mpsc::Sender<Vec<Heard>>, impl Future<Output = ()> + Send) {
+) -> (mpsc::Sender<Vec<Heard>>, impl Future<Output = ()> + Send + use<H>) {
     let (sender, receiver) = mpsc::channel(QUEUE);
+    let polled = polled(&instruments, &*history, &stats);
+    let polling = polling::run(Arc::clone(&history), polled, sender.clone(), shutdown.clone());
     let states = instruments.into_iter().map(|instrument| {
-        let state = State::new(options.exchange, &instrument, &stats);
+        let state = State::new(options.exchange, &instrument, thinned, &stats);
         (instrument.id, state)
     });
     let market = Market {
-        options,
         states: states.collect(),
-        history: Arc::new(history),
+        history,
         asked: JoinSet::new(),
         out: Out {
             batch: Vec::new(),
             batches,
             admission,
             stats,
+            wire: options.wire,
+            terms: options.terms.clone(),
         },
+        options,
     };
-    (sender, market.run(receiver, shutdown))
+    (sender, async move {
+        tokio::join!(market.run(receiver, shutdown), polling);
+    })
+}
+
+/// Returns what is asked for again and again, and says of each how long it may have nothing new.
+fn polled<H: History>(instruments: &[Instrument], history: &H, stats: &ExchangeStats) -> Vec<Polling> {
+    let mut series = Vec::new();
+    for poll in history.polls() {
+        for instrument in instruments {
+            let wanted = instrument
+                .series
+                .iter()
+                .find(|(data_type, _)| *data_type == poll.data_type);
+            let Some((_, mark)) = wanted else {
+                continue;
+            };
+            let is_settled = poll.data_type == DataType::FundingRate;
+            series.push(Polling {
+                poll,
+                instrument: instrument.id.clone(),
+                after: if is_settled { mark.settled } else { mark.newest },
+            });
+            let stream = stats.stream(poll.data_type, instrument.symbol.as_str());
+            let patience = poll.period.unwrap_or(poll.every) * 3 + poll.every;
+            // Where a stream tells it, too, that one's patience counts.
+            let patience_ms = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+            let _is_streamed = stream
+                .silence_ms
+                .compare_exchange(0, patience_ms, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+    series
 }
 
 impl State {
-    fn new(exchange: Exchange, instrument: &Instrument, stats: &ExchangeStats) -> Self {
+    fn new(
+        exchange: Exchange,
+        instrument: &Instrument,
+        thinned: &dyn Fn(DataType) -> Option<Duration>,
+        stats: &ExchangeStats,
+    ) -> Self {
         let subject = |data_type| Subject {
             data_type,
             exchange,
@@ -150,7 +207,16 @@ impl State {
             let stream = stats.stream(DataType::OrderBook, symbol);
             BookState::new(subject(DataType::OrderBook), instrument.id.clone(), last, stream)
         });
-        Self { trades, books }
+        let series = instrument.series.iter().map(|(data_type, mark)| {
+            let stream = stats.stream(*data_type, symbol);
+            let state = SeriesState::new(subject(*data_type), *mark, thinned(*data_type), stream);
+            (*data_type, state)
+        });
+        Self {
+            trades,
+            books,
+            series: series.collect(),
+        }
     }
 }
 
@@ -191,42 +257,124 @@ impl<H: History> Market<H> {
     fn hear(&mut self, portion: Vec<Heard>) {
         for heard in portion {
             match heard {
-                Heard::Trade(trade, number) => {
-                    let state = self.states.get_mut(&trade.instrument_id);
-                    match state.and_then(|state| state.trades.as_mut()) {
-                        Some(trades) => trades.hear(*trade, number, &mut self.out),
-                        None => self.out.skipped("trade of an instrument that is not collected"),
-                    }
-                }
-                Heard::Diff(instrument, diff) => {
-                    let state = self.states.get_mut(&instrument);
-                    match state.and_then(|state| state.books.as_mut()) {
-                        Some(books) => books.hear(*diff, self.options.cadence, &mut self.out),
-                        None => self.out.skipped("order book of an instrument that is not collected"),
-                    }
-                }
+                Heard::Said(said) => self.take(said),
+                Heard::Polled(polled) => self.polled(*polled),
                 // What one instrument lost is no explanation of another one's gap.
-                Heard::Malformed(Some(instrument)) if self.states.contains_key(&instrument) => {
+                Heard::Malformed(Some(instrument), _) if self.states.contains_key(&instrument) => {
                     let state = self.states.get_mut(&instrument);
                     if let Some(trades) = state.and_then(|state| state.trades.as_mut()) {
                         trades.expect(GapCause::Malformed);
                     }
                 }
-                Heard::Malformed(_) => {
-                    let trades = self.states.values_mut().filter_map(|state| state.trades.as_mut());
-                    trades.for_each(|trades| trades.expect(GapCause::Malformed));
-                }
-                Heard::Ended => {
-                    for state in self.states.values_mut() {
+                Heard::Malformed(_, plan) => self.told_by(&plan, |state, data_type, _, _| {
+                    if let (DataType::Trade, Some(trades)) = (data_type, &mut state.trades) {
+                        trades.expect(GapCause::Malformed);
+                    }
+                }),
+                Heard::Began(plan) => self.told_by(&plan, |state, data_type, is_had_elsewhere, out| {
+                    if let Some(series) = state.series.get_mut(&data_type) {
+                        if is_had_elsewhere {
+                            series.is_had_elsewhere();
+                        }
+                        series.resume(out);
+                    }
+                }),
+                Heard::Ended(plan) => self.told_by(&plan, |state, data_type, _, _| match data_type {
+                    DataType::Trade => {
                         if let Some(trades) = &mut state.trades {
                             trades.expect(GapCause::Disconnect);
                         }
+                    }
+                    DataType::OrderBook => {
                         if let Some(books) = &mut state.books {
                             books.suspend();
                         }
                     }
+                    other => {
+                        if let Some(series) = state.series.get_mut(&other) {
+                            series.suspend();
+                        }
+                    }
+                }),
+            }
+        }
+    }
+
+    /// Does something for each type of each instrument that a connection tells. What comes with trades is had with them from
+    /// history.
+    fn told_by(&mut self, plan: &Plan, mut act: impl FnMut(&mut State, DataType, bool, &mut Out)) {
+        for stream in &plan.streams {
+            let has_trades = stream.tells.iter().any(|(data_type, _)| *data_type == DataType::Trade);
+            for (data_type, instrument) in &stream.tells {
+                if let Some(state) = self.states.get_mut(instrument) {
+                    act(state, *data_type, has_trades, &mut self.out);
                 }
             }
+        }
+    }
+
+    fn take(&mut self, said: Said) {
+        let cadence = self.options.cadence;
+        match said {
+            Said::Trade {
+                trade,
+                number,
+                is_sized,
+            } => {
+                let state = self.states.get_mut(&trade.instrument_id);
+                match state.and_then(|state| state.trades.as_mut()) {
+                    Some(trades) if !is_sized => {
+                        trades.expect(GapCause::Malformed);
+                        self.out.unsized_event();
+                    }
+                    Some(trades) => trades.hear(*trade, number, &mut self.out),
+                    None => self.out.skipped("trade of an instrument that is not collected"),
+                }
+            }
+            Said::Diff(instrument, diff) => {
+                let state = self.states.get_mut(&instrument);
+                match state.and_then(|state| state.books.as_mut()) {
+                    Some(books) => books.hear(*diff, cadence, &mut self.out),
+                    None => self.out.skipped("order book of an instrument that is not collected"),
+                }
+            }
+            Said::Book(instrument, snapshot) => {
+                let state = self.states.get_mut(&instrument);
+                match state.and_then(|state| state.books.as_mut()) {
+                    Some(books) => books.told(&snapshot, cadence, &mut self.out),
+                    None => self.out.skipped("order book of an instrument that is not collected"),
+                }
+            }
+            Said::Event {
+                instrument,
+                event,
+                is_sized,
+            } => {
+                let state = self.states.get_mut(&instrument);
+                match state.and_then(|state| state.series.get_mut(&event.data_type())) {
+                    Some(_) if !is_sized => self.out.unsized_event(),
+                    Some(series) => series.hear(&event, &mut self.out),
+                    // All-market streams tell it of every instrument.
+                    None => self.out.skipped("observation of an instrument that is not collected"),
+                }
+            }
+            _ => self.out.skipped("something that is no event"),
+        }
+    }
+
+    fn polled(&mut self, polled: Polled) {
+        self.out.stats.polls.fetch_add(1, Ordering::Relaxed);
+        match polled.answer {
+            Ok(said) => {
+                let state = self.states.get_mut(&polled.instrument);
+                if let Some(series) = state.and_then(|state| state.series.get_mut(&polled.data_type)) {
+                    for periods in polled.missing {
+                        series.missing(periods, polled.cause, &mut self.out);
+                    }
+                }
+                said.into_iter().for_each(|said| self.take(said));
+            }
+            Err(error) => self.out.unanswered(&error),
         }
     }
 
@@ -346,6 +494,21 @@ impl Out {
             return true;
         }
         self.batches.send(std::mem::take(&mut self.batch)).await.is_ok()
+    }
+
+    /// Returns a book's levels as they are published; `None` where nobody knows yet what a contract is worth.
+    fn sized(&self, instrument: &InstrumentId, bids: Vec<Level>, asks: Vec<Level>) -> Option<Publishable> {
+        let known = self.wire.known(instrument, &self.terms.now()).ok()?;
+        publishable(bids, asks, known.sizing?)
+    }
+
+    /// Counts something whose quantity cannot be told, because nobody knows what a contract is worth.
+    fn unsized_event(&self) {
+        if self.stats.malformed.first("no_terms") {
+            tracing::error!(
+                "sizes in contracts cannot be told in base currency: the venue's list of instruments is not known"
+            );
+        }
     }
 
     fn skipped(&self, kind: &str) {

@@ -13,6 +13,6 @@ mod truth;
 
 pub use book::Book;
 pub use diff::{Diff, Snapshot};
-pub(crate) use publish::publishable;
+pub(crate) use publish::{Publishable, publishable};
 pub use side::Side;
 pub(crate) use sync::{Break, Join, Step, Sync};

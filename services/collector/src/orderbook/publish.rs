@@ -9,9 +9,9 @@ pub(crate) type Publishable = (Vec<Level>, Vec<Level>, Option<Box<(Vec<Written>,
 
 /// Returns levels with quantities in base currency, beside the venue's own sizes where these are contracts; `None` where one
 /// has no place in a message.
-pub(crate) fn publishable(bids: &[Level], asks: &[Level], sizing: Sizing) -> Option<Publishable> {
+pub(crate) fn publishable(bids: Vec<Level>, asks: Vec<Level>, sizing: Sizing) -> Option<Publishable> {
     if sizing == Sizing::Base {
-        return Some((bids.to_vec(), asks.to_vec(), None));
+        return Some((bids, asks, None));
     }
     let base = |level: &Level| {
         let quantity = sizing.base(level.quantity.decimal(), level.price.decimal())?;
@@ -22,5 +22,9 @@ pub(crate) fn publishable(bids: &[Level], asks: &[Level], sizing: Sizing) -> Opt
     };
     let side = |levels: &[Level]| levels.iter().map(base).collect::<Option<Vec<_>>>();
     let venues = |levels: &[Level]| levels.iter().map(|level| level.quantity).collect();
-    Some((side(bids)?, side(asks)?, Some(Box::new((venues(bids), venues(asks))))))
+    Some((
+        side(&bids)?,
+        side(&asks)?,
+        Some(Box::new((venues(&bids), venues(&asks)))),
+    ))
 }

@@ -285,7 +285,10 @@ pub(super) fn alone(owner: &Owner, snapshot: &Snapshot) -> Recorded {
 /// Returns a book's levels as a message without a chain and without a time.
 fn message(owner: &Owner, book: &Book, last: u64) -> (OrderBook, Unknown) {
     let (bids, asks) = book.told_levels();
-    let sized = owner.known.sizing.and_then(|sizing| publishable(&bids, &asks, sizing));
+    let sized = owner
+        .known
+        .sizing
+        .and_then(|sizing| publishable(bids.clone(), asks.clone(), sizing));
     let unknown = Unknown {
         quantity: sized.is_none(),
         ..Unknown::default()

@@ -35,12 +35,8 @@ pub(super) enum Ended {
     Socket(#[source] Box<tokio_tungstenite::tungstenite::Error>),
     #[error("the venue closed the connection")]
     ClosedByVenue,
-    #[error("the venue is about to close the connection")]
-    Shutdown,
-    #[error("`{0}` is acknowledged and silent")]
-    NeverSpoke(String),
-    #[error("`{0}` fell silent")]
-    FellSilent(String),
+    #[error("nothing at all was heard for {0:?}")]
+    Dead(Duration),
 }
 
 impl Ended {
@@ -52,9 +48,7 @@ impl Ended {
             Self::Refused { .. } => "refused",
             Self::Socket(_) => "socket",
             Self::ClosedByVenue => "closed_by_venue",
-            Self::Shutdown => "server_shutdown",
-            Self::NeverSpoke(_) => "never_spoke",
-            Self::FellSilent(_) => "fell_silent",
+            Self::Dead(_) => "dead",
         }
     }
 }

@@ -1,0 +1,178 @@
+//! What a venue says by the clock or now and then of one instrument: funding rates, open interest, liquidations, ratios,
+//! volatility. Nothing of it is numbered: what is new is told by what it says and when it was.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mprism_bus::SubjectText;
+use mprism_model::{DataType, Event, FundingKind, Gap, GapCause, GapState, Source, Subject, UnixMillis, UnixNanos};
+
+use super::{Out, gap_subject, now};
+use crate::stats::StreamStats;
+
+/// Observations that are remembered, so that one that is told again is known. A subscription to liquidations begins with up to
+/// a hundred old ones.
+const REMEMBERED: usize = 1_024;
+
+/// Where earlier lives left a series off: the time of its newest value, of estimates and of settled ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SeriesMark {
+    pub(crate) newest: Option<UnixMillis>,
+    /// Of settled funding rates, which come from another source than the running estimates.
+    pub(crate) settled: Option<UnixMillis>,
+}
+
+/// One series.
+pub(super) struct SeriesState {
+    about: Subject,
+    subject: SubjectText,
+    gap_subject: SubjectText,
+    stats: Arc<StreamStats>,
+    mark: SeriesMark,
+    recent: Recent,
+    /// Where the venue repeats itself more often than is of use: at most one value in so long.
+    thin: Option<Duration>,
+    passed: Option<UnixMillis>,
+    /// Since when nothing could be heard, and why; of what nobody can be asked for afterwards.
+    deaf: Option<(UnixMillis, GapCause)>,
+}
+
+/// What was told lately.
+#[derive(Debug, Default)]
+struct Recent {
+    order: VecDeque<u64>,
+    known: HashSet<u64>,
+}
+
+impl Recent {
+    /// Returns whether it was not there.
+    fn insert(&mut self, hash: u64) -> bool {
+        if !self.known.insert(hash) {
+            return false;
+        }
+        self.order.push_back(hash);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// Returns what tells an observation from the next one: its time, or the label of its period.
+pub(crate) fn natural_time(event: &Event) -> UnixMillis {
+    match event {
+        Event::FundingRate(rate) => match rate.kind {
+            FundingKind::Settled => rate.funding_ts.unwrap_or(rate.origin.ts),
+            FundingKind::Estimated => rate.origin.ts,
+        },
+        Event::OpenInterest(interest) => interest.origin.ts,
+        Event::Liquidation(liquidation) => liquidation.origin.ts,
+        Event::LongShortRatio(ratio) => ratio.period_ts,
+        Event::VolatilityIndex(index) => index.origin.ts,
+        Event::Trade(trade) => trade.ts,
+        Event::OrderBook(book) => book.ts,
+        Event::Gap(gap) => gap.ts,
+    }
+}
+
+fn is_settled(event: &Event) -> bool {
+    matches!(event, Event::FundingRate(rate) if rate.kind == FundingKind::Settled)
+}
+
+impl SeriesState {
+    pub(super) fn new(about: Subject, mark: SeriesMark, thin: Option<Duration>, stats: Arc<StreamStats>) -> Self {
+        // What an earlier life did not hear of it cannot be had; a first life has missed nothing.
+        let deaf = mark.newest.map(|since| (since, GapCause::CollectorDown));
+        Self {
+            subject: about.to_string().into(),
+            gap_subject: gap_subject(&about),
+            stats,
+            mark,
+            recent: Recent::default(),
+            thin,
+            passed: None,
+            deaf: deaf.filter(|_| about.data_type == DataType::Liquidation),
+            about,
+        }
+    }
+
+    /// Says that nothing can be heard from now on.
+    pub(super) fn suspend(&mut self) {
+        if self.about.data_type == DataType::Liquidation {
+            self.deaf.get_or_insert((now(), GapCause::Disconnect));
+        }
+    }
+
+    /// Says that it can be heard again: what was missed meanwhile is written down.
+    pub(super) fn resume(&mut self, out: &mut Out) {
+        if let Some((since, cause)) = self.deaf.take() {
+            let gap = self.gap((since, now()), cause);
+            out.gap(&self.gap_subject, gap);
+        }
+    }
+
+    /// Forgets what could not be heard: it is had from elsewhere.
+    pub(super) fn is_had_elsewhere(&mut self) {
+        self.deaf = None;
+    }
+
+    /// Writes down periods that nobody has a value of.
+    pub(super) fn missing(&mut self, periods: (UnixMillis, UnixMillis), cause: GapCause, out: &mut Out) {
+        let gap = self.gap(periods, cause);
+        out.gap(&self.gap_subject, gap);
+    }
+
+    /// Takes an observation.
+    pub(super) fn hear(&mut self, event: &Event, out: &mut Out) {
+        let at = natural_time(event);
+        let received = event.ts_recv().map_or_else(now, UnixNanos::to_millis);
+        self.stats.last_ms.store(received.0, Ordering::Relaxed);
+        if !out.admission.admits() {
+            out.stats.shed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mark = if is_settled(event) {
+            self.mark.settled
+        } else {
+            self.mark.newest
+        };
+        if mark.is_some_and(|mark| at <= mark) || !self.recent.insert(event.content_hash()) {
+            out.stats.repeats.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if let (Some(thin), Some(passed)) = (self.thin, self.passed)
+            && !is_settled(event)
+            && u128::try_from(at.0 - passed.0).is_ok_and(|passed| passed < thin.as_millis())
+        {
+            out.stats.thinned.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.passed = Some(at);
+        out.stats.observations.fetch_add(1, Ordering::Relaxed);
+        self.stats.events.fetch_add(1, Ordering::Relaxed);
+        out.push(&self.subject, event);
+    }
+
+    /// A moment, or a period, that nobody can be asked for: its identity is its time.
+    fn gap(&self, (from, to): (UnixMillis, UnixMillis), cause: GapCause) -> Gap {
+        Gap {
+            ts: now(),
+            exchange: self.about.exchange,
+            market_type: self.about.market_type,
+            symbol: self.about.symbol.clone(),
+            data_type: self.about.data_type,
+            from_id: from.0.to_string().into(),
+            to_id: to.0.to_string().into(),
+            from_ts: from,
+            to_ts: to,
+            cause,
+            state: GapState::Unfillable,
+            source: Source::Ws,
+            version: 1,
+        }
+    }
+}
