@@ -59,7 +59,10 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!(settings.hot.batch.rows_max, 20_000);
     assert_eq!(settings.collector.spool.fsync_interval, Duration::from_millis(50));
     assert_eq!(settings.sim.rate, SimRate::PerSecond(500));
-    assert_eq!(settings.collector.exchanges["binance_spot"].symbols, ["BTCUSDT", "ETHUSDT"]);
+    assert_eq!(
+        settings.collector.exchanges["binance_spot"].symbols,
+        ["BTCUSDT", "ETHUSDT"]
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `mprism integrity`: proves completeness and consistency by arithmetic.
 
+mod natural;
 mod observe;
 mod prove;
 mod schema;

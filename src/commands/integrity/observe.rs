@@ -9,6 +9,7 @@ use mprism_settings::{Mode, Settings, SyncInterval, loopback};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::natural::Natural;
 use crate::commands::store::Reader;
 use crate::commands::worker::{bus_layout, read_secret};
 use crate::error::CliError;
@@ -136,9 +137,11 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
         ..Observed::default()
     };
     if !observed.schema.iter().any(|text| text.contains("is missing")) {
-        for data_type in [DataType::Trade, DataType::OrderBook] {
-            let table = table(&reader, data_type, &within).await?;
-            observed.tables.push(table);
+        for &data_type in DataType::ALL {
+            if let Some(natural) = Natural::of(data_type) {
+                let table = table(&reader, data_type, natural, &within).await?;
+                observed.tables.push(table);
+            }
         }
         let counts =
             "SELECT count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities FROM marketprism_hot.gaps";
@@ -149,52 +152,28 @@ pub(crate) async fn observe(settings: &Settings, window: Option<(i64, i64)>) -> 
     Ok(observed)
 }
 
-/// What a type's rows are told apart by, in SQL.
-struct Natural {
-    id: &'static str,
-    /// What rows of one id have in common if they are the same.
-    content: &'static str,
-    /// A subquery of `exchange, symbol, from_id, to_id`: where the sequence is broken. `{}` is the table and its condition.
-    holes: &'static str,
-}
-
-/// Trade ids have no hole.
-const TRADES: Natural = Natural {
-    id: "trade_id",
-    content: "trade_id, price, quantity, side, trade_time",
-    holes: "SELECT exchange, symbol, prev + 1 AS from_id, id - 1 AS to_id FROM (SELECT exchange, symbol, id, \
-            lagInFrame(id) OVER (PARTITION BY exchange, market_type, symbol ORDER BY id ROWS BETWEEN 1 PRECEDING AND \
-            CURRENT ROW) AS prev FROM (SELECT DISTINCT exchange, market_type, symbol, toUInt64OrZero(trade_id) AS id \
-            FROM {})) WHERE prev > 0 AND id > prev + 1",
-};
-
-/// Every book continues the one before, or begins a chain: what lies between is known to be missing.
-const BOOKS: Natural = Natural {
-    id: "last_update_id",
-    // The touch instead of all levels: reading these would take as long as reading the whole table.
-    content: "last_update_id, bids_count, asks_count, best_bid_price, best_bid_quantity, best_ask_price, best_ask_quantity",
-    holes: "SELECT exchange, symbol, prev + 1 AS from_id, if(update_type = 'snapshot', last_update_id, prev_update_id) AS \
-            to_id FROM (SELECT exchange, symbol, last_update_id, prev_update_id, update_type, lagInFrame(last_update_id) \
-            OVER (PARTITION BY exchange, market_type, symbol ORDER BY last_update_id ROWS BETWEEN 1 PRECEDING AND CURRENT \
-            ROW) AS prev FROM {}) WHERE prev > 0 AND to_id > prev",
-};
-
 /// Looks at one table of market data.
-async fn table(reader: &Reader, data_type: DataType, within: &str) -> Result<TableObserved, CliError> {
+async fn table(
+    reader: &Reader,
+    data_type: DataType,
+    natural: &Natural,
+    within: &str,
+) -> Result<TableObserved, CliError> {
     let name = format!("marketprism_hot.{}", data_type.table());
-    let natural = match data_type {
-        DataType::OrderBook => BOOKS,
-        // Only these two are asked for: nothing else has a numbered sequence.
-        _ => TRADES,
-    };
     let (id, content) = (natural.id, natural.content);
     let counts = format!(
         "SELECT exchange, symbol, count() AS rows, uniqExact(producer_epoch, producer_seq) AS identities, \
          uniqExact(market_type, {id}) AS ids, uniqExact(market_type, {content}) AS contents FROM {name} \
          WHERE {within} GROUP BY exchange, symbol ORDER BY exchange, symbol"
     );
-    let holes = natural.holes.replace("{}", &format!("{name} WHERE {within}"));
-    let holes = format!("{holes} ORDER BY exchange, symbol, from_id LIMIT 100000");
+    let holes: Vec<Range> = match natural.holes {
+        Some(holes) => {
+            let holes = holes.replace("{}", &format!("{name} WHERE {within}"));
+            let holes = format!("{holes} ORDER BY exchange, symbol, from_id LIMIT 100000");
+            reader.rows(&holes, QUERY_WITHIN).await?
+        }
+        None => Vec::new(),
+    };
     let gaps = format!(
         "SELECT exchange, symbol, toUInt64OrZero(from_id) AS from_id, toUInt64OrZero(to_id) AS to_id, cause, state \
          FROM marketprism_hot.gaps_current WHERE type = '{data_type}' ORDER BY exchange, symbol, from_id"
@@ -205,7 +184,7 @@ async fn table(reader: &Reader, data_type: DataType, within: &str) -> Result<Tab
     Ok(TableObserved {
         data_type,
         markets: reader.rows(&counts, QUERY_WITHIN).await?,
-        holes: reader.rows(&holes, QUERY_WITHIN).await?,
+        holes,
         gaps: reader.rows(&gaps, QUERY_WITHIN).await?,
         newest_age_ms: (newest.rows > 0).then_some(age),
     })

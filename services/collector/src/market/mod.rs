@@ -7,7 +7,8 @@ mod polling;
 mod series;
 mod trades;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -99,6 +100,12 @@ pub(crate) struct Market<H> {
     states: HashMap<InstrumentId, State>,
     history: Arc<H>,
     asked: JoinSet<Found>,
+    /// Instruments of which something was learnt since they were last looked after: however many there are, only these cost.
+    touched: Vec<InstrumentId>,
+    /// Instruments whose questions wait for room in the spool.
+    waiting: HashSet<InstrumentId>,
+    /// When which book is to be published.
+    due: BinaryHeap<Reverse<(Instant, InstrumentId)>>,
     out: Out,
 }
 
@@ -107,6 +114,8 @@ struct State {
     trades: Option<TradeState>,
     books: Option<BookState>,
     series: HashMap<DataType, SeriesState>,
+    /// When its book is noted to be published.
+    noted: Option<Instant>,
 }
 
 /// Where everything goes that is published.
@@ -140,6 +149,9 @@ pub(crate) fn start<H: History>(
         states: states.collect(),
         history,
         asked: JoinSet::new(),
+        touched: Vec::new(),
+        waiting: HashSet::new(),
+        due: BinaryHeap::new(),
         out: Out {
             batch: Vec::new(),
             batches,
@@ -216,6 +228,7 @@ impl State {
             trades,
             books,
             series: series.collect(),
+            noted: None,
         }
     }
 }
@@ -241,9 +254,7 @@ impl<H: History> Market<H> {
                 () = sleep_until(due) => {}
                 _ = ledger.tick(), if self.options.store.is_some() && !shutdown.is_cancelled() => self.ask_ledger(),
             }
-            if !shutdown.is_cancelled() {
-                self.ask();
-            }
+            self.attend(shutdown.is_cancelled());
             self.publish_due();
             if !self.out.flush().await {
                 return;
@@ -308,6 +319,7 @@ impl<H: History> Market<H> {
             for (data_type, instrument) in &stream.tells {
                 if let Some(state) = self.states.get_mut(instrument) {
                     act(state, *data_type, has_trades, &mut self.out);
+                    self.touched.push(instrument.clone());
                 }
             }
         }
@@ -321,6 +333,7 @@ impl<H: History> Market<H> {
                 number,
                 is_sized,
             } => {
+                self.touch(&trade.instrument_id);
                 let state = self.states.get_mut(&trade.instrument_id);
                 match state.and_then(|state| state.trades.as_mut()) {
                     Some(trades) if !is_sized => {
@@ -332,6 +345,7 @@ impl<H: History> Market<H> {
                 }
             }
             Said::Diff(instrument, diff) => {
+                self.touch(&instrument);
                 let state = self.states.get_mut(&instrument);
                 match state.and_then(|state| state.books.as_mut()) {
                     Some(books) => books.hear(*diff, cadence, &mut self.out),
@@ -339,6 +353,7 @@ impl<H: History> Market<H> {
                 }
             }
             Said::Book(instrument, snapshot) => {
+                self.touch(&instrument);
                 let state = self.states.get_mut(&instrument);
                 match state.and_then(|state| state.books.as_mut()) {
                     Some(books) => books.told(&snapshot, cadence, &mut self.out),
@@ -381,51 +396,92 @@ impl<H: History> Market<H> {
     fn find(&mut self, found: Found) {
         match found {
             Found::Snapshot(instrument, answer) => {
+                self.touch(&instrument);
                 let state = self.states.get_mut(&instrument);
                 if let Some(books) = state.and_then(|state| state.books.as_mut()) {
                     books.joined(answer, self.options.cadence, &mut self.out);
                 }
             }
             Found::Piece(instrument, answer) => {
+                self.touch(&instrument);
                 let state = self.states.get_mut(&instrument);
                 if let Some(trades) = state.and_then(|state| state.trades.as_mut()) {
                     trades.found(answer, &mut self.out);
                 }
             }
             Found::Open(gaps) => {
-                for gap in gaps {
-                    let trades = self.states.values_mut().filter_map(|state| state.trades.as_mut());
-                    trades
-                        .filter(|trades| trades.symbol() == gap.symbol)
-                        .for_each(|trades| trades.adopt(&gap));
+                for (instrument, state) in &mut self.states {
+                    let Some(trades) = &mut state.trades else {
+                        continue;
+                    };
+                    for gap in &gaps {
+                        if gap.symbol == trades.symbol() {
+                            trades.adopt(gap);
+                            self.touched.push(instrument.clone());
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// Asks the venue for what is missing, one question an instrument and kind at a time.
-    fn ask(&mut self) {
-        for (instrument, state) in &mut self.states {
-            if let Some(wait) = state.books.as_mut().and_then(BookState::question) {
-                let (history, instrument) = (Arc::clone(&self.history), instrument.clone());
-                self.out.stats.snapshots.fetch_add(1, Ordering::Relaxed);
-                self.asked.spawn(async move {
-                    tokio::time::sleep(wait).await;
-                    let answer = history.snapshot(&instrument).await;
-                    Found::Snapshot(instrument, answer)
-                });
-            }
-            // What history gives needs room in the spool like everything else.
-            if !self.out.admission.admits() {
+    /// Looks after the instruments of which something was learnt.
+    fn attend(&mut self, is_ending: bool) {
+        // What history gives needs room in the spool like everything else.
+        let has_room = self.out.admission.admits();
+        if has_room {
+            self.touched.extend(self.waiting.drain());
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for instrument in touched.drain(..) {
+            let Some(state) = self.states.get_mut(&instrument) else {
                 continue;
+            };
+            if let Some(due) = state.books.as_ref().and_then(BookState::due)
+                && state.noted != Some(due)
+            {
+                state.noted = Some(due);
+                self.due.push(Reverse((due, instrument.clone())));
             }
-            if let Some(question) = state.trades.as_mut().and_then(TradeState::question) {
-                let (history, instrument) = (Arc::clone(&self.history), instrument.clone());
-                self.asked.spawn(async move {
-                    let answer = question.ask(&*history, &instrument).await;
-                    Found::Piece(instrument, answer)
-                });
+            if !is_ending {
+                self.ask(&instrument, has_room);
             }
+        }
+        self.touched = touched;
+    }
+
+    /// Asks the venue for what an instrument lacks, one question of a kind at a time.
+    fn ask(&mut self, instrument: &InstrumentId, has_room: bool) {
+        let Some(state) = self.states.get_mut(instrument) else {
+            return;
+        };
+        if let Some(wait) = state.books.as_mut().and_then(BookState::question) {
+            let (history, instrument) = (Arc::clone(&self.history), instrument.clone());
+            self.out.stats.snapshots.fetch_add(1, Ordering::Relaxed);
+            self.asked.spawn(async move {
+                tokio::time::sleep(wait).await;
+                let answer = history.snapshot(&instrument).await;
+                Found::Snapshot(instrument, answer)
+            });
+        }
+        if !has_room {
+            self.waiting.insert(instrument.clone());
+            return;
+        }
+        if let Some(question) = state.trades.as_mut().and_then(TradeState::question) {
+            let (history, instrument) = (Arc::clone(&self.history), instrument.clone());
+            self.asked.spawn(async move {
+                let answer = question.ask(&*history, &instrument).await;
+                Found::Piece(instrument, answer)
+            });
+        }
+    }
+
+    fn touch(&mut self, instrument: &InstrumentId) {
+        if self.touched.last() != Some(instrument) {
+            self.touched.push(instrument.clone());
         }
     }
 
@@ -438,15 +494,25 @@ impl<H: History> Market<H> {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let books = self.states.values().filter_map(|state| state.books.as_ref());
-        books.filter_map(BookState::due).min()
+        self.due.peek().map(|Reverse((due, _))| *due)
     }
 
     fn publish_due(&mut self) {
         let now = Instant::now();
-        let books = self.states.values_mut().filter_map(|state| state.books.as_mut());
-        for books in books.filter(|books| books.due().is_some_and(|due| due <= now)) {
-            books.publish(self.options.cadence, &mut self.out);
+        while self.next_due().is_some_and(|due| due <= now) {
+            let Some(Reverse((due, instrument))) = self.due.pop() else {
+                return;
+            };
+            let Some(state) = self.states.get_mut(&instrument) else {
+                continue;
+            };
+            // What was noted may have come to nothing meanwhile, or be noted for another time.
+            if state.noted == Some(due) {
+                state.noted = None;
+                if let Some(books) = state.books.as_mut().filter(|books| books.due() == Some(due)) {
+                    books.publish(self.options.cadence, &mut self.out);
+                }
+            }
         }
     }
 

@@ -22,12 +22,17 @@ pub(super) fn continuity(table: &TableObserved, checks: &mut Vec<Check>) -> Cont
     let before = checks.len();
     let found = match table.data_type {
         DataType::OrderBook => order_books(table, checks),
-        _ => trades(table, checks),
+        DataType::Trade => trades(table, checks),
+        _ => {
+            by_cause(table, "moments", checks);
+            Continuity::default()
+        }
     };
     if checks.len() == before && !table.markets.is_empty() {
         let message = match table.data_type {
             DataType::OrderBook => "every order book continues the one before",
-            _ => "trade ids have no hole",
+            DataType::Trade => "trade ids have no hole",
+            _ => "no moment is known to be missing",
         };
         checks.push(Check {
             r#type: Some(table.data_type.to_string()),
@@ -87,6 +92,12 @@ fn order_books(table: &TableObserved, checks: &mut Vec<Check>) -> Continuity {
         let broken = check("continuity", Level::Error, message);
         checks.push(about(table, &hole.exchange, &hole.symbol, broken));
     }
+    by_cause(table, "order books", checks);
+    found
+}
+
+/// Tells of gaps that nobody can fill, by market and cause and not one by one.
+fn by_cause(table: &TableObserved, what: &str, checks: &mut Vec<Check>) {
     let mut causes: BTreeMap<(&str, &str), BTreeMap<&str, u64>> = BTreeMap::new();
     for gap in &table.gaps {
         let market = causes.entry((&gap.exchange, &gap.symbol)).or_default();
@@ -96,7 +107,7 @@ fn order_books(table: &TableObserved, checks: &mut Vec<Check>) -> Continuity {
         let count: u64 = causes.values().sum();
         let gaps = if count == 1 { "gap" } else { "gaps" };
         let causes: Vec<String> = causes.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
-        let message = format!("{count} {gaps} of order books ({})", causes.join(", "));
+        let message = format!("{count} {gaps} of {what} ({})", causes.join(", "));
         checks.push(about(
             table,
             exchange,
@@ -104,7 +115,6 @@ fn order_books(table: &TableObserved, checks: &mut Vec<Check>) -> Continuity {
             check("continuity", Level::Warn, message),
         ));
     }
-    found
 }
 
 /// Tells what was missing and is there now.
