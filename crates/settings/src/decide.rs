@@ -1,5 +1,6 @@
 //! From what the layers said to decided values, and what must hold between them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crate::layers::{Gathered, Ignored};
 use crate::schema;
 use crate::settings::{
     BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, EXCHANGES, ExchangeSettings,
-    HotSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings, PublishSettings,
-    SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
+    HotSettings, LatencySettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings,
+    PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings,
+    SyncInterval,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -208,6 +210,14 @@ impl Decider {
         }
     }
 
+    fn polling(&self) -> BTreeMap<&'static str, Duration> {
+        let paths = schema::FIELDS.iter().map(|field| field.path);
+        let named = paths.filter_map(|path| Some((path.strip_prefix("collector.polling.")?, path)));
+        named
+            .filter_map(|(name, path)| Some((name, self.values.span_or_word(path)?)))
+            .collect()
+    }
+
     fn collector(&mut self, home: &HomeFolders) -> CollectorSettings {
         let spool = SpoolSettings {
             bytes_max: self.values.integer("collector.spool.bytes_max"),
@@ -242,6 +252,11 @@ impl Decider {
                 first_message: self.values.span("collector.liveness.first_message"),
                 silence: self.values.span("collector.liveness.silence"),
             },
+            latency: LatencySettings {
+                warn_above: self.values.span("collector.latency.warn_above"),
+                samples: self.values.small("collector.latency.samples"),
+            },
+            polling: self.polling(),
             self_heal: self.self_heal(),
             lock: self.lock("collector.lock", home, "marketprism_collector.lock"),
         }

@@ -50,7 +50,7 @@ const BATCHES: &str = "MarketPrism's hot worker never used it; see hot.batch";
 const COLD: &str = "cold storage does not run yet";
 const RECONNECTS: &str = "a lost server is waited for, without a limit";
 const STREAMS: &str = "streams and subjects are fixed; see nats.*_bytes_max";
-const CADENCE: &str = "the type is not collected yet";
+const CADENCE: &str = "order books follow every update, and what is collected is said per exchange";
 const ONE_DATABASE: &str = "the writer's credential is generated, readers need none";
 
 /// Keys and what they mean; a key that ends with `.` is a whole section. The first that fits counts.
@@ -70,8 +70,32 @@ const KEYS: &[(&str, Meaning)] = &[
     ("nats.", Meaning::Nothing(STREAMS)),
     ("monitoring.metrics.port", Meaning::Setting("collector.metrics_port")),
     ("monitoring.health_check.port", Meaning::Setting("collector.port")),
+    (
+        "monitoring.performance_monitoring.latency_warning_threshold",
+        Meaning::Setting("collector.latency.warn_above"),
+    ),
     ("monitoring.", Meaning::Nothing("warnings are not configured")),
     ("orderbook.", Meaning::Nothing(CADENCE)),
+    (
+        "data_types.funding_rate.interval",
+        Meaning::Setting("collector.polling.funding_rate"),
+    ),
+    (
+        "data_types.open_interest.interval",
+        Meaning::Setting("collector.polling.open_interest"),
+    ),
+    (
+        "data_types.lsr_top_position.interval",
+        Meaning::Setting("collector.polling.lsr_top_position"),
+    ),
+    (
+        "data_types.lsr_all_account.interval",
+        Meaning::Setting("collector.polling.lsr_all_account"),
+    ),
+    (
+        "data_types.volatility_index.interval",
+        Meaning::Setting("collector.polling.volatility_index"),
+    ),
     ("data_types.", Meaning::Nothing(CADENCE)),
     ("http_port", Meaning::Setting("hot.port")),
     ("hot_storage.clickhouse_http_port", Meaning::Setting("clickhouse.port")),
@@ -144,10 +168,21 @@ fn collect(path: &str, node: &Node, said: &mut Vec<Said>) {
         text: if path.ends_with(".api.ws_url") {
             base(&text)
         } else {
-            text
+            format!("{text}{}", unit(path))
         },
         meaning,
     });
+}
+
+/// Returns the unit that a plain number of the original has.
+fn unit(path: &str) -> &'static str {
+    if path.ends_with(".latency_warning_threshold") {
+        "ms"
+    } else if path.starts_with("data_types.") && path.ends_with(".interval") {
+        "s"
+    } else {
+        ""
+    }
 }
 
 /// Returns a list as one text; of several servers the first counts.

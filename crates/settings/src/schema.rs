@@ -50,6 +50,7 @@ const MINUTE: u64 = 60 * SECOND;
 const STOP: Kind = Kind::Span(100, 10 * MINUTE);
 const TIMEOUT: Kind = Kind::Span(10, 10 * MINUTE);
 
+const POLLING: Kind = Kind::Or("auto", &Kind::Span(SECOND, 60 * MINUTE));
 const WEBSOCKET: Kind = Kind::Url(&["ws", "wss"]);
 const REST: Kind = Kind::Url(&["http", "https"]);
 /// What each kind of exchange offers.
@@ -134,6 +135,13 @@ pub(crate) const FIELDS: &[Field] = &[
     field("collector.publish.timeout", TIMEOUT),
     field("collector.liveness.first_message", Kind::Span(SECOND, 60 * MINUTE)),
     field("collector.liveness.silence", Kind::Span(SECOND, 60 * MINUTE)),
+    field("collector.latency.warn_above", Kind::Span(1, 60 * MINUTE)),
+    field("collector.latency.samples", Kind::Integer(4, 1_000)),
+    field("collector.polling.funding_rate", POLLING),
+    field("collector.polling.open_interest", POLLING),
+    field("collector.polling.lsr_top_position", POLLING),
+    field("collector.polling.lsr_all_account", POLLING),
+    field("collector.polling.volatility_index", POLLING),
     field("collector.self_heal.enabled", Kind::Flag),
     field("collector.self_heal.interval", Kind::Span(100, 60 * MINUTE)),
     field("collector.self_heal.memory_bytes_max", Kind::Bytes(MIB, 16 * TIB)),

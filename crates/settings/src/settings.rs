@@ -133,10 +133,23 @@ pub struct CollectorSettings {
     pub publish: PublishSettings,
     /// When silence means trouble.
     pub liveness: LivenessSettings,
+    /// When a rising latency is worth a warning.
+    pub latency: LatencySettings,
+    /// How often is asked for a type, by its name, where that is not left to each exchange.
+    pub polling: BTreeMap<&'static str, Duration>,
     /// What the worker does about itself.
     pub self_heal: SelfHealSettings,
     /// The worker's lock.
     pub lock: PathBuf,
+}
+
+/// When a rising latency is worth a warning.
+#[derive(Clone, Copy, Debug)]
+pub struct LatencySettings {
+    /// Below this it is none.
+    pub warn_above: Duration,
+    /// Seconds over which it has to rise.
+    pub samples: usize,
 }
 
 /// When a worker uses too much, and what it does about it.

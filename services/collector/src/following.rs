@@ -1,5 +1,6 @@
 //! One exchange followed: its instruments' terms, its connections, and what is asked again and again.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ use crate::rest::History;
 use crate::spool::Outgoing;
 use crate::stats::ExchangeStats;
 use crate::wire::SharedTerms;
-use crate::{LivenessOptions, OrderBookOptions};
+use crate::{LatencyOptions, LivenessOptions, OrderBookOptions, latency};
 
 /// How long the terms of instruments are waited for before collecting begins: what they are needed for is not told without.
 const TERMS_WITHIN: Duration = Duration::from_secs(5);
@@ -30,6 +31,8 @@ const TERMS_EVERY: Duration = Duration::from_secs(3_600);
 pub(crate) struct Surroundings {
     pub(crate) order_book: OrderBookOptions,
     pub(crate) liveness: LivenessOptions,
+    pub(crate) latency: LatencyOptions,
+    pub(crate) polling: BTreeMap<DataType, Duration>,
     pub(crate) store: Option<SocketAddr>,
     pub(crate) batches: mpsc::Sender<Vec<Outgoing>>,
     pub(crate) admission: Admission,
@@ -61,6 +64,10 @@ pub(crate) async fn follow<P: Protocol, H: History>(
     // Late or not, what needs no terms is collected.
     let _in_time = tokio::time::timeout(TERMS_WITHIN, known.cancelled()).await;
 
+    let exchange = protocol.wire().exchange().as_str();
+    let watching = latency::watch(exchange, around.latency, Arc::clone(&stats));
+    let watching = around.shutdown.clone().run_until_cancelled_owned(watching);
+    tasks.spawn(async move { watching.await.unwrap_or(()) });
     let wanted: Vec<Wanted> = instruments.iter().map(wanted).collect();
     let plans = protocol.plan(&wanted);
     note_patience(&plans, &instruments, &stats, around.liveness);
@@ -69,6 +76,7 @@ pub(crate) async fn follow<P: Protocol, H: History>(
         wire: protocol.wire(),
         terms: terms.clone(),
         cadence: around.order_book.cadence,
+        polling: around.polling,
         store: around.store,
     };
     let (heard, market) = market::start(
@@ -93,7 +101,7 @@ pub(crate) async fn follow<P: Protocol, H: History>(
     drop(heard);
     while let Some(ended) = tasks.join_next().await {
         if let Err(panic) = ended {
-            tracing::error!(%panic, exchange = protocol.wire().exchange().as_str(), "a task of an exchange panicked");
+            tracing::error!(%panic, exchange, "a task of an exchange panicked");
         }
     }
 }

@@ -9,6 +9,7 @@ mod binance_usdm;
 mod deribit;
 mod endpoints;
 mod following;
+mod latency;
 mod ledger;
 mod link;
 mod market;
@@ -72,8 +73,21 @@ pub struct CollectorOptions {
     pub publish: PublishOptions,
     /// When silence means trouble.
     pub liveness: LivenessOptions,
+    /// When a rising latency is worth a warning.
+    pub latency: LatencyOptions,
+    /// How often is asked for a type, where that is not left to each exchange.
+    pub polling: BTreeMap<DataType, Duration>,
     /// Order books.
     pub order_book: OrderBookOptions,
+}
+
+/// When a rising latency is worth a warning.
+#[derive(Clone, Copy, Debug)]
+pub struct LatencyOptions {
+    /// Below this it is none.
+    pub warn_above: Duration,
+    /// Seconds over which it has to rise.
+    pub samples: usize,
 }
 
 /// Order books.
@@ -247,6 +261,8 @@ async fn collect(
         let around = Surroundings {
             order_book: options.order_book,
             liveness: options.liveness,
+            latency: options.latency,
+            polling: options.polling.clone(),
             store: options.store,
             batches: writer.batches(),
             admission: admission.clone(),

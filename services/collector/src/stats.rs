@@ -75,6 +75,9 @@ pub(crate) struct ExchangeStats {
     pub(crate) shed: AtomicU64,
     pub(crate) pings: AtomicU64,
     pub(crate) last_frame_ms: AtomicI64,
+    /// From the venue's time of the last event to our socket, in milliseconds; below zero where clocks differ.
+    pub(crate) latency_ms: AtomicI64,
+    pub(crate) latency_warnings: AtomicU64,
     /// Frames that were not understood, by cause.
     pub(crate) malformed: Causes,
     /// Why connections ended, by cause.

@@ -7,7 +7,8 @@ use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_H
 use mprism_bus::{BusLayout, BusOptions, Credentials, DeliverFrom, LayoutOptions, layout};
 use mprism_clickhouse::{Store, StoreOptions};
 use mprism_collector::{
-    Cadence, CollectorOptions, ExchangeOptions, LivenessOptions, OrderBookOptions, PublishOptions, SpoolOptions,
+    Cadence, CollectorOptions, ExchangeOptions, LatencyOptions, LivenessOptions, OrderBookOptions, PublishOptions,
+    SpoolOptions,
 };
 use mprism_engine::EngineOptions;
 use mprism_model::{DataType, Exchange};
@@ -174,6 +175,16 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
         order_book: OrderBookOptions {
             cadence: cadence(collector.order_book.cadence),
             snapshot_limit: collector.order_book.snapshot_limit,
+        },
+        latency: LatencyOptions {
+            warn_above: collector.latency.warn_above,
+            samples: collector.latency.samples,
+        },
+        polling: {
+            let polling = collector.polling.iter();
+            polling
+                .filter_map(|(name, every)| Some((name.parse().ok()?, *every)))
+                .collect()
         },
         liveness: LivenessOptions {
             first_message: collector.liveness.first_message,

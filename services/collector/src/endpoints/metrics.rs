@@ -76,7 +76,7 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         .sum();
     text.gauge("marketprism_active_symbols_count", "Symbols with events.", &[], symbols);
     type Value = fn(&ExchangeStats) -> u64;
-    let per_exchange: [(&str, &str, Value); 22] = [
+    let per_exchange: [(&str, &str, Value); 23] = [
         (
             "marketprism_websocket_reconnections_total",
             "Connections after the first.",
@@ -89,6 +89,11 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
             "marketprism_websocket_renewals_total",
             "Connections that were replaced before they were left.",
             |e| e.renewals.load(Ordering::Relaxed),
+        ),
+        (
+            "marketprism_latency_warnings_total",
+            "Times that events began to arrive later and later.",
+            |e| e.latency_warnings.load(Ordering::Relaxed),
         ),
         (
             "marketprism_observations_total",
@@ -172,6 +177,16 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         let help = "Whether the venue's connection is up.";
         let value = u8::from(exchange.is_connected());
         text.gauge("marketprism_websocket_connected", help, &[("exchange", name)], value);
+    }
+    for (name, exchange) in &exchanges {
+        let help = "From the venue's time of the last event to our socket, in milliseconds.";
+        let latency_ms = exchange.latency_ms.load(Ordering::Relaxed);
+        text.gauge(
+            "marketprism_exchange_latency_ms",
+            help,
+            &[("exchange", name)],
+            latency_ms,
+        );
     }
     for (metric, help, value) in per_exchange {
         for (name, exchange) in &exchanges {

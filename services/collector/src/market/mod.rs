@@ -8,7 +8,7 @@ mod series;
 mod trades;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use mprism_bus::SubjectText;
 use mprism_model::{
-    DataType, Event, Exchange, Gap, GapCause, InstrumentId, Level, MarketType, Subject, Symbol, UnixMillis,
+    DataType, Event, Exchange, Gap, GapCause, InstrumentId, Level, MarketType, Source, Subject, Symbol, UnixMillis,
 };
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
@@ -90,6 +90,8 @@ pub(crate) struct MarketOptions {
     pub(crate) terms: SharedTerms,
     /// When books are published.
     pub(crate) cadence: Cadence,
+    /// How often is asked for a type, where that is not left to the venue.
+    pub(crate) polling: BTreeMap<DataType, Duration>,
     /// A store on this machine whose ledger knows what earlier lives left open.
     pub(crate) store: Option<SocketAddr>,
 }
@@ -139,7 +141,7 @@ pub(crate) fn start<H: History>(
     shutdown: CancellationToken,
 ) -> (mpsc::Sender<Vec<Heard>>, impl Future<Output = ()> + Send + use<H>) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let polled = polled(&instruments, &*history, &stats);
+    let polled = polled(&instruments, &*history, &options.polling, &stats);
     let polling = polling::run(Arc::clone(&history), polled, sender.clone(), shutdown.clone());
     let states = instruments.into_iter().map(|instrument| {
         let state = State::new(options.exchange, &instrument, thinned, &stats);
@@ -168,9 +170,15 @@ pub(crate) fn start<H: History>(
 }
 
 /// Returns what is asked for again and again, and says of each how long it may have nothing new.
-fn polled<H: History>(instruments: &[Instrument], history: &H, stats: &ExchangeStats) -> Vec<Polling> {
+fn polled<H: History>(
+    instruments: &[Instrument],
+    history: &H,
+    every: &BTreeMap<DataType, Duration>,
+    stats: &ExchangeStats,
+) -> Vec<Polling> {
     let mut series = Vec::new();
-    for poll in history.polls() {
+    for mut poll in history.polls() {
+        poll.every = every.get(&poll.data_type).copied().unwrap_or(poll.every);
         for instrument in instruments {
             let wanted = instrument
                 .series
@@ -327,6 +335,9 @@ impl<H: History> Market<H> {
 
     fn take(&mut self, said: Said) {
         let cadence = self.options.cadence;
+        if let Some(latency_ms) = latency_ms(&said) {
+            self.out.stats.latency_ms.store(latency_ms, Ordering::Relaxed);
+        }
         match said {
             Said::Trade {
                 trade,
@@ -522,6 +533,16 @@ impl<H: History> Market<H> {
             books.publish(self.options.cadence, &mut self.out);
         }
     }
+}
+
+/// Returns how old an event was when it left the socket, where both clocks are known.
+fn latency_ms(said: &Said) -> Option<i64> {
+    let (ts, ts_recv) = match said {
+        Said::Trade { trade, .. } if trade.source == Source::Ws => (trade.ts, trade.ts_recv),
+        Said::Diff(_, diff) => (diff.ts, diff.ts_recv),
+        _ => return None,
+    };
+    Some(ts_recv?.to_millis().0.saturating_sub(ts.0))
 }
 
 async fn sleep_until(due: Option<Instant>) {
