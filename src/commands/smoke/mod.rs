@@ -2,6 +2,7 @@
 
 mod books;
 mod reconcile;
+mod series;
 mod steps;
 
 use std::collections::BTreeMap;

@@ -20,6 +20,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// Between looks at something that changes elsewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Nothing new for so long, and nothing more comes.
+const QUIET_FOR: Duration = Duration::from_secs(2);
 
 /// One step.
 #[derive(Debug, Serialize)]
@@ -219,12 +221,31 @@ impl<'a> Run<'a> {
             .flat_map(|symbols| symbols.into_values())
             .sum();
         let began = Instant::now();
-        let mut rows = self.rows_of("trade").await?;
-        while (rows < sent || self.is_on_its_way(&settings).await) && began.elapsed() < DRAIN_WITHIN {
+        let (mut rows, mut still) = (self.rows_of("trade").await?, Instant::now());
+        while began.elapsed() < DRAIN_WITHIN {
+            let is_quiet = still.elapsed() >= QUIET_FOR || rows >= sent;
+            if is_quiet && !self.is_on_its_way(&settings).await && self.open_gaps().await? == 0 {
+                break;
+            }
             tokio::time::sleep(LOOK_EVERY).await;
-            rows = self.rows_of("trade").await?;
+            let before = std::mem::replace(&mut rows, self.rows_of("trade").await?);
+            if rows != before {
+                still = Instant::now();
+            }
         }
         Ok(format!("{rows} trades of {sent} sent"))
+    }
+
+    /// Returns how many holes in trades are still asked for.
+    async fn open_gaps(&self) -> Result<u64, CliError> {
+        #[derive(serde::Deserialize)]
+        struct Open {
+            rows: u64,
+        }
+        let reader = crate::commands::store::Reader::new(&self.home.settings()?)?;
+        let query = "SELECT count() AS rows FROM marketprism_hot.gaps_current WHERE type = 'trade' AND state = 'open'";
+        let open: Open = reader.row(query, DRAIN_WITHIN).await?;
+        Ok(open.rows)
     }
 
     async fn reconcile(&mut self) -> Result<String, CliError> {
