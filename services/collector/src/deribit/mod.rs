@@ -3,9 +3,12 @@
 mod answers;
 mod books;
 mod figures;
+mod limits;
 mod messages;
 mod named;
 mod parse;
+mod protocol;
+mod rest;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -13,4 +16,6 @@ mod trades;
 mod volatility;
 mod wire;
 
+pub(crate) use limits::budget;
+pub(crate) use rest::Rest;
 pub(crate) use wire::Deribit;
