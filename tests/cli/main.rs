@@ -7,6 +7,7 @@ mod documents;
 mod logs;
 mod query;
 mod replay;
+mod replay_deribit;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod shells;

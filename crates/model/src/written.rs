@@ -65,6 +65,17 @@ impl Written {
         }
     }
 
+    /// Reads a JSON number of zero or more: a plain one to the letter, one with an exponent by its value.
+    ///
+    /// # Errors
+    /// As [`Written::new`], and where it is negative.
+    pub fn from_json(text: &str) -> Result<Self, DecimalError> {
+        match text.contains(['e', 'E']) {
+            true => Self::shortest(text.parse()?).ok_or(DecimalError::OutOfRange),
+            false => Self::new(text),
+        }
+    }
+
     /// Writes a value as short as it is; `None` where it is negative or its digits are too many.
     pub fn shortest(value: Decimal) -> Option<Self> {
         let (mut digits, mut places) = (value.scaled(), PLACES_MAX);
@@ -200,6 +211,21 @@ mod tests {
             "0.0000000000000000001",
         ] {
             assert!(Written::new(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_json_number_may_have_an_exponent() {
+        for (number, text) in [
+            ("64000.0", "64000.0"),
+            ("6.55e-6", "0.00000655"),
+            ("1E3", "1000"),
+            ("0e0", "0"),
+        ] {
+            assert_eq!(Written::from_json(number).expect("valid").to_string(), text);
+        }
+        for text in ["", "e", "-1", "-1e-3", "1e19", "1e-19", "1e400", "\"1\"", "null"] {
+            assert!(Written::from_json(text).is_err(), "{text:?}");
         }
     }
 

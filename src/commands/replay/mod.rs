@@ -216,7 +216,7 @@ fn without(data_type: DataType, json: Vec<u8>, unknown: Unknown) -> Vec<u8> {
     };
     let message = &mut message;
     if unknown.instrument {
-        let names = ["symbol", "normalized_symbol", "instrument_id"];
+        let names = ["symbol", "normalized_symbol", "instrument_id", "currency"];
         names.into_iter().for_each(|name| forget(message, name));
     }
     if unknown.time {

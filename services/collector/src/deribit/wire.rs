@@ -1,7 +1,11 @@
 //! Deribit's frames and answers in the words of every venue.
 
-use mprism_model::{Exchange, InstrumentId, MarketType, Symbol, UnknownName};
+use mprism_model::{Exchange, InstrumentId, UnknownName};
 
+use super::answers::parse_answer;
+use super::named::instrument_named;
+use super::parse::parse_frame;
+use super::terms;
 use crate::wire::{About, Known, ParseError, Said, Terms, Wire};
 
 /// How Deribit writes.
@@ -13,23 +17,19 @@ impl Wire for Deribit {
         Exchange::DeribitDerivatives
     }
 
-    fn known(&self, instrument: &InstrumentId, _terms: &Terms) -> Result<Known, UnknownName> {
-        Ok(Known {
-            symbol: Symbol::new(instrument.as_str())?,
-            market_type: MarketType::Perpetual,
-            sizing: None,
-        })
+    fn known(&self, instrument: &InstrumentId, terms: &Terms) -> Result<Known, UnknownName> {
+        terms::known(instrument, terms)
     }
 
-    fn frame(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
-        Err(ParseError::Unknown)
+    fn frame(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+        parse_frame(text, about, said)
     }
 
-    fn answer(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
-        Err(ParseError::Unknown)
+    fn answer(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+        parse_answer(text, about, said)
     }
 
-    fn instrument_named(&self, _text: &str) -> Option<String> {
-        None
+    fn instrument_named(&self, text: &str) -> Option<String> {
+        instrument_named(text)
     }
 }

@@ -128,7 +128,7 @@ impl Books {
                 && let Some(place) = followed.last.clone()
                 && followed.sync.is_live()
             {
-                told.extend(followed.book().map(|book| (place, book)));
+                told.push((place, followed.book()));
             }
             for offered in followed.offered.iter().filter(|offered| !offered.is_used) {
                 told.push((offered.place.clone(), alone(&followed.owner, &offered.snapshot)));
@@ -195,9 +195,13 @@ impl Followed {
     }
 
     fn tell(&mut self, at: BooksAt, content: &mut Content) {
-        if self.is_due(at) {
+        // As in production, where a side without levels is no book to publish.
+        let book = self.sync.book();
+        let is_whole = !book.bids.is_empty() && !book.asks.is_empty();
+        if self.is_due(at) && (is_whole || at == BooksAt::Every) {
             self.told = Some(self.ts);
-            content.events.extend(self.book());
+            let book = self.book();
+            content.events.push(book);
         }
     }
 
@@ -245,12 +249,8 @@ impl Followed {
     }
 
     /// Returns the book as it was told, whether all of it is certain or not: nobody can be asked again.
-    fn book(&mut self) -> Option<Recorded> {
+    fn book(&mut self) -> Recorded {
         let last = self.sync.last();
-        let told = self.sync.book();
-        if told.bids.is_empty() || told.asks.is_empty() {
-            return None;
-        }
         let before = self.chained.replace(last);
         let (book, unknown) = message(&self.owner, self.sync.book(), last);
         let book = OrderBook {
@@ -262,7 +262,7 @@ impl Followed {
             ts_recv: self.ts_recv,
             ..book
         };
-        Some(Recorded::new(Event::OrderBook(Box::new(book)), 0, unknown))
+        Recorded::new(Event::OrderBook(Box::new(book)), 0, unknown)
     }
 }
 

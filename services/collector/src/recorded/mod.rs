@@ -9,7 +9,7 @@ use mprism_model::{DataType, Event, Exchange, Gap, GapCause, InstrumentId, Sourc
 
 use crate::registry;
 use crate::sequencer::{Seen, Sequencer, Verdict};
-use crate::wire::{About, ParseError, Said, Terms, Wire};
+use crate::wire::{About, ParseError, Said, Terms, Wire, unnamed};
 
 use books::{Books, Owner};
 pub use books::{BooksAt, Place};
@@ -27,6 +27,35 @@ pub struct Recording {
 enum Numbering {
     Trades,
     Aggregates,
+}
+
+/// Positions within a frame.
+#[derive(Debug, Default)]
+struct Items {
+    next: usize,
+    /// The last trade's.
+    trade: Option<usize>,
+}
+
+impl Items {
+    fn next(&mut self) -> usize {
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn trade(&mut self) -> usize {
+        let item = self.next();
+        self.trade = Some(item);
+        item
+    }
+
+    /// A trade that liquidates says both, at one position.
+    fn event(&mut self, data_type: DataType) -> usize {
+        match self.trade.filter(|_| data_type == DataType::Liquidation) {
+            Some(trade) => trade,
+            None => self.next(),
+        }
+    }
 }
 
 /// What is known of a frame beside its text.
@@ -54,7 +83,7 @@ pub struct Content {
 pub struct Recorded {
     /// The event.
     pub event: Event,
-    /// Its position within the frame among those of its type, from 0.
+    /// Its position within the frame, from 0; a trade and the liquidation that it is share one.
     pub item: usize,
     /// What nobody recorded of it.
     pub unknown: Unknown,
@@ -139,7 +168,7 @@ impl Recording {
     pub fn frame(&mut self, text: &str, about: &Circumstances, place: &Place) -> (Content, Result<(), ParseError>) {
         let (said, mut result) = read(self.wire, &self.terms, text, about);
         let mut content = Content::default();
-        let mut items = BTreeMap::new();
+        let mut items = Items::default();
         for said in said {
             if let Err(error) = self.take(said, place, &mut items, &mut content) {
                 result = Err(error);
@@ -148,26 +177,14 @@ impl Recording {
         (content, result)
     }
 
-    fn take(
-        &mut self,
-        said: Said,
-        place: &Place,
-        items: &mut BTreeMap<DataType, usize>,
-        content: &mut Content,
-    ) -> Result<(), ParseError> {
-        let trades = items.get(&DataType::Trade).copied().unwrap_or(0);
-        let mut next_item = |data_type| {
-            let next = items.entry(data_type).or_default();
-            *next += 1;
-            *next - 1
-        };
+    fn take(&mut self, said: Said, place: &Place, items: &mut Items, content: &mut Content) -> Result<(), ParseError> {
         match said {
             Said::Trade {
                 trade,
                 number,
                 is_sized,
             } => {
-                let item = next_item(DataType::Trade);
+                let item = items.trade();
                 self.sequenced(Numbering::Trades, *trade, Some(number), (item, is_sized), content);
             }
             Said::Aggregate {
@@ -175,7 +192,7 @@ impl Recording {
                 number,
                 is_sized,
             } => {
-                let item = next_item(DataType::Trade);
+                let item = items.trade();
                 self.sequenced(Numbering::Aggregates, *trade, number, (item, is_sized), content);
             }
             Said::Diff(instrument, diff) => {
@@ -188,20 +205,20 @@ impl Recording {
             }
             Said::Depth(instrument, snapshot) => {
                 let is_named = instrument.is_some();
-                let owner = match instrument {
-                    Some(instrument) => self.owner(&instrument)?,
-                    None => self.owner(&InstrumentId::new("unknown")?)?,
-                };
+                let owner = self.owner(&instrument.unwrap_or_else(unnamed))?;
                 let mut book = books::alone(&owner, &snapshot);
+                book.item = items.next();
                 book.unknown.instrument = !is_named;
                 content.events.push(book);
             }
-            Said::Event { event, is_sized, .. } => {
-                let data_type = event.data_type();
-                // A trade that liquidates says both, at one position.
-                let is_beside = data_type == DataType::Liquidation && trades > 0;
-                let item = if is_beside { trades - 1 } else { next_item(data_type) };
+            Said::Event {
+                instrument,
+                event,
+                is_sized,
+            } => {
+                let item = items.event(event.data_type());
                 let unknown = Unknown {
+                    instrument: instrument == unnamed(),
                     quantity: !is_sized,
                     ..Unknown::default()
                 };

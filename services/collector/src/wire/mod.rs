@@ -8,6 +8,7 @@ mod values;
 
 pub use error::ParseError;
 pub(crate) use error::shortened;
+pub(crate) use said::unnamed;
 pub use said::{About, Accepted, Known, Said, Wire};
 pub(crate) use shared::SharedTerms;
 pub use terms::{Sizing, Term, Terms};

@@ -67,6 +67,11 @@ pub enum Said {
     Skipped(Cow<'static, str>),
 }
 
+/// Returns what stands for the instrument of an event that a recorded answer tells and does not name. None of a venue's.
+pub(crate) fn unnamed() -> InstrumentId {
+    InstrumentId::new("unknown").expect("a plain word")
+}
+
 /// What a venue accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
