@@ -48,6 +48,12 @@ impl Protocol for Deribit {
         portions.map(plan).collect()
     }
 
+    /// The ticker says ten times a second what changes once.
+    fn thinned(&self, data_type: DataType) -> Option<Duration> {
+        let is_told_by_tickers = matches!(data_type, DataType::OpenInterest | DataType::FundingRate);
+        is_told_by_tickers.then_some(Duration::from_secs(1))
+    }
+
     fn greeting(&self, first_id: u64) -> Vec<Request> {
         let params = json!({"interval": HEARTBEAT_S});
         vec![Request {
