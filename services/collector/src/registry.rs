@@ -9,7 +9,7 @@ use mprism_model::Exchange;
 use crate::ExchangeOptions;
 use crate::binance_spot::{self, BinanceSpot};
 use crate::binance_usdm::BinanceUsdm;
-use crate::deribit::Deribit;
+use crate::deribit::{self, Deribit};
 use crate::following::{Surroundings, follow};
 use crate::market::Instrument;
 use crate::okx::Okx;
@@ -48,6 +48,12 @@ pub(crate) fn following(
             stats.budget_is(&budget);
             let rest = binance_spot::Rest::new(rest_url, limit, budget)?;
             Box::pin(follow((BinanceSpot, rest), start, instruments, stats, around))
+        }
+        Exchange::DeribitDerivatives => {
+            let budget = deribit::budget();
+            stats.budget_is(&budget);
+            let rest = deribit::Rest::new(rest_url, limit, budget)?;
+            Box::pin(follow((Deribit, rest), start, instruments, stats, around))
         }
         _ => Box::pin(std::future::ready(())),
     })

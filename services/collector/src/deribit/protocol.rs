@@ -21,6 +21,9 @@ const PLATFORM_STATE: &str = "platform_state";
 /// Longest silence of a ticker and of a volatility index, which come every second.
 const BY_THE_CLOCK: Silence = Silence::Within(Duration::from_secs(30));
 
+/// Least time between two values of a ticker's series.
+const TICKER_EVERY: Duration = Duration::from_secs(1);
+
 impl Protocol for Deribit {
     fn wire(&self) -> &'static dyn Wire {
         &Deribit
@@ -46,6 +49,12 @@ impl Protocol for Deribit {
             streams: portion.iter().cloned().chain([platform_state()]).collect(),
         };
         portions.map(plan).collect()
+    }
+
+    /// A ticker comes ten times a second, and says the same again each time that only its prices have changed.
+    fn thinned(&self, data_type: DataType) -> Option<Duration> {
+        let is_of_ticker = matches!(data_type, DataType::OpenInterest | DataType::FundingRate);
+        is_of_ticker.then_some(TICKER_EVERY)
     }
 
     fn greeting(&self, first_id: u64) -> Vec<Request> {
