@@ -9,6 +9,8 @@ mod named;
 mod parse;
 mod protocol;
 mod rest;
+#[cfg(test)]
+mod simulated;
 mod terms;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,9 @@ const PLATFORM_STATE: &str = "platform_state";
 /// Longest silence of a ticker and of a volatility index, which come every second.
 const BY_THE_CLOCK: Silence = Silence::Within(Duration::from_secs(30));
 
+/// Least time between two values of a ticker's series.
+const TICKER_EVERY: Duration = Duration::from_secs(1);
+
 impl Protocol for Deribit {
     fn wire(&self) -> &'static dyn Wire {
         &Deribit
@@ -48,10 +51,10 @@ impl Protocol for Deribit {
         portions.map(plan).collect()
     }
 
-    /// The ticker says ten times a second what changes once.
+    /// A ticker comes ten times a second, and says the same again each time that only its prices have changed.
     fn thinned(&self, data_type: DataType) -> Option<Duration> {
-        let is_told_by_tickers = matches!(data_type, DataType::OpenInterest | DataType::FundingRate);
-        is_told_by_tickers.then_some(Duration::from_secs(1))
+        let is_of_ticker = matches!(data_type, DataType::OpenInterest | DataType::FundingRate);
+        is_of_ticker.then_some(TICKER_EVERY)
     }
 
     fn greeting(&self, first_id: u64) -> Vec<Request> {

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mprism_bus::SubjectText;
-use mprism_model::{DataType, Event, FundingKind, Gap, GapCause, GapState, Source, Subject, UnixMillis, UnixNanos};
+use mprism_model::{
+    DataType, Event, FundingKind, Gap, GapCause, GapState, Source, Subject, UnixMillis, UnixNanos, VolatilityIndex,
+};
 
 use super::{Out, gap_subject, now};
 use crate::stats::StreamStats;
@@ -35,6 +37,7 @@ pub(super) struct SeriesState {
     /// Where the venue repeats itself more often than is of use: at most one value in so long.
     thin: Option<Duration>,
     passed: Option<UnixMillis>,
+    minutes: Minutes,
     /// Since when nothing could be heard, and why; of what nobody can be asked for afterwards.
     deaf: Option<(UnixMillis, GapCause)>,
 }
@@ -59,6 +62,30 @@ impl Recent {
             self.known.remove(&oldest);
         }
         true
+    }
+}
+
+/// Minutes of which a stream told a volatility index. The candle of a minute stands in for what nobody heard, and only there.
+#[derive(Debug, Default)]
+struct Minutes(VecDeque<i64>);
+
+impl Minutes {
+    /// Returns whether an observation is the candle of a minute that is had already; what a stream tells is remembered.
+    fn have(&mut self, event: &Event) -> bool {
+        let Event::VolatilityIndex(VolatilityIndex { origin, .. }) = event else {
+            return false;
+        };
+        let minute = origin.ts.0.div_euclid(60_000);
+        if origin.source != Source::Ws {
+            return self.0.contains(&minute);
+        }
+        if self.0.back() != Some(&minute) {
+            self.0.push_back(minute);
+        }
+        if self.0.len() > REMEMBERED {
+            self.0.pop_front();
+        }
+        false
     }
 }
 
@@ -95,6 +122,7 @@ impl SeriesState {
             recent: Recent::default(),
             thin,
             passed: None,
+            minutes: Minutes::default(),
             deaf: deaf.filter(|_| about.data_type == DataType::Liquidation),
             about,
         }
@@ -133,6 +161,10 @@ impl SeriesState {
         self.stats.last_ms.store(received.0, Ordering::Relaxed);
         if !out.admission.admits() {
             out.stats.shed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if self.minutes.have(event) {
+            out.stats.repeats.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let mark = if is_settled(event) {
@@ -174,5 +206,43 @@ impl SeriesState {
             source: Source::Ws,
             version: 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mprism_model::{DecimalText, Exchange, InstrumentId, MarketType, Origin, Symbol, TsSource};
+
+    use super::*;
+
+    #[test]
+    fn a_candle_stands_in_only_for_a_minute_of_which_nothing_was_heard() {
+        let index = |ts: i64, source| {
+            Event::VolatilityIndex(VolatilityIndex {
+                origin: Origin {
+                    exchange: Exchange::DeribitDerivatives,
+                    market_type: MarketType::Options,
+                    symbol: Symbol::new("BTC").expect("valid"),
+                    instrument_id: InstrumentId::new("btc_usd").expect("valid"),
+                    ts: UnixMillis(ts),
+                    ts_source: TsSource::Event,
+                    ts_recv: None,
+                    source,
+                },
+                currency: "BTC".into(),
+                volatility_index: DecimalText::new("45.31").expect("valid"),
+                maturity: None,
+            })
+        };
+        let mut minutes = Minutes::default();
+        for second in [0, 1, 59, 180] {
+            let point = index(1_795_176_000_000 + second * 1_000, Source::Ws);
+            assert!(!minutes.have(&point), "a point is never left out");
+        }
+        let left_out = [0, 1, 2, 3, 4].map(|minute| {
+            let candle = index(1_795_176_000_000 + minute * 60_000, Source::Backfill);
+            minutes.have(&candle)
+        });
+        assert_eq!(left_out, [true, false, false, true, false]);
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use mprism_model::{DataType, Event, Exchange, Gap, GapCause, InstrumentId, Source, Trade, UnixMillis, UnixNanos};
 
+use crate::market::natural_time;
 use crate::registry;
 use crate::sequencer::{Seen, Sequencer, Verdict};
 use crate::wire::{About, ParseError, Said, Terms, Wire, unnamed};
@@ -320,7 +321,8 @@ pub fn event_time(exchange: Exchange, text: &str) -> Option<UnixMillis> {
     said.into_iter().find_map(|said| match said {
         Said::Trade { trade, .. } | Said::Aggregate { trade, .. } => Some(trade.ts),
         Said::Diff(_, diff) => Some(diff.ts),
-        Said::Book(_, snapshot) => snapshot.ts,
+        Said::Book(_, snapshot) | Said::Depth(_, snapshot) => snapshot.ts,
+        Said::Event { event, .. } => Some(natural_time(&event)),
         _ => None,
     })
 }
