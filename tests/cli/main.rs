@@ -8,6 +8,7 @@ mod logs;
 mod query;
 mod replay;
 mod replay_deribit;
+mod replay_okx;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod shells;

@@ -1,7 +1,7 @@
 //! The venues that are spoken to: one line each.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mprism_model::Exchange;
@@ -12,7 +12,7 @@ use crate::binance_usdm::BinanceUsdm;
 use crate::deribit::{self, Deribit};
 use crate::following::{Surroundings, follow};
 use crate::market::Instrument;
-use crate::okx::Okx;
+use crate::okx::{self, Okx};
 use crate::rest::{Budget, RestError};
 use crate::stats::ExchangeStats;
 use crate::wire::{SharedTerms, Wire};
@@ -54,6 +54,13 @@ pub(crate) fn following(
             stats.budget_is(&budget);
             let rest = deribit::Rest::new(rest_url, limit, budget)?;
             Box::pin(follow((Deribit, rest), start, instruments, stats, around))
+        }
+        Exchange::OkxSpot | Exchange::OkxDerivatives => {
+            // Both are asked from this address, which is what the venue counts by.
+            static LIMITS: LazyLock<Arc<okx::Limits>> = LazyLock::new(Arc::default);
+            stats.budget_is(&LIMITS.trades());
+            let rest = okx::Rest::new(rest_url, limit, Arc::clone(&LIMITS), terms)?;
+            Box::pin(follow((Okx(exchange), rest), start, instruments, stats, around))
         }
         _ => Box::pin(std::future::ready(())),
     })

@@ -1,10 +1,11 @@
 //! OKX's frames and answers in the words of every venue.
 
-use mprism_model::{Exchange, InstrumentId, MarketType, Symbol, UnknownName};
+use mprism_model::{Exchange, InstrumentId, UnknownName};
 
+use super::{answers, instruments, named, parse};
 use crate::wire::{About, Known, ParseError, Said, Terms, Wire};
 
-/// How OKX writes.
+/// How OKX writes: alike on all of its markets, of which each is collected as an exchange of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Okx(pub(crate) Exchange);
 
@@ -13,23 +14,19 @@ impl Wire for Okx {
         self.0
     }
 
-    fn known(&self, instrument: &InstrumentId, _terms: &Terms) -> Result<Known, UnknownName> {
-        Ok(Known {
-            symbol: Symbol::new(instrument.as_str())?,
-            market_type: MarketType::Perpetual,
-            sizing: None,
-        })
+    fn known(&self, instrument: &InstrumentId, terms: &Terms) -> Result<Known, UnknownName> {
+        instruments::known(instrument, terms)
     }
 
-    fn frame(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
-        Err(ParseError::Unknown)
+    fn frame(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+        parse::frame(text, about, said)
     }
 
-    fn answer(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
-        Err(ParseError::Unknown)
+    fn answer(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+        answers::answer(text, about, said)
     }
 
-    fn instrument_named(&self, _text: &str) -> Option<String> {
-        None
+    fn instrument_named(&self, text: &str) -> Option<String> {
+        named::instrument_named(text)
     }
 }

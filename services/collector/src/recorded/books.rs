@@ -153,7 +153,9 @@ impl Followed {
     }
 
     fn diff(&mut self, diff: Diff, at: BooksAt, place: &Place, content: &mut Content) {
-        let (ts, ts_recv) = (diff.ts, diff.ts_recv);
+        // A frame without a time of its own has that of the one before.
+        let ts = if diff.ts.0 > 0 { diff.ts } else { self.ts };
+        let ts_recv = diff.ts_recv;
         let (first, last) = (diff.first, diff.last);
         let mut has_gap = false;
         match self.sync.diff(diff) {
@@ -180,6 +182,7 @@ impl Followed {
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot, at: BooksAt, place: &Place, content: &mut Content) {
+        let was_live = self.sync.is_live();
         self.sync.replace(snapshot);
         self.chained = None;
         self.ts_recv = snapshot.ts_recv;
@@ -187,8 +190,12 @@ impl Followed {
         self.ts = snapshot.ts.or(received).unwrap_or(self.ts);
         self.last = Some(place.clone());
         if self.sync.is_live() {
-            self.tell(at, content);
-        } else {
+            return self.tell(at, content);
+        }
+        // Not a book that can be continued; what it says is told all the same.
+        content.skip("order book that contradicts itself");
+        content.events.push(alone(&self.owner, snapshot));
+        if was_live {
             let hole = Break::whole(snapshot.last);
             content.push(Event::Gap(self.gap(hole, self.ts)));
         }

@@ -5,7 +5,9 @@ mod books;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use mprism_model::{DataType, Event, Exchange, Gap, GapCause, InstrumentId, Source, Trade, UnixMillis, UnixNanos};
+use mprism_model::{
+    DataType, Event, Exchange, Gap, GapCause, InstrumentId, Source, Trade, TsSource, UnixMillis, UnixNanos,
+};
 
 use crate::market::natural_time;
 use crate::registry;
@@ -221,6 +223,7 @@ impl Recording {
                 let unknown = Unknown {
                     instrument: instrument == unnamed(),
                     quantity: !is_sized,
+                    time: is_timeless(&event),
                     ..Unknown::default()
                 };
                 content.events.push(Recorded::new(*event, item, unknown));
@@ -280,6 +283,19 @@ impl Recording {
             }
         }
     }
+}
+
+/// Returns whether an event's time is when it was received, and nobody recorded that.
+fn is_timeless(event: &Event) -> bool {
+    let origin = match event {
+        Event::FundingRate(rate) => &rate.origin,
+        Event::OpenInterest(interest) => &interest.origin,
+        Event::Liquidation(liquidation) => &liquidation.origin,
+        Event::LongShortRatio(ratio) => &ratio.origin,
+        Event::VolatilityIndex(index) => &index.origin,
+        Event::OrderBook(_) | Event::Trade(_) | Event::Gap(_) => return false,
+    };
+    origin.ts_source == TsSource::Recv && origin.ts_recv.is_none()
 }
 
 /// Reads a text that may be a frame or an answer.
