@@ -8,6 +8,7 @@ mod logs;
 mod query;
 mod replay;
 mod replay_deribit;
+mod replay_usdm;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod shells;
