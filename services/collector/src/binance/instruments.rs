@@ -13,13 +13,6 @@ use crate::wire::ParseError;
 pub(crate) struct Listed<'a> {
     #[serde(borrow)]
     pub(crate) symbol: Cow<'a, str>,
-    #[serde(rename = "baseAsset", borrow)]
-    pub(crate) base: Cow<'a, str>,
-    #[serde(rename = "quoteAsset", borrow)]
-    pub(crate) quote: Cow<'a, str>,
-    /// `PERPETUAL`, `CURRENT_QUARTER` and others, on futures.
-    #[serde(rename = "contractType", borrow, default)]
-    pub(crate) contract_type: Cow<'a, str>,
     /// Quote currency in a contract, of coin-margined ones alone.
     #[serde(rename = "contractSize", borrow)]
     pub(crate) contract_size: Option<&'a RawValue>,

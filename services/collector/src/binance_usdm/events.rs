@@ -10,8 +10,9 @@ use mprism_model::{
 
 use super::instruments::{is_coin_margined, known};
 use super::messages::{
-    ForceOrderEvent, FundingRow, MarkPriceEvent, OpenInterestBody, OpenInterestRow, RatioRow, Timestamp,
+    ForceOrderEvent, FundingRow, MarkPriceEvent, OpenInterestBody, OpenInterestRow, PremiumIndex, RatioRow, Timestamp,
 };
+use crate::binance::json;
 use crate::wire::{About, ParseError, Said, number, positive, time};
 
 /// One, in units of 10⁻¹⁸: no rate is more.
@@ -228,7 +229,7 @@ fn said(event: Event) -> Result<Said, ParseError> {
 
 fn origin(symbol: &str, at: i64, about: &About<'_>) -> Result<Origin, ParseError> {
     let instrument_id = InstrumentId::new(symbol)?;
-    let known = known(&instrument_id, about.terms)?;
+    let known = known(&instrument_id)?;
     Ok(Origin {
         exchange: Exchange::BinanceDerivatives,
         market_type: known.market_type,
@@ -281,13 +282,16 @@ fn impossible(field: &'static str, text: &str) -> ParseError {
     }
 }
 
-/// Returns what open interest is worth at a mark price, where that has an exact place.
-pub(super) fn worth(interest: &mut OpenInterest, mark: &FundingRate) {
-    interest.mark_price = mark.mark_price.clone();
-    interest.index_price = mark.index_price.clone();
-    let price = mark.mark_price.as_ref().map(DecimalText::value);
-    let value = price.and_then(|price| interest.open_interest.value().times(price));
+/// Says of open interest what it is worth, by the mark price that `GET /fapi/v1/premiumIndex` answers.
+pub(super) fn worth(interest: &mut OpenInterest, body: &str) -> Result<(), ParseError> {
+    let raw: PremiumIndex<'_> = serde_json::from_str(body).map_err(json("premium index"))?;
+    let raw = MarkPriceEvent::from(raw);
+    interest.mark_price = price("mark price", raw.mark_price.as_deref())?;
+    interest.index_price = price("index price", raw.index_price.as_deref())?;
+    let mark = interest.mark_price.as_ref().map(DecimalText::value);
+    let value = mark.and_then(|mark| interest.open_interest.value().times(mark));
     interest.value_usd = value.map(DecimalText::shortest);
+    Ok(())
 }
 
 /// Returns the venue's time of what was said, or the label of its period.

@@ -8,15 +8,8 @@ use crate::wire::{About, Known, ParseError, Said, Sizing, Term, Terms};
 /// Payments of funding that `fundingInfo` does not name are this many hours apart.
 pub(super) const USUAL_FUNDING_HOURS: u32 = 8;
 
-/// Returns what an instrument is, by its terms or else by its name.
-pub(super) fn known(instrument: &InstrumentId, terms: &Terms) -> Result<Known, UnknownName> {
-    if let Some(term) = terms.get(instrument) {
-        return Ok(Known {
-            symbol: term.symbol.clone(),
-            market_type: term.market_type,
-            sizing: Some(term.sizing),
-        });
-    }
+/// Returns what an instrument is. Its name says it, always the same, whether the venue's list is known already or not.
+pub(super) fn known(instrument: &InstrumentId) -> Result<Known, UnknownName> {
     let (symbol, market_type) = match expiry(instrument.as_str()) {
         Some((pair, date)) => {
             let pair = Symbol::from_binance(&InstrumentId::new(pair)?)?;
@@ -67,18 +60,10 @@ fn term(row: &Listed<'_>, terms: &Terms) -> Result<Option<(InstrumentId, Term)>,
         return Ok(None);
     }
     let instrument = InstrumentId::new(&row.symbol)?;
-    let expiry = expiry(&row.symbol);
-    // Perpetuals of shares and metals are perpetuals, too; one that is not listed yet has no type.
-    let is_perpetual = row.contract_type.contains("PERPETUAL") || (row.contract_type.is_empty() && expiry.is_none());
-    let pair = format!("{}-{}", row.base, row.quote);
-    let (symbol, market_type) = match expiry {
-        Some((_, date)) if !is_perpetual => (format!("{pair}-{date}"), MarketType::Future),
-        _ if is_perpetual => (pair, MarketType::Perpetual),
-        _ => (row.symbol.clone().into_owned(), MarketType::Future),
-    };
+    let known = known(&instrument)?;
     let term = Term {
-        symbol: Symbol::new(&symbol)?,
-        market_type,
+        symbol: known.symbol,
+        market_type: known.market_type,
         sizing: Sizing::Base,
         tick: row.tick(),
         lot: row.lot(),
@@ -102,7 +87,7 @@ pub(super) fn with_hours(instrument: &InstrumentId, hours: u32, terms: &Terms) -
             ..term.clone()
         });
     }
-    let known = known(instrument, terms)?;
+    let known = known(instrument)?;
     Ok(Term {
         symbol: known.symbol,
         market_type: known.market_type,
@@ -125,7 +110,7 @@ mod tests {
     #[test]
     fn names_tell_what_expires_and_what_does_not() {
         let known = |name| {
-            let known = known(&id(name), &Terms::default()).expect("valid");
+            let known = known(&id(name)).expect("valid");
             (known.symbol.to_string(), known.market_type)
         };
         assert_eq!(known("BTCUSDT"), ("BTC-USDT".to_owned(), MarketType::Perpetual));

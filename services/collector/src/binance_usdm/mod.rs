@@ -3,10 +3,16 @@
 mod answer;
 mod events;
 mod instruments;
+mod limits;
 mod messages;
 mod parse;
+mod polls;
+mod protocol;
+mod rest;
 mod wire;
 
+pub(crate) use limits::Limits;
+pub(crate) use rest::Rest;
 pub(crate) use wire::BinanceUsdm;
 
 #[cfg(test)]

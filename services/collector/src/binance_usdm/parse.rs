@@ -111,7 +111,7 @@ fn parse_trade(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
 
 /// Returns a fill as a trade of this market.
 pub(super) fn fill_of(fill: Fill<'_>, instrument: InstrumentId, about: &About<'_>) -> Result<Trade, ParseError> {
-    let known = known(&instrument, about.terms)?;
+    let known = known(&instrument)?;
     fill.into_trade(
         Exchange::BinanceDerivatives,
         instrument,

@@ -17,8 +17,8 @@ impl Wire for BinanceUsdm {
         Exchange::BinanceDerivatives
     }
 
-    fn known(&self, instrument: &InstrumentId, terms: &Terms) -> Result<Known, UnknownName> {
-        known(instrument, terms)
+    fn known(&self, instrument: &InstrumentId, _terms: &Terms) -> Result<Known, UnknownName> {
+        known(instrument)
     }
 
     fn frame(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
