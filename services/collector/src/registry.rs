@@ -8,7 +8,7 @@ use mprism_model::Exchange;
 
 use crate::ExchangeOptions;
 use crate::binance_spot::{self, BinanceSpot};
-use crate::binance_usdm::BinanceUsdm;
+use crate::binance_usdm::{self, BinanceUsdm};
 use crate::deribit::Deribit;
 use crate::following::{Surroundings, follow};
 use crate::market::Instrument;
@@ -48,6 +48,12 @@ pub(crate) fn following(
             stats.budget_is(&budget);
             let rest = binance_spot::Rest::new(rest_url, limit, budget)?;
             Box::pin(follow((BinanceSpot, rest), start, instruments, stats, around))
+        }
+        Exchange::BinanceDerivatives => {
+            let limits = binance_usdm::Limits::default();
+            stats.budget_is(&limits.weight);
+            let rest = binance_usdm::Rest::new(rest_url, limit, limits)?;
+            Box::pin(follow((BinanceUsdm, rest), start, instruments, stats, around))
         }
         _ => Box::pin(std::future::ready(())),
     })

@@ -61,6 +61,9 @@ mod tests {
 
     #[test]
     fn only_depths_that_are_offered_are_asked_for() {
-        assert_eq!([1, 500, 501, 5_000].map(depth), [(5, 2), (500, 10), (1_000, 20), (1_000, 20)]);
+        assert_eq!(
+            [1, 500, 501, 5_000].map(depth),
+            [(5, 2), (500, 10), (1_000, 20), (1_000, 20)]
+        );
     }
 }

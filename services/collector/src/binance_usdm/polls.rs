@@ -73,7 +73,11 @@ pub(super) async fn settled(
     let mut rates = rest.read(&body, Source::Rest, (&Terms::default(), Some(instrument)), path)?;
     rates.sort_by_key(time_of);
     with_intervals(&mut rates, after);
-    let known = if after.is_none() { rates.len().saturating_sub(1) } else { 0 };
+    let known = if after.is_none() {
+        rates.len().saturating_sub(1)
+    } else {
+        0
+    };
     rates.drain(..known);
     Ok(rates)
 }
@@ -138,7 +142,11 @@ pub(super) async fn ratios(
     instrument: &InstrumentId,
     after: Option<UnixMillis>,
 ) -> Result<Vec<Said>, RestError> {
-    let path = if poll.data_type == DataType::LsrTopPosition { POSITIONS } else { ACCOUNTS };
+    let path = if poll.data_type == DataType::LsrTopPosition {
+        POSITIONS
+    } else {
+        ACCOUNTS
+    };
     let now = clock::now_ms();
     let Some(after) = after else {
         return page(rest, path, Source::Rest, instrument, None, 1).await;
@@ -195,7 +203,11 @@ async fn page(
 ) -> Result<Vec<Said>, RestError> {
     let limit = limit.to_string();
     let span = span.map(|(start, end)| (start.to_string(), end.to_string()));
-    let mut query = vec![("symbol", instrument.as_str()), ("period", PERIOD_NAME), ("limit", &limit)];
+    let mut query = vec![
+        ("symbol", instrument.as_str()),
+        ("period", PERIOD_NAME),
+        ("limit", &limit),
+    ];
     if let Some((start, end)) = &span {
         query.extend([("startTime", start.as_str()), ("endTime", end.as_str())]);
     }
@@ -250,7 +262,11 @@ mod tests {
     fn a_value_that_may_still_come_is_waited_for_and_one_that_does_not_is_a_hole() {
         assert_eq!(kept(&[-20, -15, -10, -5], -20), [-20, -15, -10, -5]);
         assert_eq!(kept(&[-15, -5], -15), [-15], "that of ten minutes ago is late");
-        assert_eq!(kept(&[-30, -20, -15], -30), [-30, -20, -15], "and that of 25 minutes ago does not come");
+        assert_eq!(
+            kept(&[-30, -20, -15], -30),
+            [-30, -20, -15],
+            "and that of 25 minutes ago does not come"
+        );
         assert_eq!(kept(&[-5], -15), Vec::<i64>::new());
     }
 

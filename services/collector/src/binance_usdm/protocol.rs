@@ -65,10 +65,17 @@ fn market_streams(wanted: &Wanted) -> impl Iterator<Item = Stream> {
     let has_funding = expiry(instrument.as_str()).is_none();
     let kinds = [
         (DataType::Trade, "aggTrade", Silence::Usual, true),
-        (DataType::FundingRate, "markPrice@1s", Silence::Within(MARK_WITHIN), has_funding),
+        (
+            DataType::FundingRate,
+            "markPrice@1s",
+            Silence::Within(MARK_WITHIN),
+            has_funding,
+        ),
         (DataType::Liquidation, "forceOrder", Silence::Unlimited, true),
     ];
-    let wanted = kinds.into_iter().filter(|(data_type, _, _, is_there)| *is_there && wanted.wants(*data_type));
+    let wanted = kinds
+        .into_iter()
+        .filter(|(data_type, _, _, is_there)| *is_there && wanted.wants(*data_type));
     wanted.map(|(data_type, kind, silence, _)| stream(instrument, kind, data_type, silence))
 }
 
@@ -90,7 +97,12 @@ mod tests {
         let plans = BinanceUsdm.plan(&[wanted("BTCUSDT"), wanted("ETHUSDT_261225")]);
         let named: Vec<_> = plans
             .iter()
-            .map(|plan| (plan.path, plan.streams.iter().map(|stream| &*stream.name).collect::<Vec<_>>()))
+            .map(|plan| {
+                (
+                    plan.path,
+                    plan.streams.iter().map(|stream| &*stream.name).collect::<Vec<_>>(),
+                )
+            })
             .collect();
         let public = vec!["btcusdt@depth@100ms", "ethusdt_261225@depth@100ms"];
         let market = vec![

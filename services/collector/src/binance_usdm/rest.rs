@@ -38,12 +38,7 @@ impl Rest {
     }
 
     /// Asks for something that is weighed.
-    pub(super) async fn weighed(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        weight: u32,
-    ) -> Result<String, RestError> {
+    pub(super) async fn weighed(&self, path: &str, query: &[(&str, &str)], weight: u32) -> Result<String, RestError> {
         self.ask::<Weighed>(&self.limits.weight, path, query, weight).await
     }
 
@@ -157,7 +152,10 @@ impl History for Rest {
         let path = "/fapi/v1/exchangeInfo";
         let list = self.weighed(path, &[], LIST_WEIGHT).await?;
         let mut terms = Terms::default();
-        learn(self.read(&list, Source::Rest, (&Terms::default(), None), path)?, &mut terms);
+        learn(
+            self.read(&list, Source::Rest, (&Terms::default(), None), path)?,
+            &mut terms,
+        );
         let path = "/fapi/v1/fundingInfo";
         let unusual = self.funding(path, &[]).await?;
         let listed = terms.clone();
