@@ -1,6 +1,6 @@
 //! From frames to what they say. Pure: when a frame was received is an argument.
 
-use mprism_model::{AggregationMode, DataType, Exchange, InstrumentId, Trade};
+use mprism_model::{AggregationMode, Exchange, InstrumentId, Trade};
 use serde_json::value::RawValue;
 
 use super::events::{coin_margined, estimated, liquidation};
@@ -71,7 +71,7 @@ fn parse_event(payload: &Payload<'_>, about: &About<'_>) -> Result<Said, ParseEr
 fn parse_aggregate(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
     let event: AggregateEvent<'_> = serde_json::from_str(text).map_err(json("aggregate trade"))?;
     if is_coin_margined(event.st, &event.symbol) {
-        return Ok(coin_margined(DataType::Trade));
+        return Ok(coin_margined());
     }
     let instrument = InstrumentId::new(&event.symbol)?;
     let fill = Fill::from(event);
@@ -88,7 +88,7 @@ fn parse_aggregate(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
 fn parse_trade(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
     let event: TradeEvent<'_> = serde_json::from_str(text).map_err(json("trade"))?;
     if is_coin_margined(event.st, &event.symbol) {
-        return Ok(coin_margined(DataType::Trade));
+        return Ok(coin_margined());
     }
     let instrument = InstrumentId::new(&event.symbol)?;
     let order_type = event.order_type.as_deref().filter(|kind| *kind != "MARKET");
@@ -97,7 +97,6 @@ fn parse_trade(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
     let number = fill.countable()?;
     if let Some(kind) = kind {
         return Ok(Said::Blank {
-            data_type: DataType::Trade,
             kind: kind.into(),
             number: Some((instrument, number, time(fill.trade_time)?)),
         });
@@ -130,7 +129,7 @@ fn parse_depth(payload: &Payload<'_>, about: &About<'_>) -> Result<Said, ParseEr
     }
     let event = DepthEvent::read(payload.text)?;
     if is_coin_margined(event.st, &event.symbol) {
-        return Ok(coin_margined(DataType::OrderBook));
+        return Ok(coin_margined());
     }
     let instrument = InstrumentId::new(&event.symbol)?;
     if is_partial_depth(kind) {

@@ -185,3 +185,6 @@ fn learn(said: Vec<Said>, terms: &mut Terms) {
 pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

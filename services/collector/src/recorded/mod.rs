@@ -224,12 +224,8 @@ impl Recording {
                 };
                 content.events.push(Recorded::new(*event, item, unknown));
             }
-            Said::Blank {
-                data_type,
-                kind,
-                number,
-            } => {
-                next_item(data_type);
+            Said::Blank { kind, number } => {
+                items.next();
                 if let Some((instrument, id, ts)) = number {
                     let owner = self.owner(&instrument)?;
                     let sequencer = self.sequencer(Numbering::Aggregates, &instrument, &owner.known);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use mprism_model::{
-    DataType, Event, Exchange, InstrumentId, MarketType, Source, Symbol, Trade, UnixMillis, UnixNanos, UnknownName,
+    Event, Exchange, InstrumentId, MarketType, Source, Symbol, Trade, UnixMillis, UnixNanos, UnknownName,
 };
 
 use super::{ParseError, Sizing, Terms};
@@ -46,11 +46,9 @@ pub enum Said {
         /// Whether its quantities are in base currency; if not, the instrument is not known.
         is_sized: bool,
     },
-    /// Something valid that stands where an event of this type could stand, and is none: a row of a list that says nothing of
-    /// it, or what the venue numbers like its trades.
+    /// Something valid that takes the place of an event, and is none that is stored: a row of a list, or what the venue numbers
+    /// like its trades.
     Blank {
-        /// What the others are about.
-        data_type: DataType,
         /// What it is instead.
         kind: Cow<'static, str>,
         /// Whose trades are numbered with it, its number (as of [`Said::Aggregate`]), and when it was.
