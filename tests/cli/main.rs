@@ -9,6 +9,7 @@ mod query;
 mod replay;
 mod replay_deribit;
 mod replay_okx;
+mod replay_usdm;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod shells;

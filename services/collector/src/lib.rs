@@ -4,6 +4,7 @@
 //! there they are published until the broker has them.
 
 mod admission;
+mod binance;
 mod binance_spot;
 mod binance_usdm;
 mod deribit;

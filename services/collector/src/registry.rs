@@ -8,7 +8,7 @@ use mprism_model::Exchange;
 
 use crate::ExchangeOptions;
 use crate::binance_spot::{self, BinanceSpot};
-use crate::binance_usdm::BinanceUsdm;
+use crate::binance_usdm::{self, BinanceUsdm};
 use crate::deribit::{self, Deribit};
 use crate::following::{Surroundings, follow};
 use crate::market::Instrument;
@@ -62,6 +62,11 @@ pub(crate) fn following(
             let rest = okx::Rest::new(rest_url, limit, Arc::clone(&LIMITS), terms)?;
             Box::pin(follow((Okx(exchange), rest), start, instruments, stats, around))
         }
-        _ => Box::pin(std::future::ready(())),
+        Exchange::BinanceDerivatives => {
+            let limits = binance_usdm::Limits::default();
+            stats.budget_is(&limits.weight);
+            let rest = binance_usdm::Rest::new(rest_url, limit, limits)?;
+            Box::pin(follow((BinanceUsdm, rest), start, instruments, stats, around))
+        }
     })
 }

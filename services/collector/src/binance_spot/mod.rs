@@ -1,7 +1,5 @@
 //! Binance spot: <https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams>.
 
-mod messages;
-mod named;
 mod parse;
 mod protocol;
 mod rest;

@@ -1,119 +1,85 @@
 //! From frames to events. Pure: when a frame was received is an argument.
 
-use mprism_model::{Exchange, InstrumentId, MarketType, Side, Source, Symbol, Trade, TsSource, UnixNanos};
+use mprism_model::{Exchange, InstrumentId, MarketType, Source, Symbol, Trade, UnixNanos, UnknownName};
+use serde_json::value::RawValue;
 
-use super::messages::{AggregateEvent, Depth, DepthEvent, Envelope, EventType, RestTrade, TradeEvent};
-use crate::orderbook::{Diff, Snapshot};
-use crate::wire::{Accepted, ParseError, Said, positive, shortened, time};
+use crate::binance::{
+    AggregateEvent, Depth, DepthEvent, Fill, Frame, Payload, RestAggregate, RestTrade, TradeEvent, is_partial_depth,
+    json, open,
+};
+use crate::orderbook::Snapshot;
+use crate::wire::{Known, ParseError, Said, Sizing, shortened};
+
+/// Returns what an instrument is by its name: on this market that is all there is to know.
+pub(super) fn known(instrument: &InstrumentId) -> Result<Known, UnknownName> {
+    Ok(Known {
+        symbol: Symbol::from_binance(instrument)?,
+        market_type: MarketType::Spot,
+        sizing: Some(Sizing::Base),
+    })
+}
 
 /// Reads one frame, raw or from a combined stream.
 ///
 /// # Errors
 /// Where it is not understood; whatever it said is not stored then, and has to be counted.
 pub(super) fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
-    let json = |what| move |source| ParseError::Json { what, source };
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(json("frame"))?;
-    if let (Some(stream), Some(data)) = (&envelope.stream, envelope.data) {
-        if let Some((name, _)) = stream.split_once("@depth").filter(|_| is_depth(data.get())) {
-            let instrument = InstrumentId::new(&name.to_uppercase())?;
-            let snapshot = parse_depth(data.get().as_bytes(), usize::MAX)?;
-            return Ok(Said::Depth(Some(instrument), Box::new(snapshot)));
-        }
-        let event: EventType<'_> = serde_json::from_str(data.get()).map_err(json("event"))?;
-        return parse_event(&event.e, data.get(), ts_recv, source);
-    }
-    if let Some(kind) = &envelope.e {
-        return parse_event(kind, text, ts_recv, source);
-    }
-    let id = envelope.id.and_then(|id| id.get().parse().ok());
-    if let Some(error) = envelope.error {
-        return Ok(Said::Refused {
-            id,
-            code: error.code,
-            message: shortened(&error.msg),
-        });
-    }
-    match (envelope.code, id) {
-        (Some(code), id) => Ok(Said::Refused {
-            id,
-            code,
-            message: envelope.msg.as_deref().map(shortened).unwrap_or_default(),
-        }),
-        (None, Some(id)) => Ok(Said::Accepted(Accepted::All(id))),
-        (None, None) => Err(ParseError::Unknown),
+    match open(text)? {
+        Frame::Said(said) => Ok(said),
+        Frame::Payload(payload) => parse_payload(&payload, ts_recv, source),
     }
 }
 
-fn parse_event(kind: &str, text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
-    match kind {
+fn parse_payload(payload: &Payload<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
+    // Partial books have neither a type nor a symbol.
+    if let Some((name, _)) = payload.stream_parts()
+        && payload.kind().is_some_and(is_partial_depth)
+    {
+        let instrument = InstrumentId::new(&name.to_uppercase())?;
+        let snapshot = Depth::read(payload.text.as_bytes(), usize::MAX, ts_recv)?;
+        return Ok(Said::Depth(Some(instrument), Box::new(snapshot)));
+    }
+    match &*payload.event()? {
         "trade" => {
-            let raw: TradeEvent<'_> =
-                serde_json::from_str(text).map_err(|source| ParseError::Json { what: "trade", source })?;
-            let id = raw.trade_id;
-            parse_trade(&raw, ts_recv, source).map(|trade| Said::Trade {
-                trade: Box::new(trade),
-                number: id,
+            let event: TradeEvent<'_> = serde_json::from_str(payload.text).map_err(json("trade"))?;
+            let instrument = InstrumentId::new(&event.symbol)?;
+            let fill = Fill::from(event);
+            let number = fill.id;
+            Ok(Said::Trade {
+                trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
+                number,
                 is_sized: true,
             })
         }
         "aggTrade" => {
-            let what = "aggregate trade";
-            let raw: AggregateEvent<'_> =
-                serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
-            let (id, raw) = (raw.aggregate_id, raw.into_trade());
-            parse_trade(&raw, ts_recv, source).map(|trade| Said::Aggregate {
-                trade: Box::new(trade),
-                number: Some(id),
+            let event: AggregateEvent<'_> = serde_json::from_str(payload.text).map_err(json("aggregate trade"))?;
+            let instrument = InstrumentId::new(&event.symbol)?;
+            let fill = Fill::from(event);
+            let number = Some(fill.id);
+            Ok(Said::Aggregate {
+                trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
+                number,
                 is_sized: true,
             })
         }
-        "depthUpdate" => parse_diff(text, ts_recv),
+        "depthUpdate" => {
+            let event = DepthEvent::read(payload.text)?;
+            let instrument = InstrumentId::new(&event.symbol)?;
+            Ok(Said::Diff(instrument, Box::new(event.into_diff(ts_recv)?)))
+        }
         "serverShutdown" => Ok(Said::Leaving),
         other => Ok(Said::Skipped(shortened(other).into())),
     }
 }
 
-fn parse_trade(raw: &TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Trade, ParseError> {
-    let instrument_id = InstrumentId::new(&raw.symbol)?;
-    Ok(Trade {
-        exchange: Exchange::BinanceSpot,
-        market_type: MarketType::Spot,
-        symbol: Symbol::from_binance(&instrument_id)?,
-        instrument_id,
-        trade_id: raw.trade_id.to_string().into(),
-        price: positive("price", &raw.price)?,
-        quantity: positive("quantity", &raw.quantity)?,
-        contracts: None,
-        sequence: None,
-        side: if raw.is_buyer_maker { Side::Sell } else { Side::Buy },
-        is_maker: raw.is_buyer_maker,
-        trade_ts: time(raw.trade_time)?,
-        ts: time(raw.event_time)?,
-        ts_source: TsSource::Event,
-        ts_recv,
-        source,
-    })
-}
-
-fn parse_diff(text: &str, ts_recv: Option<UnixNanos>) -> Result<Said, ParseError> {
-    let what = "order-book diff";
-    let raw: DepthEvent<'_> = serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
-    if raw.first_update_id > raw.last_update_id {
-        return Err(ParseError::Backwards {
-            first: raw.first_update_id,
-            last: raw.last_update_id,
-        });
-    }
-    let diff = Diff {
-        first: raw.first_update_id,
-        last: raw.last_update_id,
-        checksum: None,
-        ts: time(raw.event_time)?,
-        ts_recv,
-        bids: raw.bids.0,
-        asks: raw.asks.0,
-    };
-    Ok(Said::Diff(InstrumentId::new(&raw.symbol)?, Box::new(diff)))
+fn parse_fill(
+    fill: Fill<'_>,
+    instrument: InstrumentId,
+    ts_recv: Option<UnixNanos>,
+    source: Source,
+) -> Result<Trade, ParseError> {
+    let known = known(&instrument)?;
+    fill.into_trade(Exchange::BinanceSpot, instrument, known, ts_recv, source)
 }
 
 /// Returns whether a text is the body of `GET /api/v3/depth`, or a partial book: neither has an event type.
@@ -127,20 +93,10 @@ pub(crate) fn is_depth(text: &str) -> bool {
 /// # Errors
 /// Where it is not understood, or there is no book yet.
 pub(crate) fn parse_depth(body: &[u8], limit: usize) -> Result<Snapshot, ParseError> {
-    let what = "order-book snapshot";
-    let raw: Depth = serde_json::from_slice(body).map_err(|source| ParseError::Json { what, source })?;
-    Ok(Snapshot {
-        last: u64::try_from(raw.last_update_id).map_err(|_| ParseError::NoBook)?,
-        ts: None,
-        ts_recv: None,
-        checksum: None,
-        bids: raw.bids.0,
-        asks: raw.asks.0,
-        limit,
-    })
+    Depth::read(body, limit, None)
 }
 
-/// Reads the body of `GET /api/v3/trades` or `historicalTrades`, which names no symbol.
+/// Reads the body of `GET /api/v3/trades`, `historicalTrades` or `aggTrades`, which name no symbol.
 ///
 /// # Errors
 /// Where it is not understood, or the instrument's name cannot be used.
@@ -150,22 +106,27 @@ pub(crate) fn parse_rest_trades(
     ts_recv: Option<UnixNanos>,
     source: Source,
 ) -> Result<Vec<Trade>, ParseError> {
-    let what = "list of trades";
-    let rows: Vec<RestTrade<'_>> = serde_json::from_str(body).map_err(|source| ParseError::Json { what, source })?;
-    let trade = |row: RestTrade<'_>| {
-        let raw = row.into_trade(instrument);
-        // REST knows no event time.
-        parse_trade(&raw, ts_recv, source).map(|trade| Trade {
-            ts_source: TsSource::Trade,
-            ..trade
-        })
+    let instrument = InstrumentId::new(instrument)?;
+    let rows: Vec<&RawValue> = serde_json::from_str(body).map_err(json("list of trades"))?;
+    let trade = |row: &RawValue| {
+        let fill = match serde_json::from_str::<RestTrade<'_>>(row.get()) {
+            Ok(row) => Fill::from(row),
+            Err(error) => match serde_json::from_str::<RestAggregate<'_>>(row.get()) {
+                Ok(row) => Fill::from(row),
+                Err(_) => return Err(json("trade")(error)),
+            },
+        };
+        parse_fill(fill, instrument.clone(), ts_recv, source)
     };
     rows.into_iter().map(trade).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use mprism_model::Side;
+
     use super::*;
+    use crate::wire::Accepted;
 
     const RAW: &str = r#"{"e":"trade","E":1795176000123,"s":"BTCUSDT","t":5601234567,"p":"64000.10000000","q":"0.01500000","T":1795176000121,"m":true,"M":true}"#;
 

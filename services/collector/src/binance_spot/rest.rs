@@ -1,15 +1,14 @@
 //! What Binance spot is asked over REST: <https://developers.binance.com/docs/binance-spot-api-docs/rest-api>.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mprism_model::{InstrumentId, Source, UnixNanos};
 use mprism_runtime::clock;
-use reqwest::header::HeaderMap;
 
 use super::parse::{parse_depth, parse_rest_trades};
+use crate::binance::Weighed;
 use crate::orderbook::Snapshot;
-use crate::rest::{Budget, Client, History, RestError, Throttle};
+use crate::rest::{Budget, Client, History, RestError};
 use crate::wire::Said;
 
 /// Request weight per minute and address.
@@ -36,20 +35,6 @@ impl Rest {
     }
 }
 
-impl Throttle for Rest {
-    fn counted(headers: &HeaderMap) -> Option<u32> {
-        headers.get("x-mbx-used-weight-1m")?.to_str().ok()?.parse().ok()
-    }
-
-    /// A ban without `Retry-After` says in words until when it lasts: "IP banned until 1795176000000".
-    fn pause_in(text: &str, now_ms: i64) -> Option<Duration> {
-        let (_, rest) = text.split_once("banned until ")?;
-        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        let until: i64 = digits.parse().ok()?;
-        u64::try_from(until - now_ms).ok().map(Duration::from_millis)
-    }
-}
-
 impl History for Rest {
     const TRADES_MAX: usize = 1_000;
 
@@ -58,7 +43,7 @@ impl History for Rest {
         let query = [("symbol", instrument.as_str()), ("limit", &limit)];
         let weight = depth_weight(self.snapshot_limit);
         let path = "/api/v3/depth";
-        let body = self.client.get::<Self>(&self.budget, path, &query, weight).await?;
+        let body = self.client.get::<Weighed>(&self.budget, path, &query, weight).await?;
         Ok(parse_depth(&body, self.snapshot_limit)?)
     }
 
@@ -68,7 +53,7 @@ impl History for Rest {
         let path = "/api/v3/historicalTrades";
         let body = self
             .client
-            .get::<Self>(&self.budget, path, &query, TRADES_WEIGHT)
+            .get::<Weighed>(&self.budget, path, &query, TRADES_WEIGHT)
             .await?;
         let received = Some(UnixNanos(clock::now_ns()));
         let text = std::str::from_utf8(&body).map_err(|e| RestError::Answer(e.into()))?;
@@ -92,18 +77,5 @@ fn depth_weight(limit: usize) -> u32 {
         101..=500 => 25,
         501..=1_000 => 50,
         _ => 250,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ban_in_words_is_understood() {
-        let text = r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1795176030000. Please"}"#;
-        assert_eq!(Rest::pause_in(text, 1_795_176_000_000), Some(Duration::from_secs(30)));
-        assert_eq!(Rest::pause_in(text, 1_795_176_030_001), None, "over already");
-        assert_eq!(Rest::pause_in("slow down", 0), None);
     }
 }

@@ -1,10 +1,10 @@
 //! Binance spot's frames and answers in the words of every venue.
 
-use mprism_model::{Exchange, InstrumentId, MarketType, Symbol, UnknownName};
+use mprism_model::{Exchange, InstrumentId, UnknownName};
 
-use super::named::instrument_named;
-use super::parse::{is_depth, parse_depth, parse_frame, parse_rest_trades};
-use crate::wire::{About, Known, ParseError, Said, Sizing, Terms, Wire};
+use super::parse::{is_depth, known, parse_depth, parse_frame, parse_rest_trades};
+use crate::binance::instrument_named;
+use crate::wire::{About, Known, ParseError, Said, Terms, Wire};
 
 /// How Binance spot writes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,11 +16,7 @@ impl Wire for BinanceSpot {
     }
 
     fn known(&self, instrument: &InstrumentId, _terms: &Terms) -> Result<Known, UnknownName> {
-        Ok(Known {
-            symbol: Symbol::from_binance(instrument)?,
-            market_type: MarketType::Spot,
-            sizing: Some(Sizing::Base),
-        })
+        known(instrument)
     }
 
     fn frame(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {

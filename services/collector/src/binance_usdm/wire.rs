@@ -1,11 +1,15 @@
-//! Binance USDⓈ-M futures's frames and answers in the words of every venue.
+//! Binance USDⓈ-M futures' frames and answers in the words of every venue.
 
-use mprism_model::{Exchange, InstrumentId, MarketType, Symbol, UnknownName};
+use mprism_model::{Exchange, InstrumentId, UnknownName};
 
+use super::answer::parse_answer;
+use super::instruments::known;
+use super::parse::parse_frame;
+use crate::binance::instrument_named;
 use crate::wire::{About, Known, ParseError, Said, Terms, Wire};
 
 /// How Binance USDⓈ-M futures writes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BinanceUsdm;
 
 impl Wire for BinanceUsdm {
@@ -14,22 +18,18 @@ impl Wire for BinanceUsdm {
     }
 
     fn known(&self, instrument: &InstrumentId, _terms: &Terms) -> Result<Known, UnknownName> {
-        Ok(Known {
-            symbol: Symbol::new(instrument.as_str())?,
-            market_type: MarketType::Perpetual,
-            sizing: None,
-        })
+        known(instrument)
     }
 
-    fn frame(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
-        Err(ParseError::Unknown)
+    fn frame(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+        parse_frame(text, about, said)
     }
 
-    fn answer(&self, _text: &str, _about: &About<'_>, _said: &mut Vec<Said>) -> Result<(), ParseError> {
-        Err(ParseError::Unknown)
+    fn answer(&self, text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+        parse_answer(text, about, said)
     }
 
-    fn instrument_named(&self, _text: &str) -> Option<String> {
-        None
+    fn instrument_named(&self, text: &str) -> Option<String> {
+        instrument_named(text)
     }
 }

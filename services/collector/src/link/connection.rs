@@ -349,6 +349,7 @@ impl<P: Protocol> Connection<'_, P> {
             Said::Skipped(kind) => self.link.skipped(&kind),
             Said::Aggregate { .. } => self.link.skipped("aggregate trade"),
             Said::Depth(..) => self.link.skipped("partial book"),
+            Said::Blank { kind, .. } => self.link.skipped(&kind),
         }
         Ok(())
     }

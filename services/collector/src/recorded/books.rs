@@ -66,6 +66,8 @@ struct Followed {
     ts: UnixMillis,
     ts_recv: Option<UnixNanos>,
     chained: Option<u64>,
+    /// Where a snapshot was joined, until the first diff behind it. Binance futures count the one that ends there as the first.
+    joined: Option<u64>,
     told: Option<UnixMillis>,
     /// Where the last applied frame stands, if there was one.
     last: Option<Place>,
@@ -147,6 +149,7 @@ impl Followed {
             ts: UnixMillis(0),
             ts_recv: None,
             chained: None,
+            joined: None,
             told: None,
             last: None,
         }
@@ -160,6 +163,7 @@ impl Followed {
         let mut has_gap = false;
         match self.sync.diff(diff) {
             Step::Applied => {}
+            Step::Known if self.joined == Some(last) => {}
             Step::Known => return content.skip("order-book diff that the book has already"),
             Step::Idle => return content.skip("order-book heartbeat"),
             Step::Kept | Step::Overflow(_) => {}
@@ -171,12 +175,13 @@ impl Followed {
         }
         if !self.sync.is_live() {
             match self.join(first) {
-                Some(at) if at < last => {}
+                Some(at) if at < last || self.joined == Some(last) => {}
                 None if !has_gap => return content.skip("order-book diff that no snapshot can be joined with"),
                 // There is no book yet, or this diff is in the snapshot already.
                 _ => return,
             }
         }
+        self.joined = None;
         (self.ts, self.ts_recv, self.last) = (ts, ts_recv, Some(place.clone()));
         self.tell(at, content);
     }
@@ -220,6 +225,7 @@ impl Followed {
             }
             if let Join::Live(at) = self.sync.snapshot(&offered.snapshot) {
                 offered.is_used = true;
+                self.joined = Some(at).filter(|_| self.owner.exchange == Exchange::BinanceDerivatives);
                 return Some(at);
             }
         }

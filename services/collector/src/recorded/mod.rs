@@ -12,7 +12,7 @@ use mprism_model::{
 use crate::market::natural_time;
 use crate::registry;
 use crate::sequencer::{Seen, Sequencer, Verdict};
-use crate::wire::{About, ParseError, Said, Terms, Wire, unnamed};
+use crate::wire::{About, Known, ParseError, Said, Terms, Wire, unnamed};
 
 use books::{Books, Owner};
 pub use books::{BooksAt, Place};
@@ -228,6 +228,15 @@ impl Recording {
                 };
                 content.events.push(Recorded::new(*event, item, unknown));
             }
+            Said::Blank { kind, number } => {
+                items.next();
+                if let Some((instrument, id, ts)) = number {
+                    let owner = self.owner(&instrument)?;
+                    let sequencer = self.sequencer(Numbering::Aggregates, &instrument, &owner.known);
+                    told(sequencer.observe(Seen { id, ts }, ts), content);
+                }
+                content.skipped.push(kind);
+            }
             Said::Terms(terms) => {
                 for (instrument, term) in terms {
                     self.terms.set(instrument, term);
@@ -266,23 +275,36 @@ impl Recording {
             content.events.push(Recorded::new(Event::Trade(trade), item, unknown));
             return;
         };
-        let sequencer = self
-            .sequencers
-            .entry((numbering, trade.instrument_id.clone()))
-            .or_insert_with(|| Sequencer::new(trade.exchange, trade.market_type, trade.symbol.clone(), None));
-        match sequencer.observe(Seen { id, ts: trade.ts }, trade.ts) {
-            Verdict::Replay => content.skip("trade that was seen before"),
-            Verdict::Pass(gaps) => {
-                for gap in gaps {
-                    content.push(Event::Gap(Gap {
-                        source: Source::Replay,
-                        ..gap
-                    }));
-                }
-                content.events.push(Recorded::new(Event::Trade(trade), item, unknown));
-            }
+        let known = Known {
+            symbol: trade.symbol.clone(),
+            market_type: trade.market_type,
+            sizing: None,
+        };
+        let sequencer = self.sequencer(numbering, &trade.instrument_id, &known);
+        if told(sequencer.observe(Seen { id, ts: trade.ts }, trade.ts), content) {
+            content.events.push(Recorded::new(Event::Trade(trade), item, unknown));
+        } else {
+            content.skip("trade that was seen before");
         }
     }
+
+    fn sequencer(&mut self, numbering: Numbering, instrument: &InstrumentId, known: &Known) -> &mut Sequencer {
+        let exchange = self.wire.exchange();
+        let numbered = self.sequencers.entry((numbering, instrument.clone()));
+        numbered.or_insert_with(|| Sequencer::new(exchange, known.market_type, known.symbol.clone(), None))
+    }
+}
+
+/// Tells the holes that a number shows; returns whether it is new.
+fn told(verdict: Verdict, content: &mut Content) -> bool {
+    let Verdict::Pass(gaps) = verdict else { return false };
+    for gap in gaps {
+        content.push(Event::Gap(Gap {
+            source: Source::Replay,
+            ..gap
+        }));
+    }
+    true
 }
 
 /// Returns whether an event's time is when it was received, and nobody recorded that.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use mprism_model::{Event, Exchange, InstrumentId, MarketType, Source, Symbol, Trade, UnixNanos, UnknownName};
+use mprism_model::{
+    Event, Exchange, InstrumentId, MarketType, Source, Symbol, Trade, UnixMillis, UnixNanos, UnknownName,
+};
 
 use super::{ParseError, Sizing, Terms};
 use crate::orderbook::{Diff, Snapshot};
@@ -43,6 +45,14 @@ pub enum Said {
         event: Box<Event>,
         /// Whether its quantities are in base currency; if not, the instrument is not known.
         is_sized: bool,
+    },
+    /// Something valid that takes the place of an event, and is none that is stored: a row of a list, or what the venue numbers
+    /// like its trades.
+    Blank {
+        /// What it is instead.
+        kind: Cow<'static, str>,
+        /// Whose trades are numbered with it, its number (as of [`Said::Aggregate`]), and when it was.
+        number: Option<(InstrumentId, u64, UnixMillis)>,
     },
     /// Terms of instruments: what they are, how large their contracts are.
     Terms(Vec<(InstrumentId, super::Term)>),
