@@ -5,21 +5,22 @@ use serde_json::Value;
 use crate::support::Home;
 
 impl Home {
-    async fn fault(&self, fault: &str) {
+    pub(crate) async fn fault(&self, fault: &str) {
         self.tell_sim("/control/fault", fault).await;
     }
 
-    /// Returns one of the counters of the exchange, as the collector tells them.
-    async fn counter(&self, name: &str) -> u64 {
+    /// Returns one of the counters of the exchange, as the collector tells them; of those by cause their sum.
+    pub(crate) async fn counter(&self, name: &str) -> u64 {
         let answer = mprism_runtime::probe::get(self.address(8087), "/status", mprism_testkit::PATIENCE).await;
         let (_, body) = answer.expect("answered");
         let status: Value = serde_json::from_str(&body).expect("JSON");
-        let value = &status["exchanges"]["binance_spot"][name];
-        value.as_u64().unwrap_or_else(|| panic!("{name}: {status}"))
+        let value = &status["exchanges"][self.exchange][name];
+        let counted = || Some(value.as_object()?.values().filter_map(Value::as_u64).sum());
+        value.as_u64().or_else(counted).unwrap_or_else(|| panic!("{name}: {status}"))
     }
 
     /// Waits until the collector has counted more than before.
-    async fn counts_on(&self, name: &str, before: u64) {
+    pub(crate) async fn counts_on(&self, name: &str, before: u64) {
         mprism_testkit::until(name, async || {
             let now = self.counter(name).await;
             if now > before {
@@ -32,7 +33,7 @@ impl Home {
     }
 
     /// Waits until every book is what the venue has, and is published.
-    async fn books_are_live(&self) {
+    pub(crate) async fn books_are_live(&self) {
         let before = self.counter("books").await;
         mprism_testkit::until("books are live", async || {
             let answer = mprism_runtime::probe::get(self.address(9093), "/metrics", mprism_testkit::PATIENCE).await;

@@ -8,6 +8,7 @@ mod corpus;
 mod diagnose;
 mod disk;
 mod documents;
+mod exchanges;
 mod faults;
 mod kills;
 mod life;

@@ -21,6 +21,8 @@ pub(crate) struct Home {
     folder: tempfile::TempDir,
     offset: ClaimedOffset,
     environment: BTreeMap<String, String>,
+    /// The exchange that is collected.
+    pub(crate) exchange: &'static str,
 }
 
 /// How a run of the binary ended.
@@ -45,8 +47,30 @@ impl Done {
 }
 
 impl Home {
-    /// Makes the folder and claims ports; nothing runs yet.
+    /// Makes the folder and claims ports; nothing runs yet. Binance spot is collected and nothing else: what most tests are about
+    /// is not the exchange.
     pub(crate) fn new() -> Self {
+        Self::of("binance_spot")
+    }
+
+    /// As [`Home::new`], for another exchange.
+    pub(crate) fn of(exchange: &'static str) -> Self {
+        let home = Self::bare(exchange);
+        let others = mprism_settings::EXCHANGES.iter().filter(|id| **id != exchange);
+        let others: Vec<String> = others.map(|id| format!("{id}: {{enabled: false}}")).collect();
+        let yaml = format!("collector: {{exchanges: {{{}}}}}\n", others.join(", "));
+        let folder = home.path().join("config");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("exchanges.yaml"), yaml).expect("written");
+        home
+    }
+
+    /// Makes the folder and claims ports; every exchange is collected, as the defaults say.
+    pub(crate) fn whole() -> Self {
+        Self::bare("binance_spot")
+    }
+
+    fn bare(exchange: &'static str) -> Self {
         // Dependencies are fetched once per user, so the cache is the user's; no setting of the caller gets through.
         let is_kept = |name: &str| {
             ["HOME", "PATH", "XDG_CACHE_HOME", "TMPDIR"].contains(&name)
@@ -63,6 +87,7 @@ impl Home {
             folder: tempfile::tempdir().expect("temporary folder"),
             offset: claim_free_offset(&claims).expect("free ports"),
             environment,
+            exchange,
         }
     }
 
@@ -186,7 +211,8 @@ impl Home {
     }
 
     pub(crate) fn rows(&self) -> u64 {
-        self.query("SELECT count() FROM marketprism_hot.trades")
+        let exchange = self.exchange;
+        self.query(&format!("SELECT count() FROM marketprism_hot.trades WHERE exchange = '{exchange}'"))
             .parse()
             .expect("a number")
     }
@@ -204,7 +230,7 @@ impl Home {
     /// Returns how many trades the simulator has sent.
     pub(crate) async fn sent(&self) -> u64 {
         let counts: Value = serde_json::from_str(&self.sim("/truth/counts").await).expect("a document");
-        let symbols = counts["trade"]["binance_spot"].as_object();
+        let symbols = counts["trade"][self.exchange].as_object();
         symbols
             .into_iter()
             .flatten()
@@ -236,6 +262,29 @@ impl Home {
             true => u64::from(self.status("nats")["state"] != "external"),
             false => pending.sum(),
         }
+    }
+
+    /// Stops sending, waits until nothing more arrives and every hole in trades was asked for, and compares. Where a market begins
+    /// with the first stream of several, what was sent before its trades were listened to is nobody's.
+    pub(crate) async fn settled_quietly(&self) -> Reconciled {
+        self.tell_sim("/control/pause", "").await;
+        let mut before = (0, Instant::now());
+        self.until("nothing more arrives", || {
+            let (rows, on_their_way) = (self.rows(), self.on_their_way());
+            let open = self.query("SELECT count() FROM marketprism_hot.gaps_current WHERE type = 'trade' AND state = 'open'");
+            if rows != before.0 || on_their_way > 0 || open != "0" {
+                before = (rows, Instant::now());
+            }
+            if before.1.elapsed() >= Duration::from_secs(1) {
+                Ok(())
+            } else {
+                Err(format!("{rows} rows, {on_their_way} on their way, {open} open gaps"))
+            }
+        })
+        .await;
+        reconcile(self.address(8090), &format!("http://{}", self.address(8123)))
+            .await
+            .expect("both answer")
     }
 
     /// Stops sending, waits until nothing more arrives that could, and compares. `missing` are known to be lost.
