@@ -55,7 +55,7 @@ const COMPARED: [Compared; 6] = [
     },
     Compared {
         data_type: DataType::Liquidation,
-        at: "toUnixTimestamp64Milli(timestamp)",
+        at: "toUnixTimestamp64Milli(liquidation_time)",
         value: "toString(if(contracts > 0, contracts, quantity))",
         only: "1",
         truth: "quantity",

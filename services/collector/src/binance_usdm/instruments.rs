@@ -8,7 +8,8 @@ use crate::wire::{About, Known, ParseError, Said, Sizing, Term, Terms};
 /// Payments of funding that `fundingInfo` does not name are this many hours apart.
 pub(super) const USUAL_FUNDING_HOURS: u32 = 8;
 
-/// Returns what an instrument is. Its name says it, always the same, whether the venue's list is known already or not.
+/// Returns what an instrument is. Its name says it, always the same, whether the venue's list (`contractType`) is known already or
+/// not; perpetuals of shares and metals are perpetuals.
 pub(super) fn known(instrument: &InstrumentId) -> Result<Known, UnknownName> {
     let (symbol, market_type) = match expiry(instrument.as_str()) {
         Some((pair, date)) => {
@@ -134,7 +135,7 @@ mod tests {
             {"symbol":"BTCUSDT_261225","baseAsset":"BTC","quoteAsset":"USDT","contractType":"CURRENT_QUARTER","status":"TRADING"},
             {"symbol":"NVDAUSDT","baseAsset":"NVDA","quoteAsset":"USDT","contractType":"TRADIFI_PERPETUAL","status":"SETTLING"},
             {"symbol":"BTCUSD_PERP","baseAsset":"BTC","quoteAsset":"USD","contractType":"PERPETUAL","contractSize":100},
-            {"symbol":"torn"}]}"#;
+            {"symbol":7}]}"#;
         let mut terms = Terms::default();
         terms.set(
             id("BTCUSDT"),
