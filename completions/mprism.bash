@@ -185,7 +185,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__clean)
-            opts="-q -v -h --ports --force --data --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --ports --force --data --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -647,7 +647,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__health)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -715,7 +715,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__init)
-            opts="-q -v -h --provider --offline --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --provider --offline --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -795,7 +795,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__logs)
-            opts="-f -n -q -v -h --follow --lines --since --level --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help supervisor nats clickhouse hot collector sim broker storage all"
+            opts="-f -n -q -v -h --follow --lines --since --level --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help supervisor nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -951,7 +951,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__restart)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1019,7 +1019,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__start)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1069,7 +1069,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__status)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1099,7 +1099,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__stop)
-            opts="-q -v -h --timeout --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector sim broker storage all"
+            opts="-q -v -h --timeout --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -547,14 +547,14 @@ complete -c mprism -n "__fish_mprism_using_subcommand man" -s v -l verbose -d 'S
 complete -c mprism -n "__fish_mprism_using_subcommand man" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand man" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mprism -n "__fish_mprism_using_subcommand init" -f -a "nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand start" -f -a "nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand stop" -f -a "nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand restart" -f -a "nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand status" -f -a "nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand health" -f -a "nats clickhouse hot collector sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand init" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand start" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand stop" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand restart" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand status" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand health" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage hot"
-complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector"
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -f -a "bash zsh fish"

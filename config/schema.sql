@@ -1,4 +1,8 @@
--- The tables of the hot store: the only source, embedded in the binary. Statements end with a semicolon at the end of a line.
+-- The tables: the only source, embedded in the binary. Statements end with a semicolon at the end of a line.
+--
+-- What is written for `marketprism_hot` is the source of two more databases (crates/clickhouse, `Tier`), so that they cannot
+-- drift apart: `marketprism_cold` has the tables of market data partitioned by month, and `marketprism_leaving` has them as
+-- they are: a partition that leaves the hot store is moved there to be proven once more, and dropped there.
 --
 -- No key, partition expression, index or statistic touches `timestamp` itself: on ClickHouse 26 each of those makes
 -- `timestamp > now() - INTERVAL …` return wrong rows. `day` partitions, and a function of `timestamp` orders.
@@ -282,6 +286,38 @@ CREATE TABLE IF NOT EXISTS marketprism_hot.dead_letters (
 ) ENGINE = MergeTree
 PARTITION BY day
 ORDER BY (producer_epoch, producer_seq)
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+-- Hours of the hot store that were proven to be in the cold one, with their content then. A cache: without it everything is
+-- proven again. `proven_at` is when this content was first proven, `checked_at` when last.
+CREATE TABLE IF NOT EXISTS marketprism_cold.window_ledger (
+    table LowCardinality(String) CODEC(ZSTD),
+    window_start DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    row_count UInt64 CODEC(ZSTD),
+    hash_sum UInt64 CODEC(ZSTD),
+    hash_xor UInt64 CODEC(ZSTD),
+    proven_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD),
+    checked_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD)
+) ENGINE = ReplacingMergeTree(checked_at)
+ORDER BY (table, toUnixTimestamp64Milli(window_start))
+SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
+    non_replicated_deduplication_window = 0;
+
+-- What has left the hot store, each departure of a partition once: proven to be in the cold one right before it was dropped.
+-- Contents add up: all departures of a partition and what the hot store still has of it are what the cold store has.
+CREATE TABLE IF NOT EXISTS marketprism_cold.departures (
+    table LowCardinality(String) CODEC(ZSTD),
+    day Date CODEC(Delta, ZSTD),
+    exchange LowCardinality(String) CODEC(ZSTD),
+    row_count UInt64 CODEC(ZSTD),
+    hash_sum UInt64 CODEC(ZSTD),
+    hash_xor UInt64 CODEC(ZSTD),
+    left_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD)
+) ENGINE = ReplacingMergeTree(left_at)
+ORDER BY (table, day, exchange, row_count, hash_sum, hash_xor)
 SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
     min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
     non_replicated_deduplication_window = 0;

@@ -17,11 +17,13 @@ pub enum ServiceName {
     Hot,
     /// The collector.
     Collector,
+    /// The cold storage worker.
+    Cold,
     /// The exchange simulator.
     Sim,
     /// `nats`.
     Broker,
-    /// `clickhouse` and `hot`.
+    /// `clickhouse`, `hot` and `cold`.
     Storage,
     /// Everything.
     All,
@@ -119,12 +121,13 @@ pub struct QueryArgs {
 }
 
 /// What writes logs, and groups of them.
-const WRITERS: [&str; 9] = [
+const WRITERS: [&str; 10] = [
     "supervisor",
     "nats",
     "clickhouse",
     "hot",
     "collector",
+    "cold",
     "sim",
     "broker",
     "storage",
@@ -490,6 +493,8 @@ pub enum WorkerName {
     Hot,
     /// The collector.
     Collector,
+    /// The cold storage worker.
+    Cold,
     /// The exchange simulator.
     Sim,
     /// The supervisor of all of them.
@@ -504,6 +509,7 @@ impl WorkerName {
             Self::Clickhouse => "clickhouse",
             Self::Hot => "hot",
             Self::Collector => "collector",
+            Self::Cold => "cold",
             Self::Sim => "sim",
             Self::Supervisor => "supervisor",
         }

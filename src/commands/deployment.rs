@@ -32,6 +32,7 @@ pub(crate) fn deployment(context: &Context, settings: &Settings, sim: &SimArgs) 
     units.push(unit(settings, Service::Clickhouse, Vec::new()));
     units.push(unit(settings, Service::Hot, Vec::new()));
     units.push(unit(settings, Service::Collector, sim_flags(sim)?));
+    units.push(unit(settings, Service::Cold, Vec::new()));
     let supervisor = &settings.supervisor;
     Ok(Deployment {
         program,
@@ -149,12 +150,13 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
         Service::Clickhouse => (WorkerName::Clickhouse, stop.clickhouse),
         Service::Hot => (WorkerName::Hot, stop.hot),
         Service::Collector => (WorkerName::Collector, stop.collector),
+        Service::Cold => (WorkerName::Cold, stop.cold),
     };
     let listens = listens(settings, service);
     let probe = match service {
         Service::Nats => ProbeSpec::Nats(loopback(settings.nats.monitor_port)),
         Service::Clickhouse => ProbeSpec::Clickhouse(listens[0]),
-        Service::Sim | Service::Hot | Service::Collector => ProbeSpec::Worker(listens[0]),
+        Service::Sim | Service::Hot | Service::Collector | Service::Cold => ProbeSpec::Worker(listens[0]),
     };
     let pinned = |dependency: Dependency| dependency.pin().ok().map(|pin| pin.reports);
     UnitSpec {
@@ -162,7 +164,7 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
         managed: match service {
             Service::Nats => settings.nats.mode == Mode::Managed,
             Service::Clickhouse => settings.clickhouse.mode == Mode::Managed,
-            Service::Sim | Service::Hot | Service::Collector => true,
+            Service::Sim | Service::Hot | Service::Collector | Service::Cold => true,
         },
         flags,
         lock: lock_path(settings, worker),
@@ -171,7 +173,9 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
         version: match service {
             Service::Nats => pinned(Dependency::NatsServer),
             Service::Clickhouse => pinned(Dependency::Libchdb),
-            Service::Sim | Service::Hot | Service::Collector => Some(env!("CARGO_PKG_VERSION").to_owned()),
+            Service::Sim | Service::Hot | Service::Collector | Service::Cold => {
+                Some(env!("CARGO_PKG_VERSION").to_owned())
+            }
         },
         drain_within,
     }
@@ -184,6 +188,7 @@ fn listens(settings: &Settings, service: Service) -> Vec<SocketAddr> {
         Service::Clickhouse => vec![settings.clickhouse.port],
         Service::Hot => vec![settings.hot.port],
         Service::Collector => vec![settings.collector.port, settings.collector.metrics_port],
+        Service::Cold => vec![settings.cold.port],
     };
     ports.into_iter().map(loopback).collect()
 }
@@ -201,8 +206,9 @@ pub(crate) fn selected(names: &[ServiceName], everything: &[Service]) -> Vec<Ser
             ServiceName::Clickhouse => wanted.push(Service::Clickhouse),
             ServiceName::Hot => wanted.push(Service::Hot),
             ServiceName::Collector => wanted.push(Service::Collector),
+            ServiceName::Cold => wanted.push(Service::Cold),
             ServiceName::Sim => wanted.push(Service::Sim),
-            ServiceName::Storage => wanted.extend([Service::Clickhouse, Service::Hot]),
+            ServiceName::Storage => wanted.extend([Service::Clickhouse, Service::Hot, Service::Cold]),
         }
     }
     wanted.sort();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mprism_settings::{HOT_DATABASE, Settings, WRITER_USER};
+use mprism_settings::{COLD_DATABASE, HOT_DATABASE, Settings, WRITER_USER};
 use serde::Serialize;
 
 use crate::cli::{EnvArgs, EnvFormat};
@@ -36,8 +36,10 @@ impl EnvReport {
             ("MPRISM_NATS_MONITOR_URL", local(settings.nats.monitor_port)),
             ("CLICKHOUSE_HTTP_URL", format!("{}/", settings.clickhouse.url)),
             ("CLICKHOUSE_HOT_DB", HOT_DATABASE.to_owned()),
+            ("CLICKHOUSE_COLD_DB", COLD_DATABASE.to_owned()),
             ("MPRISM_CLICKHOUSE_WRITER_USER", WRITER_USER.to_owned()),
             ("MPRISM_HOT_URL", local(settings.hot.port)),
+            ("MPRISM_COLD_URL", local(settings.cold.port)),
             ("MPRISM_COLLECTOR_URL", local(settings.collector.port)),
             ("MPRISM_COLLECTOR_METRICS_URL", local(settings.collector.metrics_port)),
             ("MPRISM_SIM_URL", local(settings.sim.port)),

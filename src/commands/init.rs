@@ -60,7 +60,7 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
     let mut report = InitReport::default();
     if servers.contains(&Service::Clickhouse) {
         let store = super::worker::store(settings)?;
-        let schema = mprism_clickhouse::ensure_schema(&store).await;
+        let schema = mprism_clickhouse::ensure_schema(&store, super::worker::tiers_here(settings)).await;
         let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
         for difference in &schema.differs {
             context.printer.warn(&format!("{difference}; it is left as it is"));

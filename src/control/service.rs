@@ -21,6 +21,8 @@ pub enum Service {
     Hot,
     /// The market-data collector.
     Collector,
+    /// The cold storage worker.
+    Cold,
 }
 
 /// A name that is neither a service nor a group.
@@ -33,7 +35,14 @@ pub struct UnknownService {
 
 impl Service {
     /// Every service, in start order.
-    pub const ALL: [Self; 5] = [Self::Sim, Self::Nats, Self::Clickhouse, Self::Hot, Self::Collector];
+    pub const ALL: [Self; 6] = [
+        Self::Sim,
+        Self::Nats,
+        Self::Clickhouse,
+        Self::Hot,
+        Self::Collector,
+        Self::Cold,
+    ];
 
     /// Returns the service's name as it stands in commands, files and JSON.
     pub fn name(self) -> &'static str {
@@ -43,6 +52,7 @@ impl Service {
             Self::Clickhouse => "clickhouse",
             Self::Hot => "hot",
             Self::Collector => "collector",
+            Self::Cold => "cold",
         }
     }
 
@@ -52,6 +62,7 @@ impl Service {
             Self::Sim | Self::Nats | Self::Clickhouse => &[],
             Self::Hot => &[Self::Nats, Self::Clickhouse],
             Self::Collector => &[Self::Sim, Self::Nats, Self::Hot],
+            Self::Cold => &[Self::Clickhouse, Self::Hot],
         }
     }
 
@@ -62,6 +73,7 @@ impl Service {
             Self::Nats | Self::Clickhouse => 1,
             Self::Hot => 2,
             Self::Collector => 3,
+            Self::Cold => 4,
         }
     }
 
@@ -70,7 +82,7 @@ impl Service {
         Duration::from_secs(match self {
             Self::Sim => 5,
             Self::Clickhouse => 15,
-            Self::Nats | Self::Hot | Self::Collector => 10,
+            Self::Nats | Self::Hot | Self::Collector | Self::Cold => 10,
         })
     }
 
@@ -82,7 +94,7 @@ impl Service {
         match name {
             "all" => Ok(Self::ALL.to_vec()),
             "broker" => Ok(vec![Self::Nats]),
-            "storage" => Ok(vec![Self::Clickhouse, Self::Hot]),
+            "storage" => Ok(vec![Self::Clickhouse, Self::Hot, Self::Cold]),
             _ => name.parse().map(|service| vec![service]),
         }
     }

@@ -42,7 +42,7 @@ fn bash_completes_services() {
     let script = home.mprism(&["completions", "bash"]).stdout;
     home.write("mprism.bash", &script);
     let line = format!(
-        "source {}; COMP_WORDS=(mprism start col); COMP_CWORD=2; COMP_LINE='mprism start col'; COMP_POINT=16; _mprism mprism col start; \
+        "source {}; COMP_WORDS=(mprism start coll); COMP_CWORD=2; COMP_LINE='mprism start coll'; COMP_POINT=17; _mprism mprism coll start; \
          echo \"${{COMPREPLY[*]}}\"",
         home.path().join("mprism.bash").display()
     );

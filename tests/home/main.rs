@@ -3,6 +3,7 @@
 mod bad_input;
 mod books;
 mod clean;
+mod cold;
 mod commands;
 mod corpus;
 mod diagnose;

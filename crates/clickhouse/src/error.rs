@@ -21,6 +21,12 @@ pub enum StoreError {
         /// The server's text.
         message: String,
     },
+    /// A server that is not our engine: nothing there keeps an insert of an earlier life from landing late.
+    #[error("clickhouse at {url} is not mprism's engine: it has no fences")]
+    NoFences {
+        /// Its address.
+        url: String,
+    },
     /// A read did not give what its type says.
     #[error("clickhouse answered something unexpected")]
     Unexpected {
@@ -30,12 +36,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns whether the table or database that was asked for is not there.
+    ///
+    /// UNKNOWN_TABLE and UNKNOWN_DATABASE of ClickHouse `src/Common/ErrorCodes.cpp`.
+    pub fn is_missing_table(&self) -> bool {
+        matches!(self, Self::Exception { code: 60 | 81, .. })
+    }
+
     /// Returns whether the same call can succeed later without anything being changed by hand.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Exception { code, .. } => !is_about_content(*code),
-            Self::Unexpected { .. } => false,
+            Self::NoFences { .. } | Self::Unexpected { .. } => false,
         }
     }
 }

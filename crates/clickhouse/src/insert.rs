@@ -1,6 +1,7 @@
 //! One insert: one block into one partition, with a known outcome or a known doubt.
 
 use bytes::Bytes;
+use reqwest::Body;
 
 use crate::error::is_about_content;
 use crate::store::code_of;
@@ -32,6 +33,18 @@ pub struct Insert<'a> {
     pub row_count: u64,
 }
 
+/// An INSERT on its way.
+pub(crate) struct Writing<'a> {
+    /// `database.table`.
+    pub(crate) table: &'a str,
+    /// The fence's generation.
+    pub(crate) generation: u64,
+    /// The statement, or `None` where it stands in the body.
+    pub(crate) statement: Option<&'a str>,
+    /// Settings beside those of every insert, which they overrule.
+    pub(crate) settings: &'a [(&'static str, String)],
+}
+
 impl Store {
     /// Inserts rows.
     ///
@@ -39,23 +52,50 @@ impl Store {
     /// See [`InsertError`]; after [`InsertError::InDoubt`] nothing is known, and a fence has to be raised before anything is
     /// read back.
     pub async fn insert(&self, insert: Insert<'_>) -> Result<(), InsertError> {
-        let table = insert.table;
+        let statement = format!("INSERT INTO {} ({}) FORMAT RowBinary", insert.table, insert.columns);
+        let writing = Writing {
+            table: insert.table,
+            generation: insert.generation,
+            statement: Some(&statement),
+            settings: &[],
+        };
+        // A server that does not say how much it wrote has nothing to compare.
+        let written = self
+            .write(writing, insert.rows.into())
+            .await?
+            .unwrap_or(insert.row_count);
+        if written == insert.row_count {
+            return Ok(());
+        }
+        Err(InsertError::Partial {
+            table: insert.table.to_owned(),
+            written,
+            sent: insert.row_count,
+        })
+    }
+
+    /// Sends an INSERT and returns how many rows the server says it wrote, where it says that.
+    pub(crate) async fn write(&self, writing: Writing<'_>, body: Body) -> Result<Option<u64>, InsertError> {
+        let table = writing.table;
         let in_doubt = |e: reqwest::Error| InsertError::InDoubt {
             table: table.to_owned(),
             source: e.into(),
         };
         let unique: u128 = rand::random();
-        let comment = format!("mp-{table}-{}-{unique:032x}", insert.generation);
-        let statement = format!("INSERT INTO {table} ({}) FORMAT RowBinary", insert.columns);
+        let comment = format!("mp-{table}-{}-{unique:032x}", writing.generation);
+        let is_overruled = |name: &str| writing.settings.iter().any(|(own, _)| *own == name);
+        let usual: Vec<_> = SETTINGS.iter().filter(|(name, _)| !is_overruled(name)).collect();
         let sent = self
             .http
             .post(&self.options.url)
-            .query(&SETTINGS)
-            .query(&[("log_comment", comment.as_str()), ("query", statement.as_str())])
+            .query(&usual)
+            .query(writing.settings)
+            .query(&[("log_comment", comment.as_str())])
+            .query(&writing.statement.map(|statement| ("query", statement)).as_slice())
             .header("X-ClickHouse-User", &self.options.user)
             .header("X-ClickHouse-Key", &self.options.password)
             .timeout(self.options.insert_timeout)
-            .body(insert.rows)
+            .body(body)
             .send()
             .await;
         let answer = sent.map_err(in_doubt)?;
@@ -78,18 +118,7 @@ impl Store {
                 InsertError::Failed { table, code, message }
             });
         }
-        // A server that does not say how much it wrote has nothing to compare.
-        let written = summary
-            .and_then(|summary| written_rows(&summary))
-            .unwrap_or(insert.row_count);
-        if written == insert.row_count {
-            return Ok(());
-        }
-        Err(InsertError::Partial {
-            table,
-            written,
-            sent: insert.row_count,
-        })
+        Ok(summary.and_then(|summary| written_rows(&summary)))
     }
 }
 

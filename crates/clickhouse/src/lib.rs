@@ -3,13 +3,18 @@
 //! Reading uses the `clickhouse` crate with typed rows. Writing goes over plain HTTP here, because an insert has to carry its
 //! fence and its settings, and what the server says it wrote has to be compared with what was sent.
 
+mod copy;
 mod error;
 mod insert;
 mod schema;
 mod store;
 pub mod time;
 
+pub use copy::{Copy, Rows};
 pub use error::{InsertError, StoreError};
 pub use insert::Insert;
-pub use schema::{DATABASE, SchemaReport, TABLES, columns_of, ensure_schema, indices_of, storage_of};
+pub use schema::{
+    Column, DATABASE, DEPARTURES, SchemaReport, TABLES, Tier, WINDOW_LEDGER, columns_of, ensure_schema, indices_of,
+    storage_of,
+};
 pub use store::{Store, StoreOptions};

@@ -22,8 +22,84 @@ pub const TABLES: [&str; 10] = [
     "gaps",
     "dead_letters",
 ];
+/// The table of hours that were proven to be in the cold store.
+pub const WINDOW_LEDGER: &str = "window_ledger";
+/// The table of what has left the hot store.
+pub const DEPARTURES: &str = "departures";
 
 const SCHEMA: &str = include_str!("../../../config/schema.sql");
+const MARKET_TABLES: usize = 9;
+
+/// A place that has the tables of market data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Where rows are stored first.
+    Hot,
+    /// Where partitions of the hot store are while they leave it.
+    Leaving,
+    /// Where rows stay.
+    Cold,
+}
+
+impl Tier {
+    /// Returns its database. Users' queries and dashboards name the first and the last, so they are fixed.
+    pub fn database(self) -> &'static str {
+        match self {
+            Self::Hot => DATABASE,
+            Self::Leaving => "marketprism_leaving",
+            Self::Cold => "marketprism_cold",
+        }
+    }
+
+    /// Returns its tables of market data: those that move from tier to tier.
+    pub fn market_tables(self) -> &'static [&'static str] {
+        &TABLES[..MARKET_TABLES]
+    }
+
+    /// Returns all its tables.
+    pub fn tables(self) -> Vec<&'static str> {
+        match self {
+            Self::Hot => TABLES.to_vec(),
+            Self::Leaving => self.market_tables().to_vec(),
+            Self::Cold => [self.market_tables(), &[WINDOW_LEDGER, DEPARTURES]].concat(),
+        }
+    }
+
+    /// Returns a statement of the hot store as it reads for this tier.
+    fn of_hot(self, statement: &str) -> String {
+        let statement = statement.replace(DATABASE, self.database());
+        match self {
+            Self::Hot | Self::Leaving => statement,
+            // Years of days would be more partitions than a server likes.
+            Self::Cold => statement.replace("PARTITION BY (day, exchange)", "PARTITION BY (toYYYYMM(day), exchange)"),
+        }
+    }
+
+    /// Returns the statements that make it, in order.
+    fn statements(self) -> Vec<String> {
+        let own = format!("{}.", self.database());
+        let is_market = |statement: &String| {
+            let is_of = |table: &&str| statement.starts_with(&create(DATABASE, table));
+            self.market_tables().iter().any(is_of)
+        };
+        let is_own = |statement: &String| statement.contains(&own);
+        let statements = statements().into_iter();
+        match self {
+            Self::Hot => statements.filter(|statement| statement.contains(DATABASE)).collect(),
+            Self::Leaving | Self::Cold => {
+                let database = format!("CREATE DATABASE IF NOT EXISTS {}", self.database());
+                let made = statements.filter(|statement| is_market(statement) || is_own(statement));
+                std::iter::once(database)
+                    .chain(made.map(|statement| self.of_hot(&statement)))
+                    .collect()
+            }
+        }
+    }
+}
+
+fn create(database: &str, table: &str) -> String {
+    format!("CREATE TABLE IF NOT EXISTS {database}.{table} (")
+}
 
 /// How a server's tables compare with the schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,46 +119,62 @@ struct FoundColumn {
     r#type: String,
 }
 
-/// Creates what is missing. Nothing that is there is dropped or changed; a missing column is added.
+/// Creates what is missing of these tiers. Nothing that is there is dropped or changed; a missing column is added.
 ///
 /// # Errors
 /// Where the server does not answer or refuses.
-pub async fn ensure_schema(store: &Store) -> Result<SchemaReport, StoreError> {
-    let before = found_columns(store).await?;
-    for statement in statements() {
+pub async fn ensure_schema(store: &Store, tiers: &[Tier]) -> Result<SchemaReport, StoreError> {
+    let mut report = SchemaReport::default();
+    for tier in tiers {
+        ensure_tier(store, *tier, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn ensure_tier(store: &Store, tier: Tier, report: &mut SchemaReport) -> Result<(), StoreError> {
+    let database = tier.database();
+    let before = found_columns(store, database).await?;
+    for statement in tier.statements() {
         store.execute(&statement).await?;
     }
-    let mut report = SchemaReport::default();
-    for table in TABLES {
+    for table in tier.tables() {
+        // The hot store's names are those that everybody means who names no database.
+        let name = match tier {
+            Tier::Hot => table.to_owned(),
+            Tier::Leaving | Tier::Cold => format!("{database}.{table}"),
+        };
         let Some(found) = before.get(table) else {
-            report.created.push(table.to_owned());
+            report.created.push(name);
             continue;
         };
         let mut previous: Option<String> = None;
-        for column in columns_of(table) {
+        for column in columns_of(tier, table) {
             match found.get(&column.name) {
                 None => {
                     let place = previous.map_or_else(|| "FIRST".to_owned(), |name| format!("AFTER {name}"));
                     let statement = format!(
-                        "ALTER TABLE {DATABASE}.{table} ADD COLUMN IF NOT EXISTS {} {place}",
+                        "ALTER TABLE {database}.{table} ADD COLUMN IF NOT EXISTS {} {place}",
                         column.text
                     );
                     store.execute(&statement).await?;
-                    report.added.push(format!("{table}.{}", column.name));
+                    report.added.push(format!("{name}.{}", column.name));
                 }
                 Some(kind) if *kind != column.kind => report
                     .differs
-                    .push(format!("{table}.{} is {kind}, not {}", column.name, column.kind)),
+                    .push(format!("{name}.{} is {kind}, not {}", column.name, column.kind)),
                 Some(_) => {}
             }
             previous = Some(column.name);
         }
     }
-    Ok(report)
+    Ok(())
 }
 
-async fn found_columns(store: &Store) -> Result<BTreeMap<String, BTreeMap<String, String>>, StoreError> {
-    let query = format!("SELECT table, name, type FROM system.columns WHERE database = '{DATABASE}'");
+async fn found_columns(
+    store: &Store,
+    database: &str,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, StoreError> {
+    let query = format!("SELECT table, name, type FROM system.columns WHERE database = '{database}'");
     let rows = store.fetch_all::<FoundColumn>(&query).await?;
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for row in rows {
@@ -102,10 +194,19 @@ pub struct Column {
     text: String,
 }
 
+/// Returns the statement that makes a table, without its head; nothing for a table that there is not.
+fn definition(tier: Tier, table: &str) -> String {
+    let head = create(tier.database(), table);
+    let found = tier
+        .statements()
+        .into_iter()
+        .find(|statement| statement.starts_with(&head));
+    found.map_or_else(String::new, |statement| statement[head.len()..].to_owned())
+}
+
 /// Returns the columns that the schema gives a table, in order.
-pub fn columns_of(table: &str) -> Vec<Column> {
-    let head = format!("CREATE TABLE IF NOT EXISTS {DATABASE}.{table} (");
-    let body = SCHEMA.split_once(&head).map_or("", |(_, rest)| rest);
+pub fn columns_of(tier: Tier, table: &str) -> Vec<Column> {
+    let body = definition(tier, table);
     let lines = body
         .lines()
         .map(str::trim)
@@ -129,21 +230,16 @@ pub fn columns_of(table: &str) -> Vec<Column> {
 
 /// Returns how the schema has a table stored, from `PARTITION BY` on: partitions, keys, TTL and settings, in one line with single
 /// blanks, as the server prints it.
-pub fn storage_of(table: &str) -> String {
-    let head = format!("CREATE TABLE IF NOT EXISTS {DATABASE}.{table} (");
-    let statement = SCHEMA.split_once(&head).map_or("", |(_, rest)| rest);
-    let statement = statement
-        .split_once(";\n")
-        .map_or(statement, |(statement, _)| statement);
+pub fn storage_of(tier: Tier, table: &str) -> String {
+    let statement = definition(tier, table);
     let storage = statement.find("PARTITION BY").map_or("", |at| &statement[at..]);
     let words: Vec<&str> = storage.split_whitespace().collect();
-    words.join(" ").trim_end_matches(';').to_owned()
+    words.join(" ")
 }
 
 /// Returns the skipping indices that the schema gives a table, each as `name expression TYPE type`.
-pub fn indices_of(table: &str) -> Vec<String> {
-    let head = format!("CREATE TABLE IF NOT EXISTS {DATABASE}.{table} (");
-    let body = SCHEMA.split_once(&head).map_or("", |(_, rest)| rest);
+pub fn indices_of(tier: Tier, table: &str) -> Vec<String> {
+    let body = definition(tier, table);
     let lines = body.lines().map(str::trim).take_while(|line| !line.starts_with(')'));
     let indices = lines.filter_map(|line| line.strip_prefix("INDEX "));
     indices
@@ -173,8 +269,8 @@ mod tests {
 
     #[test]
     fn the_schema_is_read_as_it_is_written() {
-        assert_eq!(statements().len(), 12);
-        let trades = columns_of("trades");
+        assert_eq!(Tier::Hot.statements().len(), 12);
+        let trades = columns_of(Tier::Hot, "trades");
         assert_eq!(trades.len(), 18);
         assert_eq!(
             (trades[5].name.as_str(), trades[5].kind.as_str()),
@@ -182,8 +278,8 @@ mod tests {
         );
         assert_eq!((trades[8].name.as_str(), trades[8].kind.as_str()), ("is_maker", "Bool"));
         assert_eq!(trades[17].kind, "Date");
-        assert!(TABLES.iter().all(|table| !columns_of(table).is_empty()));
-        let storage = storage_of("trades");
+        assert!(TABLES.iter().all(|table| !columns_of(Tier::Hot, table).is_empty()));
+        let storage = storage_of(Tier::Hot, "trades");
         assert!(
             storage.starts_with("PARTITION BY (day, exchange) ORDER BY (exchange, market_type, symbol, "),
             "{storage}"
@@ -192,26 +288,51 @@ mod tests {
             storage.ends_with("non_replicated_deduplication_window = 0"),
             "{storage}"
         );
-        assert!(storage_of("dead_letters").starts_with("PARTITION BY day ORDER BY"));
-        assert_eq!(indices_of("gaps"), ["ps producer_seq TYPE minmax"]);
-        assert_eq!(indices_of("trades")[1], "natural toUInt64OrZero(trade_id) TYPE minmax");
+        assert!(storage_of(Tier::Hot, "dead_letters").starts_with("PARTITION BY day ORDER BY"));
+        assert_eq!(indices_of(Tier::Hot, "gaps"), ["ps producer_seq TYPE minmax"]);
+        assert_eq!(
+            indices_of(Tier::Hot, "trades")[1],
+            "natural toUInt64OrZero(trade_id) TYPE minmax"
+        );
+    }
+
+    #[test]
+    fn the_other_tiers_are_made_of_the_hot_stores_tables() {
+        for tier in [Tier::Leaving, Tier::Cold] {
+            for table in tier.market_tables() {
+                assert_eq!(columns_of(tier, table), columns_of(Tier::Hot, table), "{table}");
+                assert_eq!(indices_of(tier, table), indices_of(Tier::Hot, table), "{table}");
+            }
+            assert!(
+                !tier.statements().iter().any(|statement| statement.contains(DATABASE)),
+                "{tier:?}"
+            );
+        }
+        assert_eq!(Tier::Leaving.statements().len(), 1 + MARKET_TABLES);
+        assert_eq!(Tier::Cold.statements().len(), 1 + MARKET_TABLES + 2);
+        assert_eq!(storage_of(Tier::Leaving, "trades"), storage_of(Tier::Hot, "trades"));
+        let cold = storage_of(Tier::Cold, "trades");
+        assert!(
+            cold.starts_with("PARTITION BY (toYYYYMM(day), exchange) ORDER BY ("),
+            "{cold}"
+        );
+        assert_eq!(columns_of(Tier::Cold, WINDOW_LEDGER).len(), 7);
     }
 
     #[test]
     fn every_table_can_be_read_back_by_identity_and_fsyncs() {
         for table in TABLES {
-            let names: Vec<String> = columns_of(table).into_iter().map(|column| column.name).collect();
+            let columns = columns_of(Tier::Hot, table);
+            let names: Vec<String> = columns.into_iter().map(|column| column.name).collect();
             assert!(
                 names.contains(&"producer_epoch".to_owned()) && names.contains(&"producer_seq".to_owned()),
                 "{table}"
             );
         }
-        assert_eq!(
-            SCHEMA
-                .matches("fsync_after_insert = 1, fsync_part_directory = 1")
-                .count(),
-            TABLES.len()
-        );
-        assert_eq!(SCHEMA.matches("auto_statistics_types = ''").count(), TABLES.len());
+        // And the two ledgers.
+        let tables = TABLES.len() + 2;
+        let fsyncs = SCHEMA.matches("fsync_after_insert = 1, fsync_part_directory = 1");
+        assert_eq!(fsyncs.count(), tables);
+        assert_eq!(SCHEMA.matches("auto_statistics_types = ''").count(), tables);
     }
 }

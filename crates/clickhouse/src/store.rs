@@ -78,6 +78,11 @@ impl Store {
         Ok(Self { client, http, options })
     }
 
+    /// Returns its address.
+    pub fn url(&self) -> &str {
+        &self.options.url
+    }
+
     /// Reads all rows of a query.
     ///
     /// # Errors
@@ -130,9 +135,13 @@ impl Store {
         let answer = sent.map_err(|e| self.unreachable(e))?;
         let status = answer.status();
         let body = answer.text().await.map_err(|e| self.unreachable(e))?;
+        if status == reqwest::StatusCode::NOT_FOUND {
+            let url = self.options.url.clone();
+            return Err(StoreError::NoFences { url });
+        }
         if !status.is_success() {
             return Err(StoreError::Exception {
-                code: 0,
+                code: code_of(&body),
                 message: body.trim().to_owned(),
             });
         }
@@ -185,7 +194,7 @@ impl Store {
         }
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> StoreError {
+    pub(crate) fn unreachable(&self, error: reqwest::Error) -> StoreError {
         StoreError::Unreachable {
             url: self.options.url.clone(),
             source: error.into(),

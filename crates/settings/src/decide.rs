@@ -9,10 +9,10 @@ use crate::home::HomeFolders;
 use crate::layers::{Gathered, Ignored};
 use crate::schema;
 use crate::settings::{
-    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, CollectorSettings, Durability, EXCHANGES, ExchangeSettings,
-    HotSettings, LatencySettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings,
-    PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings,
-    SyncInterval,
+    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, ColdSettings, CollectorSettings, Durability, EXCHANGES,
+    ExchangeSettings, HotSettings, LatencySettings, LeaveSettings, LivenessSettings, LoggingSettings, Mode,
+    NatsSettings, OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings,
+    StopTimeouts, SupervisorSettings, SyncInterval,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -53,6 +53,7 @@ impl Decider {
             clickhouse: self.clickhouse(),
             collector: self.collector(&home),
             hot: self.hot(&home),
+            cold: self.cold(&home),
             sim: self.sim(),
             supervisor: self.supervisor(),
             logging: LoggingSettings {
@@ -308,6 +309,62 @@ impl Decider {
         }
     }
 
+    fn cold(&mut self, home: &HomeFolders) -> ColdSettings {
+        let window = self.values.span("cold.window");
+        let path = "cold.window";
+        let hour = Duration::from_secs(3_600).as_nanos();
+        if !hour.is_multiple_of(window.as_nanos()) {
+            self.problem(&[path], format!("{path}: expected a part of an hour, like 1m or 30s"));
+        }
+        let url = self.values.url("cold.clickhouse.url").map(ServerUrl::without_slash);
+        let credential_file = self.values.folder("cold.clickhouse.credential_file");
+        let path = "cold.clickhouse.credential_file";
+        match &url {
+            None if credential_file.is_some() => {
+                self.problem(&[path], format!("{path}: has a meaning only with cold.clickhouse.url"));
+            }
+            Some(url) if url.password().is_some() && credential_file.is_some() => {
+                self.problem(
+                    &[path],
+                    format!("{path}: the credential stands in cold.clickhouse.url already"),
+                );
+            }
+            _ => {}
+        }
+        let leave = LeaveSettings {
+            after_days: self.values.small("cold.leave.after_days"),
+            delay: self.values.span("cold.leave.delay"),
+        };
+        let retention_days: u32 = self.values.small("cold.retention_days");
+        let path = "cold.retention_days";
+        if retention_days > 0 && retention_days <= leave.after_days {
+            self.problem(
+                &[path, "cold.leave.after_days"],
+                format!("{path}: expected 0, or more than cold.leave.after_days"),
+            );
+        }
+        ColdSettings {
+            port: self.port("cold.port"),
+            lock: self.lock("cold.lock", home, "marketprism_cold_storage.lock"),
+            url,
+            credential_file,
+            clickhouse: ClickhouseTimeouts {
+                connect: self.values.span("cold.clickhouse.connect_timeout"),
+                insert: self.values.span("cold.clickhouse.copy_timeout"),
+                query: self.values.span("cold.clickhouse.query_timeout"),
+            },
+            interval: self.values.span("cold.interval"),
+            window,
+            safety_lag: self.values.span("cold.safety_lag"),
+            look_back_interval: self.values.span("cold.look_back_interval"),
+            lag_max: self.values.span("cold.lag_max"),
+            copy_rows_max: self.values.integer("cold.copy.rows_max"),
+            copy_bytes_max: self.values.integer("cold.copy.bytes_max"),
+            leave: self.values.flag("cold.leave.enabled").then_some(leave),
+            retention_days: (retention_days > 0).then_some(retention_days),
+        }
+    }
+
     fn sim(&mut self) -> SimSettings {
         let rate = self.values.integer_or_word("sim.rate");
         SimSettings {
@@ -330,6 +387,7 @@ impl Decider {
             backoff_max: self.values.span("supervisor.backoff_max"),
             failures_max: self.values.small("supervisor.failures_max"),
             stop_timeout: StopTimeouts {
+                cold: stop("cold"),
                 collector: stop("collector"),
                 hot: stop("hot"),
                 clickhouse: stop("clickhouse"),

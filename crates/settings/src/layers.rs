@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Origin, Problem, SettingsError};
 use crate::legacy;
 use crate::schema::{self, Kind, nearest, printable};
-use crate::settings::HOT_DATABASE;
+use crate::settings::{COLD_DATABASE, HOT_DATABASE};
 use crate::values::{Value, Values};
 use crate::variables;
 use crate::yaml::{self, Content, Node};
@@ -288,6 +288,9 @@ impl Layers {
                 self.database(database, HOT_DATABASE, Origin::Environment(name));
             }
         }
+        if let Some(database) = non_empty(environment, variables::COLD_DATABASE) {
+            self.database(database, COLD_DATABASE, Origin::Environment(variables::COLD_DATABASE));
+        }
         for (name, why) in variables::WITHOUT_EFFECT {
             if non_empty(environment, name).is_some() {
                 self.ignored.push(Ignored {
@@ -322,7 +325,7 @@ impl Layers {
     fn database(&mut self, said: &str, name: &str, origin: Origin) {
         if said != name {
             let message = format!(
-                "expected {name}, the hot database's fixed name, not \"{}\"",
+                "expected {name}, the database's fixed name, not \"{}\"",
                 printable(said)
             );
             self.problem(origin, None, message);

@@ -47,7 +47,7 @@ pub(crate) struct Said {
 }
 
 const BATCHES: &str = "MarketPrism's hot worker never used it; see hot.batch";
-const COLD: &str = "cold storage does not run yet";
+const COLD: &str = "rows are compared, not copied by the clock; see cold";
 const RECONNECTS: &str = "a lost server is waited for, without a limit";
 const STREAMS: &str = "streams and subjects are fixed; see nats.*_bytes_max";
 const CADENCE: &str = "order books follow every update, and what is collected is said per exchange";
@@ -107,12 +107,16 @@ const KEYS: &[(&str, Meaning)] = &[
     ),
     ("hot_storage.clickhouse_user", Meaning::Nothing(ONE_DATABASE)),
     ("hot_storage.clickhouse_password", Meaning::Nothing(ONE_DATABASE)),
-    (
-        "hot_storage.retention_days",
-        Meaning::Nothing("nothing is dropped while cold storage does not run"),
-    ),
+    ("hot_storage.retention_days", Meaning::Setting("cold.leave.after_days")),
     ("hot_storage.", Meaning::Nothing(BATCHES)),
+    ("cold_storage.http_port", Meaning::Setting("cold.port")),
+    ("cold_storage.retention_days", Meaning::Setting("cold.retention_days")),
+    (
+        "cold_storage.clickhouse_database",
+        Meaning::Database("marketprism_cold"),
+    ),
     ("cold_storage.", Meaning::Nothing(COLD)),
+    ("replication.cleanup_enabled", Meaning::Setting("cold.leave.enabled")),
     ("replication.", Meaning::Nothing(COLD)),
     ("sync.", Meaning::Nothing(COLD)),
     ("retry.", Meaning::Nothing("a batch is retried until it is stored")),

@@ -12,6 +12,8 @@ use crate::url::ServerUrl;
 
 /// The hot database's name; users' queries and dashboards name it, so it is fixed.
 pub const HOT_DATABASE: &str = "marketprism_hot";
+/// The cold database's name, fixed for the same reason.
+pub const COLD_DATABASE: &str = "marketprism_cold";
 
 /// The user name of the engine's writer; its password is the credential `clickhouse-writer` of the home.
 pub const WRITER_USER: &str = "mprism";
@@ -31,6 +33,8 @@ pub struct Settings {
     pub collector: CollectorSettings,
     /// The hot storage worker.
     pub hot: HotSettings,
+    /// The cold storage worker.
+    pub cold: ColdSettings,
     /// The exchange simulator.
     pub sim: SimSettings,
     /// The supervisor.
@@ -271,7 +275,7 @@ pub struct BatchSettings {
     pub age_max: Duration,
 }
 
-/// How long the hot worker waits for the store.
+/// How long a storage worker waits for the store.
 #[derive(Clone, Debug)]
 pub struct ClickhouseTimeouts {
     /// For a connection.
@@ -280,6 +284,48 @@ pub struct ClickhouseTimeouts {
     pub insert: Duration,
     /// For the answer to a query.
     pub query: Duration,
+}
+
+/// The cold storage worker.
+#[derive(Clone, Debug)]
+pub struct ColdSettings {
+    /// Port of `/health`, `/stats` and `/metrics`.
+    pub port: u16,
+    /// The worker's lock.
+    pub lock: PathBuf,
+    /// The store that keeps what is cold, where it is another one.
+    pub url: Option<ServerUrl>,
+    /// The file of its writer's credential, where it is another's.
+    pub credential_file: Option<PathBuf>,
+    /// Waiting for the stores; `insert` is for one statement that copies.
+    pub clickhouse: ClickhouseTimeouts,
+    /// Between looks at the hot store.
+    pub interval: Duration,
+    /// Width of the windows of the newest hour.
+    pub window: Duration,
+    /// Windows that ended less than this ago are left alone.
+    pub safety_lag: Duration,
+    /// How often an hour that was proven long ago is compared again.
+    pub look_back_interval: Duration,
+    /// Being behind for longer, without getting on, is unhealthy.
+    pub lag_max: Duration,
+    /// Rows that one statement copies.
+    pub copy_rows_max: u64,
+    /// Bytes that one statement copies.
+    pub copy_bytes_max: u64,
+    /// When partitions leave the hot store; `None` is never.
+    pub leave: Option<LeaveSettings>,
+    /// Days that the cold store keeps; `None` is for ever.
+    pub retention_days: Option<u32>,
+}
+
+/// When partitions leave the hot store.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaveSettings {
+    /// Days that a day has to be over; at least one.
+    pub after_days: u32,
+    /// For so long a partition has to have been proven as it is.
+    pub delay: Duration,
 }
 
 /// Events a second of the simulator.
@@ -324,6 +370,8 @@ pub struct SupervisorSettings {
 /// Time that each service has to finish what it holds.
 #[derive(Clone, Debug)]
 pub struct StopTimeouts {
+    /// The cold storage worker.
+    pub cold: Duration,
     /// The collector.
     pub collector: Duration,
     /// The hot storage worker.

@@ -60,6 +60,20 @@ impl ServerUrl {
         self.authority().0?.split_once(':').map(|(_, password)| password)
     }
 
+    /// Returns the user within it, where it names one.
+    pub fn user(&self) -> Option<&str> {
+        let credential = self.authority().0?;
+        Some(credential.split_once(':').map_or(credential, |(user, _)| user))
+    }
+
+    /// Returns the same address without its credential: for a client that takes them apart.
+    pub fn without_credential(&self) -> String {
+        match self.authority() {
+            (Some(credential), _) => self.text.replacen(&format!("{credential}@"), "", 1),
+            (None, _) => self.text.clone(),
+        }
+    }
+
     /// Returns the host, without brackets.
     pub fn host(&self) -> &str {
         let address = self.address();
@@ -130,6 +144,8 @@ mod tests {
         );
         assert_eq!((url.host(), url.port()), ("nats.internal", Some(4222)));
         assert!(url.expose().contains("s3cret"));
+        assert_eq!((url.user(), url.password()), (Some("bob"), Some("s3cret")));
+        assert_eq!(url.without_credential(), "nats://nats.internal:4222");
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub(crate) const VARIABLES: &[(&str, &str, Reads)] = &[
     ("METRICS_PORT", "collector.metrics_port", Reads::AsIs),
     ("NATS_STORE_DIR", "nats.data_folder", Reads::AsIs),
     ("MARKETPRISM_HOT_STORAGE_LOCK", "hot.lock", Reads::AsIs),
+    ("MARKETPRISM_COLD_STORAGE_LOCK", "cold.lock", Reads::AsIs),
     ("MARKETPRISM_COLLECTOR_LOCK", "collector.lock", Reads::AsIs),
+    ("REPL_LAG_WARN_MIN", "cold.lag_max", Reads::In("m")),
     (
         "AUTO_RESTART_ON_HEALTH_CRITICAL",
         "collector.self_heal.enabled",
@@ -75,6 +77,8 @@ pub(crate) const CLICKHOUSE_DATABASE: [&str; 4] = [
     "CLICKHOUSE_HOT_DB",
     "CLICKHOUSE_DB",
 ];
+/// The variable that names the cold database, in the same way.
+pub(crate) const COLD_DATABASE: &str = "CLICKHOUSE_COLD_DB";
 /// Variables that name a configuration file, as `--config` does; the first wins.
 pub(crate) const CONFIG_FILE: [&str; 3] = [
     "MPRISM_CONFIG",
@@ -84,7 +88,6 @@ pub(crate) const CONFIG_FILE: [&str; 3] = [
 /// The variable of `--port-offset`.
 pub(crate) const PORT_OFFSET: &str = "MPRISM_PORT_OFFSET";
 
-const NO_COLD: &str = "cold storage does not run yet";
 const NO_LSR: &str = "long/short ratios are not collected yet";
 const COPY: &str = "the copy from hot to cold is not a script of its own";
 
@@ -103,9 +106,6 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("COLLECTOR_ENABLE_HTTP", "the endpoints are always on"),
     ("STORAGE_MODE", "each worker is a process of its own"),
     ("ALLOW_APT", "nothing is installed with apt"),
-    ("MARKETPRISM_COLD_STORAGE_LOCK", NO_COLD),
-    ("CLICKHOUSE_COLD_DB", NO_COLD),
-    ("REPL_LAG_WARN_MIN", NO_COLD),
     ("LSR_DELIVER_POLICY", NO_LSR),
     ("LSR_ACK_POLICY", NO_LSR),
     ("LSR_ACK_WAIT", NO_LSR),
@@ -138,7 +138,7 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
 /// Returns the name of every environment variable that has an effect on settings.
 pub fn variables() -> Vec<&'static str> {
     let single = VARIABLES.iter().map(|(name, ..)| *name);
-    let rest = [PORT_OFFSET]
+    let rest = [PORT_OFFSET, COLD_DATABASE]
         .into_iter()
         .chain(NATS_URL)
         .chain(CLICKHOUSE_URL)

@@ -1,7 +1,8 @@
 //! One table's writer: from batches to rows, each message once.
 //!
 //! 1. Take the writer lock, raise the table's fence, read the table's own marks.
-//! 2. Of each batch, read back what may be stored already (at or below a mark, or after an insert in doubt); drop that.
+//! 2. Of each batch, read back what may be stored already (at or below a mark, after an insert in doubt, or of a day that may
+//!    have left the hot store: then from where such rows go, too); drop that.
 //! 3. Insert the rest, one partition an insert; ack what the server confirmed as written.
 //! 4. An insert without an answer may have happened and may still run: raise the fence, then read the whole batch back.
 //! 5. A row the server rejects is found by halving, and goes to the dead letters.
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mprism_bus::{Bus, DurableSpec};
-use mprism_clickhouse::{Insert, InsertError, Store, StoreError};
+use mprism_clickhouse::{Insert, InsertError, Store, StoreError, Tier};
 use mprism_model::{DataType, Epoch, Exchange, UnixMillis};
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
@@ -26,8 +27,9 @@ use crate::dead_letter::{DeadLetter, bury};
 use crate::intake::{Batch, pull};
 use crate::marks::Marks;
 use crate::row::{Delivery, Row};
-use crate::settle::{OwnIdentities, identity_suspects, natural_suspects, settle};
+use crate::settle::{OwnIdentities, Present, Suspects, settle};
 use crate::stats::Stats;
+use crate::tables::Place;
 use crate::{BatchOptions, StorageError, StorageOptions, tables};
 
 /// How long a lane that was told to stop goes on trying to store what it holds.
@@ -45,6 +47,8 @@ pub(crate) struct Lane {
     batch: BatchOptions,
     bus: Arc<Bus>,
     store: Store,
+    /// Where rows are that have left.
+    cold: Store,
     stats: Arc<Stats>,
     own: OwnIdentities,
     letters: mpsc::Sender<DeadLetter>,
@@ -69,7 +73,7 @@ impl Lane {
         durable: DurableSpec,
         options: &StorageOptions,
         bus: Arc<Bus>,
-        store: Store,
+        (store, cold): (Store, Store),
         stats: Arc<Stats>,
         own_epoch: Epoch,
         letters: mpsc::Sender<DeadLetter>,
@@ -82,6 +86,7 @@ impl Lane {
             batch: options.batch.of(data_type),
             bus,
             store,
+            cold,
             stats,
             own: OwnIdentities::new(Epoch(own_epoch.0 + data_type as u64)),
             letters,
@@ -188,10 +193,7 @@ impl Lane {
         let mut in_doubt = false;
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
         while !rows.is_empty() {
-            let identities = identity_suspects(&rows, &self.marks, in_doubt);
-            let naturals = natural_suspects(&rows, &self.marks, in_doubt);
-            let present = tables::read_back(&self.store, self.data_type, &identities, &naturals).await;
-            let present = match present {
+            let present = match self.look_up(&rows, in_doubt).await {
                 Ok(present) => present,
                 Err(error) => {
                     let error = chain(&error);
@@ -273,6 +275,31 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Reads back what is stored already of the rows that may be.
+    ///
+    /// A row that leaves the hot store goes from there to the leaving tables and to the cold store, and is in the next place
+    /// before it is gone from the one before: asked in this order, it cannot be missed.
+    async fn look_up(&self, rows: &[Row], in_doubt: bool) -> Result<Present, StoreError> {
+        let today = UnixMillis(clock::now_ms()).day();
+        let suspects = Suspects::among(rows, &self.marks, in_doubt, today);
+        let old = Suspects::that_may_have_left(rows, today);
+        let places = [
+            (&self.store, Tier::Hot, &suspects),
+            (&self.store, Tier::Leaving, &old),
+            (&self.cold, Tier::Cold, &old),
+        ];
+        let mut present = Present::default();
+        for (store, tier, suspects) in places {
+            let place = Place { store, tier };
+            match tables::read_back(place, self.data_type, suspects, &mut present).await {
+                // Without these tables nothing has left yet.
+                Err(error) if tier != Tier::Hot && error.is_missing_table() => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(present)
     }
 
     async fn insert(&self, rows: &[Row]) -> Result<(), InsertError> {

@@ -1,9 +1,11 @@
-//! The hot storage worker: consumes the bus and stores each message once.
+//! The storage workers. The hot one, here, consumes the bus and stores each message once; the cold one, in [`cold`], copies what
+//! is stored to where it stays, and proves that it is there.
 //!
 //! One lane a table, each with its own durable, its own writer lock and its own fence. What is in the argument for exactly
 //! once: the identity in the rows, the table's own marks, and inserts of which no earlier one can still run. Batch borders,
 //! delivery counts and stream sequences are not.
 
+pub mod cold;
 mod dead_letter;
 mod endpoints;
 mod intake;
@@ -39,6 +41,8 @@ pub struct StorageOptions {
     pub bus: BusOptions,
     /// The store.
     pub store: StoreOptions,
+    /// The store that rows leave to, where it is another one.
+    pub cold: Option<StoreOptions>,
     /// The durables, one for each data type that is stored.
     pub durables: Vec<(DataType, DurableSpec)>,
     /// When a batch is written.
@@ -114,6 +118,7 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
     let listener = mprism_runtime::http::bind(options.listen).await?;
     let bus = Arc::new(Bus::connect(options.bus.clone()).await?);
     let store = Store::new(options.store.clone())?;
+    let cold = options.cold.clone().map_or_else(|| Ok(store.clone()), Store::new)?;
     let stats = Arc::new(Stats::new(options.durables.len()));
     let own_epoch = Epoch::new(
         u64::try_from(mprism_runtime::clock::now_ms()).unwrap_or(0),
@@ -133,7 +138,7 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
             durable,
             &options,
             Arc::clone(&bus),
-            store.clone(),
+            (store.clone(), cold.clone()),
             Arc::clone(&stats),
             own_epoch,
             letters.clone(),

@@ -137,6 +137,11 @@ impl Row {
         }
     }
 
+    /// Returns whether it belongs to a day before this one: partitions of such days may have left the hot store.
+    pub(crate) fn is_before(&self, day: i64) -> bool {
+        self.partition.0 < day
+    }
+
     /// Returns when it left the venue's socket, where that is known.
     pub(crate) fn ts_recv(&self) -> Option<UnixNanos> {
         self.event.ts_recv()

@@ -54,20 +54,41 @@ pub(crate) struct Settled {
     pub(crate) identity_clashes: u64,
 }
 
-/// Returns the rows that have to be looked up by identity before [`settle`].
-pub(crate) fn identity_suspects(rows: &[Row], marks: &Marks, in_doubt: bool) -> Vec<ProducerId> {
-    let suspects = rows.iter().map(|row| row.identity);
-    suspects
-        .filter(|identity| in_doubt || marks.may_have_identity(*identity))
-        .collect()
+/// What has to be looked up before [`settle`].
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    pub(crate) identities: Vec<ProducerId>,
+    pub(crate) naturals: Vec<(Market, Natural)>,
 }
 
-/// Returns the natural ids that have to be looked up before [`settle`].
-pub(crate) fn natural_suspects(rows: &[Row], marks: &Marks, in_doubt: bool) -> Vec<(Market, Natural)> {
-    let suspects = rows
-        .iter()
-        .filter(|row| in_doubt || marks.may_have_natural(&row.market, &row.natural));
-    suspects.map(|row| (row.market.clone(), row.natural.clone())).collect()
+impl Suspects {
+    /// Returns which of the rows may be stored already.
+    ///
+    /// Marks speak of what the hot store has. A row of a day before `today` (a number of days) may have left it, so it is a
+    /// suspect whatever they say.
+    pub(crate) fn among(rows: &[Row], marks: &Marks, in_doubt: bool, today: i64) -> Self {
+        let mut suspects = Self::default();
+        for row in rows {
+            let is_suspect = in_doubt || row.is_before(today);
+            if is_suspect || marks.may_have_identity(row.identity) {
+                suspects.identities.push(row.identity);
+            }
+            if is_suspect || marks.may_have_natural(&row.market, &row.natural) {
+                suspects.naturals.push((row.market.clone(), row.natural.clone()));
+            }
+        }
+        suspects
+    }
+
+    /// Returns the rows that may have left the hot store.
+    pub(crate) fn that_may_have_left(rows: &[Row], today: i64) -> Self {
+        let mut suspects = Self::default();
+        for row in rows.iter().filter(|row| row.is_before(today)) {
+            suspects.identities.push(row.identity);
+            suspects.naturals.push((row.market.clone(), row.natural.clone()));
+        }
+        suspects
+    }
 }
 
 /// Decides about every row, in order. `present` answers for all suspects.
@@ -115,6 +136,11 @@ mod tests {
         OwnIdentities::new(Epoch(999))
     }
 
+    /// The day of the rows.
+    fn today() -> i64 {
+        trade_row(1, 1, 100, "1.5").partition.0
+    }
+
     fn ids(rows: &[Row]) -> Vec<(u64, u64)> {
         rows.iter()
             .map(|row| (row.identity.epoch.0, row.identity.seq))
@@ -124,8 +150,8 @@ mod tests {
     #[test]
     fn a_batch_without_suspects_is_all_new() {
         let rows = vec![trade_row(1, 1, 100, "1.5"), trade_row(1, 2, 101, "1.5")];
-        assert!(identity_suspects(&rows, &Marks::default(), false).is_empty());
-        assert!(natural_suspects(&rows, &Marks::default(), false).is_empty());
+        let suspects = Suspects::among(&rows, &Marks::default(), false, today());
+        assert_eq!((suspects.identities.len(), suspects.naturals.len()), (0, 0));
         let settled = settle(rows, Present::default(), &mut own());
         assert_eq!(ids(&settled.new), [(1, 1), (1, 2)]);
         assert!(settled.known.is_empty());
@@ -181,7 +207,21 @@ mod tests {
     #[test]
     fn everything_in_doubt_is_suspect() {
         let rows = vec![trade_row(1, 1, 100, "1.5"), trade_row(1, 2, 101, "1.5")];
-        assert_eq!(identity_suspects(&rows, &Marks::default(), true).len(), 2);
-        assert_eq!(natural_suspects(&rows, &Marks::default(), true).len(), 2);
+        let suspects = Suspects::among(&rows, &Marks::default(), true, today());
+        assert_eq!((suspects.identities.len(), suspects.naturals.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_may_have_left_the_hot_store_is_suspect_whatever_the_marks_say() {
+        let mut late = trade_row(1, 2, 101, "1.5");
+        late.partition.0 -= 1;
+        let rows = vec![trade_row(1, 1, 100, "1.5"), late];
+        for suspects in [
+            Suspects::among(&rows, &Marks::default(), false, today()),
+            Suspects::that_may_have_left(&rows, today()),
+        ] {
+            assert_eq!(suspects.identities, [rows[1].identity]);
+            assert_eq!(suspects.naturals, [(rows[1].market.clone(), rows[1].natural.clone())]);
+        }
     }
 }

@@ -56,6 +56,7 @@ async fn every_type_is_stored_once_and_its_revisions_beside_it() {
         listen,
         bus: bus_options,
         store: engine.options.clone(),
+        cold: None,
         durables,
         batch: BatchOptions {
             rows_max: 1_000,

@@ -1,6 +1,6 @@
 //! Whether tables are what this version makes: columns, types, keys, TTL, settings, indices.
 
-use mprism_clickhouse::{TABLES, columns_of, indices_of, storage_of};
+use mprism_clickhouse::{TABLES, Tier, columns_of, indices_of, storage_of};
 use serde::Deserialize;
 
 use super::observe::QUERY_WITHIN;
@@ -54,7 +54,7 @@ fn compare(found: &Found) -> Vec<String> {
             differs.push(format!("table {table} is missing"));
             continue;
         };
-        for wanted in columns_of(table) {
+        for wanted in columns_of(Tier::Hot, table) {
             let column = found
                 .columns
                 .iter()
@@ -75,11 +75,11 @@ fn compare(found: &Found) -> Vec<String> {
             .engine_full
             .find("PARTITION BY")
             .map_or("", |at| &row.engine_full[at..]);
-        let wanted = storage_of(table);
+        let wanted = storage_of(Tier::Hot, table);
         if storage != wanted {
             differs.push(format!("table {table} is stored as `{storage}`, not `{wanted}`"));
         }
-        for wanted in indices_of(table) {
+        for wanted in indices_of(Tier::Hot, table) {
             if !found
                 .indices
                 .iter()
@@ -101,19 +101,24 @@ mod tests {
         for table in TABLES {
             found.tables.push(TableRow {
                 name: table.into(),
-                engine_full: format!("ReplicatedMergeTree('/x', '{{replica}}') {}", storage_of(table)),
+                engine_full: format!(
+                    "ReplicatedMergeTree('/x', '{{replica}}') {}",
+                    storage_of(Tier::Hot, table)
+                ),
             });
             found
                 .columns
-                .extend(columns_of(table).into_iter().map(|column| ColumnRow {
+                .extend(columns_of(Tier::Hot, table).into_iter().map(|column| ColumnRow {
                     table: table.into(),
                     name: column.name,
                     r#type: column.kind,
                 }));
-            found.indices.extend(indices_of(table).into_iter().map(|text| IndexRow {
-                table: table.into(),
-                text,
-            }));
+            found
+                .indices
+                .extend(indices_of(Tier::Hot, table).into_iter().map(|text| IndexRow {
+                    table: table.into(),
+                    text,
+                }));
         }
         found
     }

@@ -101,7 +101,7 @@ fn expand(names: &[String]) -> Vec<String> {
         match name.as_str() {
             "all" => return Vec::new(),
             "broker" => services.push("nats".to_owned()),
-            "storage" => services.extend(["clickhouse", "hot"].map(str::to_owned)),
+            "storage" => services.extend(["clickhouse", "hot", "cold"].map(str::to_owned)),
             name => services.push(name.to_owned()),
         }
     }

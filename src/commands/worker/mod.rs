@@ -10,7 +10,7 @@ use mprism_runtime::log::LogOptions;
 use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use options::{bus_layout, cadence, read_secret, store};
+pub(crate) use options::{bus_layout, cadence, read_secret, store, tiers_here};
 
 use crate::cli::{WorkerArgs, WorkerName};
 use crate::commands::Context;
@@ -79,6 +79,13 @@ async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToke
                 .await
                 .map_err(|e| failed(e.into()))
         }
+        WorkerName::Cold => {
+            let _lock = lock(settings, name)?;
+            let options = options::cold(settings)?;
+            mprism_storage::cold::run(options, shutdown)
+                .await
+                .map_err(|e| failed(e.into()))
+        }
         WorkerName::Collector => {
             let _lock = lock(settings, name)?;
             let options = options::collector(settings, &args.sim)?;
@@ -129,7 +136,7 @@ async fn prepare_schema(settings: &Settings, shutdown: &CancellationToken) -> Re
         mprism_runtime::backoff::Backoff::new(std::time::Duration::from_millis(50), std::time::Duration::from_secs(2));
     let mut logged = false;
     loop {
-        match mprism_clickhouse::ensure_schema(&store).await {
+        match mprism_clickhouse::ensure_schema(&store, tiers_here(settings)).await {
             Ok(report) => {
                 if !report.created.is_empty() || !report.added.is_empty() {
                     tracing::info!(created = ?report.created, added = ?report.added, "tables made");
@@ -164,6 +171,7 @@ pub(crate) fn lock_path(settings: &Settings, name: WorkerName) -> PathBuf {
         WorkerName::Clickhouse => "clickhouse.lock",
         WorkerName::Hot => return settings.hot.lock.clone(),
         WorkerName::Collector => return settings.collector.lock.clone(),
+        WorkerName::Cold => return settings.cold.lock.clone(),
         WorkerName::Sim => "sim.lock",
     };
     settings.home.run().join(file)

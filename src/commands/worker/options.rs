@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT};
 use mprism_bus::{BusLayout, BusOptions, Credentials, DeliverFrom, LayoutOptions, layout};
-use mprism_clickhouse::{Store, StoreOptions};
+use mprism_clickhouse::{Store, StoreOptions, Tier};
 use mprism_collector::{
     Cadence, CollectorOptions, ExchangeOptions, LatencyOptions, LivenessOptions, OrderBookOptions, PublishOptions,
     SpoolOptions,
@@ -16,6 +16,7 @@ use mprism_runtime::files;
 use mprism_runtime::lock::LockFile;
 use mprism_settings::{ExchangeSettings, Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
 use mprism_simulator::{Fault, Instruments, Rate, SimulatorOptions, Tuning};
+use mprism_storage::cold::{ColdOptions, LeaveOptions, StepObserver};
 use mprism_storage::{BatchOptions, StorageOptions};
 
 use crate::cli::SimArgs;
@@ -117,6 +118,71 @@ fn store_options(settings: &Settings) -> Result<StoreOptions, CliError> {
     })
 }
 
+/// Returns the tiers that this home's own store has.
+pub(crate) fn tiers_here(settings: &Settings) -> &'static [Tier] {
+    match settings.cold.url {
+        None => &[Tier::Hot, Tier::Leaving, Tier::Cold],
+        // The cold worker makes the tables of the other one.
+        Some(_) => &[Tier::Hot, Tier::Leaving],
+    }
+}
+
+/// Returns how the cold store is reached, where it is another one.
+fn cold_store_options(settings: &Settings) -> Result<Option<StoreOptions>, CliError> {
+    let cold = &settings.cold;
+    let Some(url) = &cold.url else { return Ok(None) };
+    let password = match (url.password(), &cold.credential_file) {
+        (Some(password), _) => password.to_owned(),
+        (None, Some(path)) => {
+            let secret = files::read_secret(path).map_err(|e| {
+                CliError::failed("no_credential", e)
+                    .context(format!("cannot read the credential {}", path.display()))
+                    .hint("it is `secrets/clickhouse-writer` of the home whose engine that is; only its owner may read it")
+            })?;
+            secret.trim().to_owned()
+        }
+        (None, None) => read_secret(settings, "clickhouse-writer")?,
+    };
+    Ok(Some(StoreOptions {
+        url: url.without_credential(),
+        user: url.user().unwrap_or(WRITER_USER).to_owned(),
+        password,
+        connect_timeout: cold.clickhouse.connect,
+        query_timeout: cold.clickhouse.query,
+        insert_timeout: cold.clickhouse.insert,
+        fence_timeout: cold.clickhouse.insert,
+    }))
+}
+
+pub(super) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
+    let cold = &settings.cold;
+    Ok(ColdOptions {
+        listen: loopback(cold.port),
+        hot: StoreOptions {
+            connect_timeout: cold.clickhouse.connect,
+            query_timeout: cold.clickhouse.query,
+            insert_timeout: cold.clickhouse.insert,
+            fence_timeout: cold.clickhouse.insert,
+            ..store_options(settings)?
+        },
+        cold: cold_store_options(settings)?,
+        data_types: DataType::ALL.to_vec(),
+        interval: cold.interval,
+        window: cold.window,
+        safety_lag: cold.safety_lag,
+        look_back_interval: cold.look_back_interval,
+        lag_max: cold.lag_max,
+        rows_max: cold.copy_rows_max,
+        bytes_max: cold.copy_bytes_max,
+        leave: cold.leave.map(|leave| LeaveOptions {
+            after_days: leave.after_days,
+            delay: leave.delay,
+        }),
+        retention_days: cold.retention_days,
+        observer: StepObserver::default(),
+    })
+}
+
 /// Returns the store as the writer reaches it.
 pub(crate) fn store(settings: &Settings) -> Result<Store, CliError> {
     Store::new(store_options(settings)?).map_err(|e| CliError::failed("store", e))
@@ -133,6 +199,7 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
         listen: loopback(settings.hot.port),
         bus: bus(settings, USER_HOT, "nats-hot")?,
         store: store_options(settings)?,
+        cold: cold_store_options(settings)?,
         durables: durables.collect(),
         batch: BatchOptions {
             rows_max: settings.hot.batch.rows_max,

@@ -1,11 +1,11 @@
 //! Tables of one value at a time: told apart by the venue's event time.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{DataType, Decimal, UnixMillis};
 use serde::Deserialize;
 
-use super::Found;
+use super::{Found, Place};
 use crate::row::natural_of_time;
 
 /// The event time as a natural id; never `timestamp` itself, see the schema.
@@ -26,7 +26,7 @@ struct Stored {
 
 /// Reads back rows whose content is the value in `column`.
 pub(super) async fn find(
-    store: &Store,
+    place: Place<'_>,
     data_type: DataType,
     column: &str,
     content: impl Fn(UnixMillis, Decimal) -> u64,
@@ -35,9 +35,9 @@ pub(super) async fn find(
     let query = format!(
         "SELECT exchange, market_type, symbol, timestamp, {column} AS value, producer_epoch, producer_seq FROM {} \
          WHERE {condition}",
-        super::full_name(data_type)
+        super::name_in(place.tier, data_type)
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     let found = rows.into_iter().map(|row| {
         let ts = UnixMillis(row.timestamp);
         // As with trades: every value of the column type is a decimal of ours.

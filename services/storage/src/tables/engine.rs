@@ -42,6 +42,13 @@ async fn insert(store: &Store, data_type: DataType, generation: u64, rows: &[Row
     store.insert(insert).await.expect("inserted");
 }
 
+async fn found(place: Place<'_>, data_type: DataType, suspects: &Suspects) -> Present {
+    let mut present = Present::default();
+    let read = read_back(place, data_type, suspects, &mut present).await;
+    read.expect("rows");
+    present
+}
+
 fn keys(rows: &[Row]) -> (Vec<ProducerId>, Vec<(Market, Natural)>) {
     let natural = |row: &Row| (row.market.clone(), row.natural.clone());
     (
@@ -69,11 +76,20 @@ async fn check(store: &Store, sample: &Sample) {
     assert_eq!(said, [sample.stored]);
 
     let (identities, naturals) = keys(&stored);
-    let present = read_back(store, data_type, &identities, &[]).await.expect("rows");
+    let place = Place { store, tier: Tier::Hot };
+    let suspects = Suspects {
+        identities,
+        naturals: Vec::new(),
+    };
+    let present = found(place, data_type, &suspects).await;
     for row in &stored {
         assert_eq!(present.by_identity.get(&row.identity), Some(&row.content), "{row:?}");
     }
-    let present = read_back(store, data_type, &[], &naturals).await.expect("rows");
+    let suspects = Suspects {
+        identities: Vec::new(),
+        naturals,
+    };
+    let present = found(place, data_type, &suspects).await;
     assert_eq!(present.by_natural.len(), 2);
     for row in &stored {
         let key = (row.market.clone(), row.natural.clone());
@@ -85,7 +101,7 @@ async fn check(store: &Store, sample: &Sample) {
     }
     let marks = read_marks(store, data_type).await.expect("marks");
     assert!(marks.may_have_identity(identity(1, 2)) && !marks.may_have_identity(identity(1, 3)));
-    for (market, natural) in &naturals {
+    for (market, natural) in &suspects.naturals {
         assert!(marks.may_have_natural(market, natural), "{natural:?}");
     }
 
@@ -95,12 +111,13 @@ async fn check(store: &Store, sample: &Sample) {
         row(sample, &sample.revised, 2, 8),
     ];
     let (identities, naturals) = keys(&come);
-    let present = read_back(store, data_type, &identities, &naturals).await.expect("rows");
+    let suspects = Suspects { identities, naturals };
+    let present = found(place, data_type, &suspects).await;
     let settled = settle(come, present, &mut OwnIdentities::new(Epoch(9)));
     let counts = (settled.redelivered, settled.natural_duplicates, settled.conflicts);
     assert_eq!((counts, settled.identity_clashes), ((1, 1, 1), 0), "{}", sample.table);
     insert(store, data_type, generation, &settled.new).await;
-    let present = read_back(store, data_type, &[], &naturals).await.expect("rows");
+    let present = found(place, data_type, &suspects).await;
     let contents = present.by_natural.values().next().map(HashSet::len);
     assert_eq!((present.by_natural.len(), contents), (1, Some(2)), "both are kept");
 }

@@ -1,12 +1,12 @@
 //! `funding_rates`.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, DecimalText, FundingRate, UnixMillis, funding_rate_content_hash};
 use serde::Deserialize;
 
 use super::rowbinary::{put_absent, put_decimal, put_identity, put_market, put_optional, put_text, put_time};
-use super::{Found, Shape};
+use super::{Found, Place, Shape};
 use crate::row::{Natural, Row};
 
 pub(super) const SHAPE: Shape = Shape {
@@ -55,12 +55,13 @@ struct Stored {
     producer_seq: u64,
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let database = place.tier.database();
     let query = format!(
         "SELECT exchange, market_type, symbol, timestamp, funding_rate, kind, producer_epoch, producer_seq \
-         FROM marketprism_hot.funding_rates WHERE {condition}"
+         FROM {database}.funding_rates WHERE {condition}"
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     let found = rows.into_iter().map(|row| {
         let ts = UnixMillis(row.timestamp);
         // As with trades: every value of the column type is a decimal of ours.

@@ -1,12 +1,12 @@
 //! `gaps`.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{Gap, UnixMillis, gap_content_hash};
 use serde::Deserialize;
 
 use super::rowbinary::{put, put_identity, put_market, put_text, put_time};
-use super::{Found, Shape};
+use super::{Found, Place, Shape};
 use crate::row::{Natural, Row};
 
 pub(super) const SHAPE: Shape = Shape {
@@ -47,12 +47,13 @@ struct Stored {
     producer_seq: u64,
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let database = place.tier.database();
     let query = format!(
         "SELECT exchange, market_type, symbol, gap_id, version, to_id, cause, state, producer_epoch, producer_seq \
-         FROM marketprism_hot.gaps WHERE {condition}"
+         FROM {database}.gaps WHERE {condition}"
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     let found = rows.into_iter().map(|row| Found {
         market: super::market_of(&row.exchange, &row.market_type, &row.symbol),
         natural: Natural::Text(format!("{}#{}", row.gap_id, row.version)),

@@ -1,12 +1,12 @@
 //! `liquidations`.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, Liquidation, LiquidationStatus, UnixMillis, liquidation_content_hash};
 use serde::Deserialize;
 
 use super::rowbinary::{put_absent, put_decimal, put_identity, put_market, put_text, put_time};
-use super::{Found, Shape};
+use super::{Found, Place, Shape};
 use crate::row::{Natural, Row};
 
 pub(super) const SHAPE: Shape = Shape {
@@ -51,12 +51,13 @@ struct Stored {
     producer_seq: u64,
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let database = place.tier.database();
     let query = format!(
         "SELECT exchange, market_type, symbol, liquidation_id, price, quantity, side, liquidation_time, producer_epoch, \
-         producer_seq FROM marketprism_hot.liquidations WHERE {condition}"
+         producer_seq FROM {database}.liquidations WHERE {condition}"
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     // As with trades: every value of the column type is a decimal of ours.
     let decimal = |units: i128| Decimal::from_scaled(units).unwrap_or_default();
     let found = rows.into_iter().map(|row| Found {

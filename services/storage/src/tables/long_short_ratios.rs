@@ -1,12 +1,12 @@
 //! `lsr_top_positions` and `lsr_all_accounts`: they differ in the names of the shares.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, LongShortRatio, Population, UnixMillis, long_short_ratio_content_hash};
 use serde::Deserialize;
 
 use super::rowbinary::{put_decimal, put_identity, put_market, put_text, put_time};
-use super::{Found, Shape};
+use super::{Found, Place, Shape};
 use crate::row::{Natural, Row};
 
 const NATURAL_TEXT: &str = "concat(toString(toUnixTimestamp64Milli(period_ts)), ':', period)";
@@ -60,17 +60,18 @@ struct Stored {
     producer_seq: u64,
 }
 
-pub(super) async fn find(store: &Store, population: Population, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, population: Population, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let database = place.tier.database();
     let shares = match population {
         Population::TopPositions => "long_position_ratio AS long_ratio, short_position_ratio AS short_ratio",
         Population::AllAccounts => "long_account_ratio AS long_ratio, short_account_ratio AS short_ratio",
     };
     let query = format!(
         "SELECT exchange, market_type, symbol, period, period_ts, long_short_ratio, {shares}, producer_epoch, producer_seq \
-         FROM marketprism_hot.{} WHERE {condition}",
+         FROM {database}.{} WHERE {condition}",
         population.data_type().table()
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     // As with trades: every value of the column type is a decimal of ours.
     let decimal = |units: i128| Decimal::from_scaled(units).unwrap_or_default();
     let found = rows.into_iter().map(|row| {

@@ -16,13 +16,13 @@ mod volatility_indices;
 use std::collections::{BTreeMap, HashSet};
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{DATABASE, Store, StoreError};
+use mprism_clickhouse::{Store, StoreError, Tier};
 use mprism_model::{DataType, Epoch, Event, Population, ProducerId, UnixMillis};
 use serde::Deserialize;
 
 use crate::marks::Marks;
 use crate::row::{Market, Natural, Row};
-use crate::settle::Present;
+use crate::settle::{Present, Suspects};
 
 pub(crate) use rowbinary::put_bytes;
 
@@ -52,9 +52,21 @@ fn shape(data_type: DataType) -> &'static Shape {
     }
 }
 
-/// Returns `database.table`.
+/// A server, and which tier's tables of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) tier: Tier,
+}
+
+/// Returns `database.table` of the hot store.
 pub(crate) fn full_name(data_type: DataType) -> String {
-    format!("{DATABASE}.{}", data_type.table())
+    name_in(Tier::Hot, data_type)
+}
+
+/// Returns `database.table` of a tier.
+pub(crate) fn name_in(tier: Tier, data_type: DataType) -> String {
+    format!("{}.{}", tier.database(), data_type.table())
 }
 
 /// Returns the columns that [`encode`] writes, in its order.
@@ -153,21 +165,20 @@ fn market_of(exchange: &str, market_type: &str, symbol: &str) -> Option<Market> 
     })
 }
 
-/// Reads back what the table has of the suspects.
+/// Reads back what a table has of the suspects, beside what `present` says already.
 pub(crate) async fn read_back(
-    store: &Store,
+    place: Place<'_>,
     data_type: DataType,
-    identities: &[ProducerId],
-    naturals: &[(Market, Natural)],
-) -> Result<Present, StoreError> {
-    let mut present = Present::default();
-    for condition in identity_conditions(data_type, identities) {
-        read_into(store, data_type, &condition, &mut present).await?;
+    suspects: &Suspects,
+    present: &mut Present,
+) -> Result<(), StoreError> {
+    for condition in identity_conditions(data_type, &suspects.identities) {
+        read_into(place, data_type, &condition, present).await?;
     }
-    for condition in natural_conditions(data_type, naturals) {
-        read_into(store, data_type, &condition, &mut present).await?;
+    for condition in natural_conditions(data_type, &suspects.naturals) {
+        read_into(place, data_type, &condition, present).await?;
     }
-    Ok(present)
+    Ok(())
 }
 
 /// Sequences of one epoch stand close together: a range uses the index, a list keeps the answer small.
@@ -241,26 +252,26 @@ fn join(parts: impl Iterator<Item = String>) -> String {
 }
 
 /// Writes a text as an SQL literal.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 async fn read_into(
-    store: &Store,
+    place: Place<'_>,
     data_type: DataType,
     condition: &str,
     present: &mut Present,
 ) -> Result<(), StoreError> {
     let rows = match data_type {
-        DataType::OrderBook => orderbooks::find(store, condition).await?,
-        DataType::Trade => trades::find(store, condition).await?,
-        DataType::FundingRate => funding_rates::find(store, condition).await?,
-        DataType::OpenInterest => open_interests::find(store, condition).await?,
-        DataType::Liquidation => liquidations::find(store, condition).await?,
-        DataType::LsrTopPosition => long_short_ratios::find(store, Population::TopPositions, condition).await?,
-        DataType::LsrAllAccount => long_short_ratios::find(store, Population::AllAccounts, condition).await?,
-        DataType::VolatilityIndex => volatility_indices::find(store, condition).await?,
-        DataType::Gap => gaps::find(store, condition).await?,
+        DataType::OrderBook => orderbooks::find(place, condition).await?,
+        DataType::Trade => trades::find(place, condition).await?,
+        DataType::FundingRate => funding_rates::find(place, condition).await?,
+        DataType::OpenInterest => open_interests::find(place, condition).await?,
+        DataType::Liquidation => liquidations::find(place, condition).await?,
+        DataType::LsrTopPosition => long_short_ratios::find(place, Population::TopPositions, condition).await?,
+        DataType::LsrAllAccount => long_short_ratios::find(place, Population::AllAccounts, condition).await?,
+        DataType::VolatilityIndex => volatility_indices::find(place, condition).await?,
+        DataType::Gap => gaps::find(place, condition).await?,
     };
     for row in rows {
         present.by_identity.insert(row.identity, row.content);

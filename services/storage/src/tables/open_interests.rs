@@ -1,10 +1,10 @@
 //! `open_interests`.
 
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{DataType, OpenInterest, UnixMillis, open_interest_content_hash};
 
 use super::rowbinary::{put, put_absent, put_decimal, put_identity, put_market, put_text, put_time};
-use super::{Found, Shape, by_time};
+use super::{Found, Place, Shape, by_time};
 use crate::row::Row;
 
 pub(super) const SHAPE: Shape = Shape {
@@ -31,7 +31,7 @@ pub(super) fn encode(interest: &OpenInterest, row: &Row, ts_insert: UnixMillis, 
     put_absent(out, interest.index_price.as_ref());
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
     let data_type = DataType::OpenInterest;
-    by_time::find(store, data_type, "open_interest", open_interest_content_hash, condition).await
+    by_time::find(place, data_type, "open_interest", open_interest_content_hash, condition).await
 }

@@ -1,12 +1,12 @@
 //! `orderbooks`.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, Level, OrderBook, UnixMillis, Written, orderbook_content_hash};
 use serde::Deserialize;
 
 use super::rowbinary::{put, put_decimal, put_identity, put_length, put_market, put_text, put_time};
-use super::{Found, Shape};
+use super::{Found, Place, Shape};
 use crate::row::{Natural, Row};
 
 pub(super) const SHAPE: Shape = Shape {
@@ -62,16 +62,17 @@ struct Stored {
     producer_seq: u64,
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let database = place.tier.database();
     // Without the names of its elements: the client's reader of column types does not know them.
     let levels = |column: &str| format!("CAST({column}, 'Array(Tuple(Decimal(38, 18), Decimal(38, 18)))')");
     let query = format!(
         "SELECT exchange, market_type, symbol, last_update_id, {} AS bids_found, {} AS asks_found, producer_epoch, \
-         producer_seq FROM marketprism_hot.orderbooks WHERE {condition}",
+         producer_seq FROM {database}.orderbooks WHERE {condition}",
         levels("bid_levels"),
         levels("ask_levels")
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     Ok(rows.into_iter().map(found).collect())
 }
 

@@ -1,12 +1,12 @@
 //! `trades`.
 
 use clickhouse::Row as ClickhouseRow;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, Side, Trade, UnixMillis, trade_content_hash};
 use serde::Deserialize;
 
 use super::rowbinary::{put, put_decimal, put_identity, put_market, put_text, put_time};
-use super::{Found, Shape};
+use super::{Found, Place, Shape};
 use crate::row::{Row, natural_of};
 
 pub(super) const SHAPE: Shape = Shape {
@@ -48,12 +48,13 @@ struct Stored {
     producer_seq: u64,
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
+    let database = place.tier.database();
     let query = format!(
         "SELECT exchange, market_type, symbol, trade_id, price, quantity, side, trade_time, producer_epoch, producer_seq \
-         FROM marketprism_hot.trades WHERE {condition}"
+         FROM {database}.trades WHERE {condition}"
     );
-    let rows = store.fetch_all::<Stored>(&query).await?;
+    let rows = place.store.fetch_all::<Stored>(&query).await?;
     Ok(rows.into_iter().map(found).collect())
 }
 

@@ -1,10 +1,10 @@
 //! `volatility_indices`.
 
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::StoreError;
 use mprism_model::{DataType, UnixMillis, VolatilityIndex, volatility_index_content_hash};
 
 use super::rowbinary::{put_date, put_decimal, put_identity, put_market, put_text, put_time};
-use super::{Found, Shape, by_time};
+use super::{Found, Place, Shape, by_time};
 use crate::row::Row;
 
 pub(super) const SHAPE: Shape = Shape {
@@ -28,10 +28,10 @@ pub(super) fn encode(index: &VolatilityIndex, row: &Row, ts_insert: UnixMillis, 
     put_text(out, index.origin.source.as_str());
 }
 
-pub(super) async fn find(store: &Store, condition: &str) -> Result<Vec<Found>, StoreError> {
+pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>, StoreError> {
     let data_type = DataType::VolatilityIndex;
     by_time::find(
-        store,
+        place,
         data_type,
         "index_value",
         volatility_index_content_hash,

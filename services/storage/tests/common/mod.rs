@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mprism_clickhouse::{Store, StoreOptions, ensure_schema};
+use mprism_clickhouse::{Store, StoreOptions, Tier, ensure_schema};
 use mprism_deps::Dependency;
 use mprism_engine::EngineOptions;
 use serde_json::{Value, json};
@@ -16,6 +16,19 @@ pub(crate) struct Engine {
     shutdown: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
     _data: tempfile::TempDir,
+}
+
+/// Returns how the writer reaches an engine.
+pub(crate) fn store_options(url: &str) -> StoreOptions {
+    StoreOptions {
+        url: url.into(),
+        user: "writer".into(),
+        password: "secret".into(),
+        connect_timeout: Duration::from_secs(10),
+        query_timeout: Duration::from_secs(60),
+        insert_timeout: Duration::from_secs(60),
+        fence_timeout: Duration::from_secs(60),
+    }
 }
 
 impl Engine {
@@ -43,23 +56,17 @@ impl Engine {
         let shutdown = CancellationToken::new();
         let served = mprism_engine::serve(listener, options, shutdown.clone());
         let serving = tokio::spawn(async move { served.await.expect("serves until it is told to end") });
-        let options = StoreOptions {
-            url: format!("http://{listen}"),
-            user: "writer".into(),
-            password: "secret".into(),
-            connect_timeout: Duration::from_secs(10),
-            query_timeout: Duration::from_secs(60),
-            insert_timeout: Duration::from_secs(60),
-            fence_timeout: Duration::from_secs(60),
-        };
+        let options = store_options(&format!("http://{listen}"));
         let store = Store::new(options.clone()).expect("a client");
         mprism_testkit::until("the engine answers", async || {
             let answer = store.ping(Duration::from_secs(1)).await;
             answer.map_err(|e| e.to_string())
         })
         .await;
-        let made = ensure_schema(&store).await.expect("tables");
-        assert_eq!(made.created.len(), mprism_clickhouse::TABLES.len(), "{made:?}");
+        let tiers = [Tier::Hot, Tier::Leaving, Tier::Cold];
+        let made = ensure_schema(&store, &tiers).await.expect("tables");
+        let tables: usize = tiers.iter().map(|tier| tier.tables().len()).sum();
+        assert_eq!(made.created.len(), tables, "{made:?}");
         Self {
             options,
             store,

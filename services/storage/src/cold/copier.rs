@@ -1,0 +1,296 @@
+//! One table's way into the cold store: copy what is missing, and prove that all of it is there.
+
+use mprism_clickhouse::{Copy, InsertError, Store, StoreError, Tier};
+use mprism_model::{DataType, ProducerId};
+
+use super::compare::{Compared, identities_condition};
+use super::fingerprint::{Fingerprint, Side};
+use super::schema;
+use super::step::{Step, StepObserver};
+use super::windows::{Run, Scope, Span, runs};
+use crate::tables;
+
+/// How often a scope is copied and compared: each time that it changed meanwhile is one.
+const ATTEMPTS: usize = 4;
+/// Parts into which a scope of too many rows is cut at once.
+const PARTS: i64 = 60;
+/// Rows that are copied to another server by naming each.
+const NAMED_ROWS: usize = 2_000;
+
+/// The servers, which may be one.
+#[derive(Clone, Debug)]
+pub(crate) struct Stores {
+    pub(crate) hot: Store,
+    pub(crate) cold: Store,
+    pub(crate) are_one: bool,
+}
+
+impl Stores {
+    /// Returns the server that has a tier.
+    pub(crate) fn of(&self, tier: Tier) -> &Store {
+        match tier {
+            Tier::Hot | Tier::Leaving => &self.hot,
+            Tier::Cold => &self.cold,
+        }
+    }
+}
+
+/// Why rows are not proven to be in the cold store.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CoverError {
+    /// A server does not answer, or refuses.
+    #[error("rows cannot be compared")]
+    Read(#[from] StoreError),
+    /// Rows cannot be written.
+    #[error("rows cannot be copied")]
+    Write(#[from] InsertError),
+    /// The tables are not alike.
+    #[error("{0}")]
+    Schema(String),
+    /// The same rows say something else there.
+    #[error("{rows} rows of {scope} say something else in the cold store; the first is {first}")]
+    Conflict {
+        scope: Scope,
+        rows: usize,
+        first: ProducerId,
+    },
+    /// Rows come faster than they are compared.
+    #[error("{scope} changed while it was compared, {ATTEMPTS} times")]
+    Moving { scope: Scope },
+}
+
+impl CoverError {
+    /// Returns whether other rows of the table can be copied all the same.
+    pub(crate) fn is_about_rows(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Moving { .. } => true,
+            Self::Read(_) | Self::Write(_) | Self::Schema(_) => false,
+        }
+    }
+}
+
+/// What was proven to be in the cold store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Covered {
+    /// Of the rows where they came from.
+    pub(crate) fingerprint: Fingerprint,
+    /// Rows that the server says were copied for it.
+    pub(crate) copied: u64,
+    /// Rows that are in the cold store only: they have left, or were taken out of the hot store.
+    pub(crate) extra: u64,
+    /// Rows that the cold store has more than once.
+    pub(crate) doubled: u64,
+}
+
+/// One table's way into the cold store.
+#[derive(Debug)]
+pub(crate) struct Copier {
+    data_type: DataType,
+    stores: Stores,
+    columns: String,
+    generation: u64,
+    rows_max: u64,
+    observer: StepObserver,
+}
+
+impl Copier {
+    /// Looks whether both tables are alike, and becomes the one writer of the cold one: no earlier copy runs any more.
+    pub(crate) async fn open(
+        stores: Stores,
+        data_type: DataType,
+        (rows_max, bytes_max): (u64, u64),
+        observer: StepObserver,
+    ) -> Result<Self, CoverError> {
+        let columns = schema::columns(&stores, data_type).await?;
+        let generation = stores.cold.fence(&tables::name_in(Tier::Cold, data_type)).await?;
+        let rows_of_bytes = bytes_max / tables::row_bytes(data_type) as u64;
+        Ok(Self {
+            data_type,
+            stores,
+            columns,
+            generation,
+            rows_max: rows_max.min(rows_of_bytes).max(1),
+            observer,
+        })
+    }
+
+    /// Gives the cold table up.
+    pub(crate) async fn close(&self) {
+        let table = tables::name_in(Tier::Cold, self.data_type);
+        self.stores.cold.release(&table, self.generation).await;
+    }
+
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Rows that are copied by one statement at most.
+    pub(crate) fn rows_max(&self) -> u64 {
+        self.rows_max
+    }
+
+    /// Says that a step is done.
+    pub(crate) fn done(&self, step: Step) {
+        self.observer.done(step, self.data_type.table());
+    }
+
+    /// Runs `ask` about the table as a tier has it.
+    pub(crate) async fn ask<T>(&self, tier: Tier, ask: impl AsyncFnOnce(Side<'_>) -> T) -> T {
+        let table = tables::name_in(tier, self.data_type);
+        ask(Side {
+            store: self.stores.of(tier),
+            table: &table,
+            columns: &self.columns,
+        })
+        .await
+    }
+
+    /// Proves that the cold store has all of a scope that probably is there; copies what is not.
+    pub(crate) async fn prove(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Covered, CoverError> {
+        let here = self.ask(source, async |side| side.fingerprint(scope).await).await?;
+        let there = self.ask(Tier::Cold, async |side| side.fingerprint(scope).await).await?;
+        if here != there {
+            return self.cover(source, scope, rows).await;
+        }
+        Ok(Covered {
+            fingerprint: here,
+            ..Covered::default()
+        })
+    }
+
+    /// Copies what is missing of a scope with about `rows` rows, and proves that the cold store has all of it.
+    ///
+    /// Whatever part of an earlier copy is there is kept, and nothing is copied twice: a crash anywhere here costs time only.
+    pub(crate) async fn cover(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Covered, CoverError> {
+        let mut copied = 0;
+        for _ in 0..ATTEMPTS {
+            copied += self.copy(source, scope, rows).await?;
+            self.done(Step::Copied);
+            let here = self.ask(source, async |side| side.fingerprint(scope).await).await?;
+            let there = self.ask(Tier::Cold, async |side| side.fingerprint(scope).await).await?;
+            let mut covered = Covered {
+                fingerprint: here,
+                copied,
+                ..Covered::default()
+            };
+            if here == there {
+                self.done(Step::Proven);
+                return Ok(covered);
+            }
+            // The cold store may have more than is here. Or it has other rows: look at each.
+            let compared = self.compare(source, scope, here.rows).await?;
+            if let Some(first) = compared.conflicts.first() {
+                return Err(CoverError::Conflict {
+                    scope: scope.clone(),
+                    rows: compared.conflicts.len(),
+                    first: *first,
+                });
+            }
+            if compared.missing.is_empty() {
+                self.done(Step::Proven);
+                covered.fingerprint = compared.fingerprint;
+                covered.extra = compared.extra;
+                covered.doubled = compared.doubled;
+                return Ok(covered);
+            }
+        }
+        Err(CoverError::Moving { scope: scope.clone() })
+    }
+
+    /// Copies what is missing. Returns how many rows the server says that were.
+    async fn copy(&self, source: Tier, scope: &Scope, rows: u64) -> Result<u64, CoverError> {
+        let mut copied = 0;
+        for piece in self.pieces(source, scope, rows).await? {
+            let condition = piece.condition();
+            if self.stores.are_one {
+                let cold = tables::name_in(Tier::Cold, self.data_type);
+                let identity = "(producer_epoch, producer_seq)";
+                let missing = format!(
+                    "{condition} AND {identity} NOT IN (SELECT producer_epoch, producer_seq FROM {cold} WHERE {condition})"
+                );
+                copied += self.copy_where(source, &missing).await?;
+                continue;
+            }
+            if self.ask(Tier::Cold, async |side| side.count(&piece).await).await? == 0 {
+                copied += self.copy_where(source, &condition).await?;
+                continue;
+            }
+            let missing = self.compare_piece(source, &piece).await?.missing;
+            for named in missing.chunks(NAMED_ROWS) {
+                let named = format!("{condition} AND {}", identities_condition(named));
+                copied += self.copy_where(source, &named).await?;
+            }
+        }
+        Ok(copied)
+    }
+
+    /// Copies rows for which a condition holds: within the server, or through here in a stream.
+    async fn copy_where(&self, source: Tier, condition: &str) -> Result<u64, CoverError> {
+        let from = tables::name_in(source, self.data_type);
+        let table = tables::name_in(Tier::Cold, self.data_type);
+        let select = format!("SELECT {} FROM {from} WHERE {condition}", self.columns);
+        let copy = Copy {
+            table: &table,
+            columns: &self.columns,
+            generation: self.generation,
+            select: &select,
+            row_bytes: tables::row_bytes(self.data_type),
+        };
+        let written = if self.stores.are_one {
+            self.stores.cold.copy(&copy).await?
+        } else {
+            let rows = self.stores.of(source).read(&copy).await?;
+            self.stores.cold.copy_from(&copy, rows).await?
+        };
+        Ok(written.unwrap_or(0))
+    }
+
+    /// Cuts a scope into pieces of at most [`Copier::rows_max`] rows each, as far as time tells rows apart.
+    async fn pieces(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Vec<Scope>, StoreError> {
+        let mut open = vec![(scope.clone(), rows)];
+        let mut pieces = Vec::new();
+        while let Some((scope, rows)) = open.pop() {
+            if rows <= self.rows_max || scope.span.length() <= 1 {
+                pieces.push(scope);
+                continue;
+            }
+            let (origin, end) = (scope.span.from, scope.span.to);
+            let width = (scope.span.length() / PARTS).max(1);
+            let counts = self
+                .ask(source, async |side| side.counts(&scope, origin, width).await)
+                .await?;
+            for Run { span, rows, .. } in runs(&counts, width, self.rows_max, |_, _| true) {
+                let to = span.to.min(end);
+                open.push((scope.within(Span { to, ..span }), rows));
+            }
+        }
+        Ok(pieces)
+    }
+
+    async fn compare(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Compared, StoreError> {
+        let mut compared = Compared::default();
+        for piece in self.pieces(source, scope, rows).await? {
+            compared.add(self.compare_piece(source, &piece).await?);
+        }
+        Ok(compared)
+    }
+
+    async fn compare_piece(&self, source: Tier, piece: &Scope) -> Result<Compared, StoreError> {
+        let condition = piece.condition();
+        let here = self.ask(source, async |side| side.hashed(&condition).await).await?;
+        let rows_there = self.ask(Tier::Cold, async |side| side.count(piece).await).await?;
+        // Few rows against a day's: the few are named. Many against many: all are read.
+        let there = if rows_there <= 2 * self.rows_max.max(here.len() as u64) && here.len() > NAMED_ROWS {
+            self.ask(Tier::Cold, async |side| side.hashed(&condition).await).await?
+        } else {
+            let identities: Vec<ProducerId> = here.iter().map(|row| row.identity()).collect();
+            let mut there = Vec::with_capacity(here.len());
+            for named in identities.chunks(NAMED_ROWS) {
+                let named = format!("{condition} AND {}", identities_condition(named));
+                there.extend(self.ask(Tier::Cold, async |side| side.hashed(&named).await).await?);
+            }
+            there
+        };
+        Ok(Compared::of(&here, &there, rows_there))
+    }
+}

@@ -1,0 +1,162 @@
+//! The cold store of a whole home: filled from the first moment on, and right after the worker was killed.
+
+use crate::support::{Home, kill};
+
+/// Every table of market data.
+const TABLES: [&str; 9] = [
+    "orderbooks",
+    "trades",
+    "funding_rates",
+    "open_interests",
+    "liquidations",
+    "lsr_top_positions",
+    "lsr_all_accounts",
+    "volatility_indices",
+    "gaps",
+];
+/// Cadences of seconds instead of minutes.
+const FAST: &str = "cold: {interval: 200ms, window: 1s, safety_lag: 0s}\n";
+
+fn count(home: &Home, database: &str, table: &str) -> u64 {
+    let counted = home.query(&format!("SELECT count() FROM {database}.{table}"));
+    counted.parse().expect("a number")
+}
+
+/// Waits until the cold store has every row that the hot one has, once.
+async fn is_copied(home: &Home) {
+    for table in TABLES {
+        home.until(table, || {
+            let hot = count(home, "marketprism_hot", table);
+            let cold = count(home, "marketprism_cold", table);
+            if hot == cold {
+                Ok(())
+            } else {
+                Err(format!("{cold} of {hot} rows"))
+            }
+        })
+        .await;
+        let content = |database: &str| {
+            let columns = "count(), uniqExact(producer_epoch, producer_seq), sum(sipHash64(tuple(*)))";
+            home.query(&format!("SELECT {columns} FROM {database}.{table}"))
+        };
+        let (hot, cold) = (content("marketprism_hot"), content("marketprism_cold"));
+        assert_eq!(hot, cold, "{table}");
+        let numbers: Vec<&str> = cold.split('\t').collect();
+        assert_eq!(numbers[0], numbers[1], "{table}: each row once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hot_is_cold_too_from_the_first_moment_on() {
+    let home = Home::new();
+    home.configure(FAST);
+    home.good(&["up", "--sim"]);
+    home.flows().await;
+    for table in TABLES {
+        if count(&home, "marketprism_hot", table) == 0 {
+            continue;
+        }
+        home.until(table, || match count(&home, "marketprism_cold", table) {
+            0 => Err("no rows".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+    }
+    assert!(count(&home, "marketprism_cold", "trades") > 0 && count(&home, "marketprism_cold", "orderbooks") > 0);
+    let status = home.status("cold");
+    assert_eq!(status["state"], "running", "{status}");
+    assert!(
+        status["address"]
+            .as_str()
+            .is_some_and(|address| address.ends_with(&home.port(8086).to_string()))
+    );
+
+    // Killed at some moment of its work, three times; the supervisor starts it again.
+    for _ in 0..3 {
+        let before = home.process("cold");
+        kill(&before).await;
+        home.back("cold", &before).await;
+    }
+    home.tell_sim("/control/pause", "").await;
+    home.settled(|_| 0).await;
+    is_copied(&home).await;
+
+    // Alone it can be stopped and started.
+    home.good(&["stop", "cold"]);
+    assert_eq!(home.status("hot")["state"], "running");
+    home.good(&["start", "cold"]);
+    let health = home.good(&["health", "cold"]);
+    assert_eq!(health["services"][0]["name"], "cold", "{health}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cold_store_may_be_another_homes() {
+    let archive = Home::new();
+    archive.good(&["init", "clickhouse"]);
+    archive.good(&["start", "clickhouse"]);
+    let home = Home::new();
+    let url = format!("http://{}", archive.address(8123));
+    let credential = archive.path().join("secrets/clickhouse-writer");
+    let settings = |credential: &str| {
+        format!(
+            "cold: {{interval: 200ms, window: 1s, safety_lag: 0s, clickhouse: {{url: '{url}', credential_file: {credential}}}}}\n"
+        )
+    };
+    // The credential of this home is not that of the other.
+    home.configure(&settings("null"));
+    home.good(&["init"]);
+    home.good(&["start", "clickhouse", "hot", "nats"]);
+    let refused = home.run(&["start", "cold", "--wait", "2", "--json"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stdout.contains("Authentication failed"), "{refused:?}");
+    home.configure(&settings(&credential.display().to_string()));
+    home.good(&["restart", "cold"]);
+    home.good(&["down"]);
+
+    home.good(&["up", "--sim"]);
+    home.flows().await;
+    home.settled(|_| 0).await;
+    let rows = home.rows();
+    archive_has(&archive, rows, &home).await;
+    assert_eq!(
+        home.query("SELECT count() FROM system.databases WHERE name = 'marketprism_cold'"),
+        "0"
+    );
+
+    // The archive goes away and comes back: told, and nothing is lost.
+    archive.good(&["stop"]);
+    home.until("it is told", || {
+        let done = home.run(&["health", "cold", "--json"]);
+        let is_told = done.code == 1 && done.stdout.contains("the cold store: no answer from clickhouse");
+        if is_told { Ok(()) } else { Err(done.stdout) }
+    })
+    .await;
+    home.tell_sim("/control/resume", "").await;
+    home.flows().await;
+    archive.good(&["start", "clickhouse"]);
+    home.settled(|_| 0).await;
+    let rows = home.rows();
+    archive_has(&archive, rows, &home).await;
+    home.until("it is well again", || {
+        let done = home.run(&["health", "cold"]);
+        if done.code == 0 { Ok(()) } else { Err(done.stdout) }
+    })
+    .await;
+}
+
+async fn archive_has(archive: &Home, rows: u64, home: &Home) {
+    home.until("the archive has it", || {
+        let text = archive.query(
+            "SELECT count(), uniqExact(producer_epoch, producer_seq), sum(sipHash64(tuple(*))) FROM marketprism_cold.trades",
+        );
+        let cold = text.split('\t').next().unwrap_or_default().to_owned();
+        if cold == rows.to_string() { Ok(text) } else { Err(format!("{text} of {rows}")) }
+    })
+    .await;
+    let sum = |home: &Home, database: &str| {
+        home.query(&format!(
+            "SELECT count(), sum(sipHash64(tuple(*))) FROM {database}.trades"
+        ))
+    };
+    assert_eq!(sum(archive, "marketprism_cold"), sum(home, "marketprism_hot"));
+}
