@@ -414,6 +414,9 @@ pub struct BenchArgs {
     /// What to measure
     #[arg(value_name = "NAME", value_parser = ["start", "status", "collector"])]
     pub name: String,
+    /// Recorded frames to parse: a folder with exchange, market and type in its paths
+    #[arg(long, value_name = "FOLDER")]
+    pub frames: Option<PathBuf>,
 }
 
 /// `mprism systemd`.

@@ -19,10 +19,22 @@ use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
 
 /// The window of the data flow, in seconds.
 const WINDOW_S: u32 = 300;
+/// How far back a type's newest event is looked for, in seconds.
+const NEWEST_WITHIN_S: u32 = 1_800;
 /// How long one endpoint may take.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
-/// A type without an event for this long has stalled, in seconds.
-const STALLED_AFTER_S: f64 = 60.0;
+
+/// Returns the time in seconds after which a type without an event has stalled; `None` of what may never happen.
+fn stalled_after_s(data_type: DataType) -> Option<f64> {
+    match data_type {
+        DataType::Liquidation | DataType::Gap => None,
+        // OKX tells a funding rate every 30 to 90 s.
+        DataType::FundingRate => Some(180.0),
+        // One value in five minutes, which comes minutes late.
+        DataType::LsrTopPosition | DataType::LsrAllAccount => Some(900.0),
+        _ => Some(60.0),
+    }
+}
 
 /// `mprism health`.
 pub(crate) fn run(services: &[ServiceName], context: &Context) -> Result<Exit, CliError> {
@@ -92,12 +104,15 @@ struct FlowRow {
 async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
     let reader = Reader::new(settings)?;
     let now = mprism_model::UnixMillis(mprism_runtime::clock::now_ms());
-    let from = mprism_model::UnixMillis(now.0 - i64::from(WINDOW_S) * 1_000);
+    let from_ms = now.0 - i64::from(WINDOW_S) * 1_000;
+    // The newest one may be older than the window, and yet be in time: ratios come every five minutes.
+    let from = mprism_model::UnixMillis(now.0 - i64::from(NEWEST_WITHIN_S) * 1_000);
     let window = mprism_clickhouse::time::between(from, mprism_model::UnixMillis(now.0 + 86_400_000));
     let collected = up::collected(settings);
     let of_type = |data_type: &DataType| {
         format!(
-            "SELECT '{data_type}' AS type, exchange, count() AS rows_window, {} - max(toUnixTimestamp64Milli(ts_insert)) \
+            "SELECT '{data_type}' AS type, exchange, countIf(toUnixTimestamp64Milli(timestamp) >= {from_ms}) AS rows_window, \
+             {} - max(toUnixTimestamp64Milli(ts_insert)) \
              AS age_ms FROM marketprism_hot.{} WHERE {window} GROUP BY exchange",
             now.0,
             data_type.table()
@@ -122,7 +137,10 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
                 rows_window: row.rows_window,
                 window_s: WINDOW_S,
                 last_event_age_s: Some(age_s),
-                state: if age_s > STALLED_AFTER_S { "stalled" } else { "flowing" },
+                state: match stalled_after_s(data_type) {
+                    Some(limit_s) if age_s > limit_s => "stalled",
+                    _ => "flowing",
+                },
             }
         }));
         flow.extend(quiet.into_iter().map(|(id, is_on)| Flow {

@@ -16,7 +16,10 @@ impl Home {
         let status: Value = serde_json::from_str(&body).expect("JSON");
         let value = &status["exchanges"][self.exchange][name];
         let counted = || Some(value.as_object()?.values().filter_map(Value::as_u64).sum());
-        value.as_u64().or_else(counted).unwrap_or_else(|| panic!("{name}: {status}"))
+        value
+            .as_u64()
+            .or_else(counted)
+            .unwrap_or_else(|| panic!("{name}: {status}"))
     }
 
     /// Waits until the collector has counted more than before.

@@ -212,9 +212,11 @@ impl Home {
 
     pub(crate) fn rows(&self) -> u64 {
         let exchange = self.exchange;
-        self.query(&format!("SELECT count() FROM marketprism_hot.trades WHERE exchange = '{exchange}'"))
-            .parse()
-            .expect("a number")
+        self.query(&format!(
+            "SELECT count() FROM marketprism_hot.trades WHERE exchange = '{exchange}'"
+        ))
+        .parse()
+        .expect("a number")
     }
 
     /// Asks the simulator.
@@ -271,7 +273,8 @@ impl Home {
         let mut before = (0, Instant::now());
         self.until("nothing more arrives", || {
             let (rows, on_their_way) = (self.rows(), self.on_their_way());
-            let open = self.query("SELECT count() FROM marketprism_hot.gaps_current WHERE type = 'trade' AND state = 'open'");
+            let open =
+                self.query("SELECT count() FROM marketprism_hot.gaps_current WHERE type = 'trade' AND state = 'open'");
             if rows != before.0 || on_their_way > 0 || open != "0" {
                 before = (rows, Instant::now());
             }

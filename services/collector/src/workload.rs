@@ -172,6 +172,14 @@ fn message_of(book: &Book) -> usize {
     black_box(book.to_json()).len() + id.0.len()
 }
 
+/// Takes the trades of so many instruments in turn through one market for about `time`; returns how many, and the time that took.
+pub fn crowd(instruments: usize, time: Duration) -> (u64, Duration) {
+    let mut crowd = crate::market::crowd::Crowd::new(instruments);
+    // What is made at first use is no cost of a row.
+    crowd.measure(time / 10);
+    crowd.measure(time)
+}
+
 fn about(terms: &Terms) -> About<'_> {
     About {
         ts_recv: Some(UnixNanos(1)),

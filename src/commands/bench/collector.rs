@@ -1,13 +1,16 @@
 //! What the collector does with frames, on one core, without a socket, a spool or a broker.
 
+use std::path::Path;
 use std::time::Duration;
 
 use mprism_collector::wire::Terms;
-use mprism_collector::workload::{BookWorkload, parse};
+use mprism_collector::workload::{BookWorkload, crowd, parse};
 use mprism_model::Exchange;
 
+use super::frames;
 use super::{Better, Measured, SAMPLES};
 use crate::commands::Context;
+use crate::error::CliError;
 
 /// How long each thing is done for one sample.
 const EACH: Duration = Duration::from_millis(200);
@@ -72,7 +75,48 @@ pub(super) fn measure(context: &Context) -> Vec<Measured> {
             None,
         ),
         Measured::of("trade_parsing", "frames/s", Better::Higher, &parsed, None, None),
+        Measured::of(
+            "row_of_500_instruments",
+            "× that of 2",
+            Better::Lower,
+            &crowding(),
+            Some(CROWD_BUDGET),
+            None,
+        ),
     ]
+}
+
+/// Instruments of which trades come in turn, few and many.
+const FEW: usize = 2;
+const MANY: usize = 500;
+/// What a row of many instruments may cost, in those of few.
+const CROWD_BUDGET: f64 = 1.2;
+
+/// Measures parsing recorded frames, by exchange, market and type.
+pub(super) fn recorded(folder: Option<&Path>, context: &Context) -> Result<Vec<Measured>, CliError> {
+    let mut results = Vec::new();
+    let Some(folder) = folder else {
+        return Ok(results);
+    };
+    for (name, stream) in frames::of(folder)? {
+        let rate = |_| {
+            let (count, took) = parse(stream.exchange, &stream.terms, &stream.frames, EACH);
+            count as f64 / took.as_secs_f64()
+        };
+        let rates: Vec<f64> = (0..SAMPLES).map(rate).collect();
+        context.printer.note(&name);
+        results.push(Measured::of(name, "frames/s", Better::Higher, &rates, None, None));
+    }
+    Ok(results)
+}
+
+/// Returns what a row of many instruments costs, in those of few; both measured in turn.
+fn crowding() -> Vec<f64> {
+    let cost = |instruments| {
+        let (count, took) = crowd(instruments, EACH);
+        took.as_secs_f64() / count as f64
+    };
+    (0..SAMPLES).map(|_| cost(MANY) / cost(FEW)).collect()
 }
 
 /// Frames as the venue sends them, from a combined stream.

@@ -1,7 +1,9 @@
 //! `mprism bench`: what the README claims, measured on this machine.
 
 mod collector;
+mod frames;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,7 +30,8 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> Result<Exit, CliError>
         });
     }
     if args.name == "collector" {
-        let results = collector::measure(context);
+        let mut results = collector::measure(context);
+        results.extend(collector::recorded(args.frames.as_deref(), context)?);
         let machine = Machine::look();
         return context.printer.report(&BenchReport { results, machine });
     }
@@ -93,7 +96,7 @@ async fn status(home: &IsolatedHome, context: &Context) -> Result<Vec<Measured>,
 /// One measurement.
 #[derive(Debug, Serialize)]
 struct Measured {
-    id: &'static str,
+    id: Cow<'static, str>,
     /// The median.
     value: f64,
     unit: &'static str,
@@ -117,7 +120,7 @@ impl Measured {
     }
 
     fn of(
-        id: &'static str,
+        id: impl Into<Cow<'static, str>>,
         unit: &'static str,
         better: Better,
         samples: &[f64],
@@ -129,7 +132,7 @@ impl Measured {
         sorted.sort_by(f64::total_cmp);
         let quarter = |n: usize| sorted.get(sorted.len() * n / 4).copied().unwrap_or(value);
         Self {
-            id,
+            id: id.into(),
             value: rounded(value),
             unit,
             better: match better {
@@ -245,7 +248,7 @@ impl Report for BenchReport {
             };
             let or_dash = |value: Option<f64>| value.map_or("–".to_owned(), |value| value.to_string());
             vec![
-                Cell::plain(result.id),
+                Cell::plain(result.id.clone()),
                 Cell::number(format!("{} {}", result.value, result.unit)),
                 Cell::number(or_dash(result.budget)),
                 Cell::toned(word, tone),

@@ -161,6 +161,34 @@ impl IntegrityReport {
 }
 
 impl IntegrityReport {
+    /// Returns the checks as a human reads them: the markets of a type that pass are one line.
+    fn told(&self) -> Vec<Check> {
+        let mut told: Vec<Check> = Vec::new();
+        let mut markets = 0;
+        for check in &self.checks {
+            let is_passed_market = check.level == Level::Ok && check.id == "duplicates" && check.symbol.is_some();
+            let last = told.last_mut().filter(|last| {
+                is_passed_market
+                    && markets > 0
+                    && last.id == check.id
+                    && last.r#type == check.r#type
+                    && last.level == Level::Ok
+            });
+            match last {
+                Some(last) => {
+                    markets += 1;
+                    (last.exchange, last.symbol) = (None, None);
+                    last.message = format!("{markets} markets, each row once");
+                }
+                None => {
+                    markets = u64::from(is_passed_market);
+                    told.push(check.clone());
+                }
+            }
+        }
+        told
+    }
+
     /// Returns whether something is missing that the ledger does not know of.
     fn has_holes(&self) -> bool {
         let mut checks = self.checks.iter();
@@ -220,17 +248,20 @@ impl Report for IntegrityReport {
                 Cell::number(format!("{:.2} %", table.coverage_percent)),
             ]
         });
-        let checks = self.checks.iter().map(|check| {
+        let checks = self.told().into_iter().map(|check| {
             let word = match check.level {
                 Level::Ok => "ok",
                 Level::Warn => "warn",
                 Level::Error => "error",
             };
+            let text = |text: Option<String>| Cell::plain(text.unwrap_or_default());
             vec![
                 Cell::plain(check.id),
                 Cell::toned(word, tone(check.level)),
-                Cell::plain(check.symbol.clone().unwrap_or_default()),
-                Cell::plain(check.message.clone()),
+                text(check.r#type),
+                text(check.exchange),
+                text(check.symbol),
+                Cell::plain(check.message),
             ]
         });
         Page::new()
@@ -243,6 +274,9 @@ impl Report for IntegrityReport {
                 vec!["type", "rows", "doubled", "gaps", "missing", "newest", "coverage"],
                 tables.collect(),
             )
-            .table(vec!["check", "", "symbol", "finding"], checks.collect())
+            .table(
+                vec!["check", "", "type", "exchange", "symbol", "finding"],
+                checks.collect(),
+            )
     }
 }

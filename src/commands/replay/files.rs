@@ -13,7 +13,7 @@ use crate::error::CliError;
 
 /// One file of recorded frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RecordedFile {
+pub(crate) struct RecordedFile {
     pub(super) path: PathBuf,
     /// Its name relative to what was asked for.
     pub(super) name: String,
@@ -29,7 +29,7 @@ struct Meta {
 }
 
 /// Returns the recordings of a path in order; what lies beside them is none.
-pub(super) fn find(path: &Path) -> Result<Vec<RecordedFile>, CliError> {
+pub(crate) fn find(path: &Path) -> Result<Vec<RecordedFile>, CliError> {
     let failed = |e: io::Error| CliError::failed("no_path", e).context(format!("cannot read {}", path.display()));
     if !fs::metadata(path).map_err(failed)?.is_dir() {
         let name = path.file_name().unwrap_or(path.as_os_str());
@@ -73,13 +73,13 @@ fn unpacked(name: &str) -> &str {
 
 impl RecordedFile {
     /// Returns the folder, which is the stream's.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         let whole = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         whole.parent().map_or(whole.clone(), Path::to_path_buf)
     }
 
     /// Returns whether the file holds answers to REST requests, beside a stream.
-    pub(super) fn is_rest(&self) -> bool {
+    pub(crate) fn is_rest(&self) -> bool {
         unpacked(&self.name).ends_with(".rest.jsonl")
     }
 
@@ -89,12 +89,12 @@ impl RecordedFile {
     }
 
     /// Returns the error that says which file cannot be read.
-    pub(super) fn unreadable(&self, error: io::Error) -> CliError {
+    pub(crate) fn unreadable(&self, error: io::Error) -> CliError {
         CliError::failed("unreadable", error).context(format!("cannot read {}", self.path.display()))
     }
 
     /// Opens the frames.
-    pub(super) fn open(&self) -> Result<BufReader<Box<dyn Read>>, CliError> {
+    pub(crate) fn open(&self) -> Result<BufReader<Box<dyn Read>>, CliError> {
         let reader = open(&self.path).map_err(|e| self.unreadable(e))?;
         Ok(BufReader::new(reader))
     }

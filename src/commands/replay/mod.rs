@@ -18,7 +18,8 @@ use crate::commands::Context;
 use crate::commands::worker::cadence;
 use crate::error::{CliError, Exit};
 use crate::ui::Output;
-use files::RecordedFile;
+pub(crate) use files::{RecordedFile, find};
+pub(crate) use venue::{of as venue_of, terms};
 
 /// `mprism replay`.
 pub(crate) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError> {
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
     };
     let mut streams: BTreeMap<_, Vec<RecordedFile>> = BTreeMap::new();
     for file in files {
-        match venue::of(&file, args) {
+        match venue::of(&file, args.exchange.as_deref(), args.market.as_deref()) {
             Some(exchange) => streams.entry((file.folder(), exchange)).or_default().push(file),
             None => replay.skip("file of an unknown exchange or market"),
         }

@@ -8,7 +8,6 @@ use mprism_collector::wire::Terms;
 use mprism_model::Exchange;
 
 use super::files::{self, RecordedFile};
-use crate::cli::ReplayArgs;
 use crate::error::CliError;
 
 /// The markets of each exchange, as folders name them.
@@ -27,17 +26,16 @@ const MARKETS: [(&str, &[&str], Exchange); 5] = [
 const INSTRUMENTS: &str = "instrument";
 
 /// Returns whose frames a file holds, where its path or the arguments say it.
-pub(super) fn of(file: &RecordedFile, args: &ReplayArgs) -> Option<Exchange> {
+pub(crate) fn of(file: &RecordedFile, exchange: Option<&str>, market: Option<&str>) -> Option<Exchange> {
     let is = |given: Option<&str>, name: &str| given.map_or_else(|| file.lies_in(name), |given| given == name);
-    let market = args.market.as_deref();
-    let fits = |(exchange, markets, _): &&(&str, &[&str], Exchange)| {
-        is(args.exchange.as_deref(), exchange) && markets.iter().any(|name| is(market, name))
+    let fits = |(name, markets, _): &&(&str, &[&str], Exchange)| {
+        is(exchange, name) && markets.iter().any(|name| is(market, name))
     };
     MARKETS.iter().find(fits).map(|(_, _, exchange)| *exchange)
 }
 
 /// Reads the terms of instruments: from the given file, else from the folder beside the stream's.
-pub(super) fn terms(exchange: Exchange, folder: &Path, given: Option<&Path>) -> Result<Terms, CliError> {
+pub(crate) fn terms(exchange: Exchange, folder: &Path, given: Option<&Path>) -> Result<Terms, CliError> {
     let beside = folder.with_file_name(INSTRUMENTS);
     let found = match given {
         Some(path) => files::find(path)?,

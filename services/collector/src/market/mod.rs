@@ -3,6 +3,7 @@
 //! The connection hands over what frames say; here it is decided what is new, what is missing and what is published.
 
 mod books;
+pub(crate) mod crowd;
 mod polling;
 mod series;
 mod trades;
@@ -143,11 +144,25 @@ pub(crate) fn start<H: History>(
     let (sender, receiver) = mpsc::channel(QUEUE);
     let polled = polled(&instruments, &*history, &options.polling, &stats);
     let polling = polling::run(Arc::clone(&history), polled, sender.clone(), shutdown.clone());
+    let market = assemble(options, instruments, history, thinned, (stats, batches, admission));
+    (sender, async move {
+        tokio::join!(market.run(receiver, shutdown), polling);
+    })
+}
+
+/// Puts a market together.
+fn assemble<H: History>(
+    options: MarketOptions,
+    instruments: Vec<Instrument>,
+    history: Arc<H>,
+    thinned: &dyn Fn(DataType) -> Option<Duration>,
+    (stats, batches, admission): (Arc<ExchangeStats>, mpsc::Sender<Vec<Outgoing>>, Admission),
+) -> Market<H> {
     let states = instruments.into_iter().map(|instrument| {
         let state = State::new(options.exchange, &instrument, thinned, &stats);
         (instrument.id, state)
     });
-    let market = Market {
+    Market {
         states: states.collect(),
         history,
         asked: JoinSet::new(),
@@ -163,10 +178,7 @@ pub(crate) fn start<H: History>(
             terms: options.terms.clone(),
         },
         options,
-    };
-    (sender, async move {
-        tokio::join!(market.run(receiver, shutdown), polling);
-    })
+    }
 }
 
 /// Returns what is asked for again and again, and says of each how long it may have nothing new.

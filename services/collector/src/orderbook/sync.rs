@@ -367,4 +367,6 @@ fn same_top(a: &Book, b: &Book) -> bool {
 }
 
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
 mod tests;

@@ -15,8 +15,13 @@ fn venue() -> Venue {
 
 /// Whether the book, as far as it is certain, is the venue's.
 fn equals(sync: &Sync, venue: &Venue) -> bool {
+    equals_at(sync, venue, sync.last())
+}
+
+/// Whether the book, as far as it is certain, is the venue's after a change.
+pub(super) fn equals_at(sync: &Sync, venue: &Venue, change: u64) -> bool {
     let (bids, asks) = sync.book().certain_levels();
-    let (true_bids, true_asks) = venue.levels(sync.last());
+    let (true_bids, true_asks) = venue.levels(change);
     let complete = |mine: &[Level], side: &super::super::Side, theirs: &[Level]| {
         theirs.starts_with(mine) && (side.has_edge() || mine.len() == theirs.len())
     };
@@ -222,7 +227,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     (any::<bool>(), 1_u64..30, 0_u64..4).prop_map(|(is_bid, distance, quantity)| Change {
         is_bid,
         price: if is_bid { 100 - distance } else { 99 + distance },
