@@ -3,6 +3,7 @@
 mod answers;
 mod books;
 mod instruments;
+mod kept;
 mod limits;
 mod messages;
 mod named;

@@ -63,8 +63,9 @@ impl Protocol for Okx {
                 });
             }
         }
-        let mut plans = on_connections(PUBLIC, public);
-        plans.extend(on_connections(BUSINESS, business));
+        // Connections are opened one after the other: trades come first, of which every one counts.
+        let mut plans = on_connections(BUSINESS, business);
+        plans.extend(on_connections(PUBLIC, public));
         plans
     }
 
@@ -210,7 +211,7 @@ mod tests {
         ];
         let swaps = Okx(Exchange::OkxDerivatives);
         let plans = swaps.plan(&[wanted("BTC-USDT-SWAP", &all), wanted("ETH-USDT-SWAP", &all)]);
-        let [public, business] = &plans[..] else {
+        let [business, public] = &plans[..] else {
             panic!("{plans:?}")
         };
         assert_eq!((public.path, business.path), ("/ws/v5/public", "/ws/v5/business"));
@@ -231,9 +232,9 @@ mod tests {
             ["trades-all:BTC-USDT-SWAP", "trades-all:ETH-USDT-SWAP"]
         );
         let spot = Okx(Exchange::OkxSpot).plan(&[wanted("BTC-USDT", &all)]);
-        assert_eq!(names(&spot[0]), ["instruments:SPOT", "books:BTC-USDT"]);
+        assert_eq!(names(&spot[1]), ["instruments:SPOT", "books:BTC-USDT"]);
         let dated = swaps.plan(&[wanted("BTC-USDT-261225", &all), wanted("LTC-USD_UM_XPERP-310404", &all)]);
-        let paying: Vec<_> = names(&dated[0])
+        let paying: Vec<_> = names(&dated[1])
             .into_iter()
             .filter(|name| name.starts_with("funding"))
             .collect();
@@ -250,9 +251,9 @@ mod tests {
         let counts: Vec<_> = plans.iter().map(|plan| (plan.path, plan.streams.len())).collect();
         assert_eq!(
             counts,
-            [(PUBLIC, 31), (PUBLIC, 30), (PUBLIC, 30), (PUBLIC, 10), (BUSINESS, 100)]
+            [(BUSINESS, 100), (PUBLIC, 31), (PUBLIC, 30), (PUBLIC, 30), (PUBLIC, 10)]
         );
-        let streams: Vec<_> = plans[4].streams.iter().map(|stream| stream.name.clone()).collect();
+        let streams: Vec<_> = plans[0].streams.iter().map(|stream| stream.name.clone()).collect();
         let requests = spot.subscribe(&streams, 7);
         assert_eq!(
             requests

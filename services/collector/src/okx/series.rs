@@ -34,7 +34,12 @@ pub(super) fn funding(text: &str, named: Option<&str>, about: &About<'_>) -> Res
             (FundingKind::Estimated, rate, told(&row.ts).map(millis).transpose()?)
         }
         // Not settled yet, or a frame of 2021 that says only what comes after.
-        _ => return Ok(Said::Skipped("funding rate that is not known yet".into())),
+        _ => {
+            return Ok(Said::Blank {
+                kind: "funding rate that is not known yet".into(),
+                number: None,
+            });
+        }
     };
     let interval = funding_ts.zip(next_funding_ts).map(|(this, next)| next.0 - this.0);
     let hours = interval

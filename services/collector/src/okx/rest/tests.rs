@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::link::{Protocol, Wanted};
 use crate::okx::Okx;
+use crate::okx::kept::label;
 use crate::wire::{Accepted, Sizing, Wire};
 
 fn id(name: &str) -> InstrumentId {
