@@ -224,7 +224,6 @@ impl Recording {
                     instrument: instrument == unnamed(),
                     quantity: !is_sized,
                     time: is_timeless(&event),
-                    ..Unknown::default()
                 };
                 content.events.push(Recorded::new(*event, item, unknown));
             }
