@@ -155,12 +155,16 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__bench)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector"
+            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --frames)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -905,7 +909,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__replay)
-            opts="-q -v -h --to --exchange --market --books --trace --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --to --exchange --market --books --trace --instruments --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -925,6 +929,10 @@ _mprism() {
                     ;;
                 --books)
                     COMPREPLY=($(compgen -W "cadence every final" -- "${cur}"))
+                    return 0
+                    ;;
+                --instruments)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --home)

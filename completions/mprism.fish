@@ -421,6 +421,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand replay" -l market -d 'The 
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l books -d 'Which order books are told' -r -f -a "cadence\t'As in production: when changed, at the cadence of the settings'
 every\t'After each applied frame'
 final\t'Once an instrument, at the end'"
+complete -c mprism -n "__fish_mprism_using_subcommand replay" -l instruments -d 'The exchange\'s own list of instruments: what a contract is worth' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
@@ -448,6 +449,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s v -l verbose -d 
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l frames -d 'Recorded frames to parse: a folder with exchange, market and type in its paths' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
