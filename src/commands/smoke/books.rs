@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use mprism_collector::wire::Sizing;
 use mprism_model::Decimal;
 use serde::Deserialize;
 
@@ -34,6 +35,18 @@ struct Told {
     asks: Vec<(String, String)>,
     /// Why the simulator cannot tell it.
     error: Option<String>,
+}
+
+/// Returns what the simulator's sizes are worth: its OKX swaps are contracts of a hundredth of a bitcoin and a tenth of an ether, its
+/// Deribit perpetuals are traded in dollars.
+fn sizing(exchange: &str, symbol: &str) -> Sizing {
+    let linear = |text: &str| text.parse().map_or(Sizing::Base, Sizing::Linear);
+    match exchange {
+        "okx_derivatives" if symbol.starts_with("BTC-") => linear("0.01"),
+        "okx_derivatives" => linear("0.1"),
+        "deribit_derivatives" => "1".parse().map_or(Sizing::Base, Sizing::Inverse),
+        _ => Sizing::Base,
+    }
 }
 
 /// Compares every stored book with the truth: each level it has, by value.
@@ -89,10 +102,11 @@ async fn compare_portion(
     let body = serde_json::to_string(&wanted).map_err(|e| CliError::failed("truth", e))?;
     let told = ask_with(truth, &path, Some(body)).await?;
     let mut told = told.lines();
+    let sizing = sizing(exchange, symbol);
     for book in stored {
         let line = told.next().unwrap_or("{\"id\":\"\"}");
         let truth: Told = serde_json::from_str(line).map_err(|e| CliError::failed("truth", e))?;
-        if let Some(why) = difference(&book, &truth)? {
+        if let Some(why) = difference(&book, &truth, sizing)? {
             found.wrong_books += 1;
             found.tell(|| format!("book {} of {symbol}: {why}", book.id));
         }
@@ -101,7 +115,7 @@ async fn compare_portion(
 }
 
 /// Says in what a stored book is not the truth, if in anything.
-fn difference(stored: &Told, truth: &Told) -> Result<Option<String>, CliError> {
+fn difference(stored: &Told, truth: &Told, sizing: Sizing) -> Result<Option<String>, CliError> {
     if let Some(error) = &truth.error {
         return Ok(Some(error.clone()));
     }
@@ -120,7 +134,7 @@ fn difference(stored: &Told, truth: &Told) -> Result<Option<String>, CliError> {
                     anyhow::anyhow!("a level is no number: {mine:?}"),
                 ));
             };
-            if (price, quantity) != (true_price, true_quantity) {
+            if price != true_price || sizing.base(true_quantity, true_price) != Some(quantity) {
                 let (p, q) = theirs;
                 return Ok(Some(format!("{side} {at} is {quantity} at {price}, not {q} at {p}")));
             }
@@ -146,7 +160,7 @@ mod tests {
     #[test]
     fn a_book_is_true_as_far_as_it_goes_or_it_is_wrong() {
         let truth = told(&[("10.00", "1.50"), ("9", "2")], &[("11", "3")]);
-        let wrong = |stored: &Told| difference(stored, &truth).expect("comparable");
+        let wrong = |stored: &Told| difference(stored, &truth, Sizing::Base).expect("comparable");
         assert_eq!(wrong(&told(&[("10", "1.5"), ("9", "2")], &[("11", "3")])), None);
         assert_eq!(
             wrong(&told(&[("10", "1.5")], &[("11", "3")])),
