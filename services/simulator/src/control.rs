@@ -47,6 +47,7 @@ async fn health(State(hub): Shared) -> Response {
 
 async fn pause(State(hub): Shared) -> Response {
     hub.lock().paused = true;
+    hub.wake.notify_one();
     json_response(StatusCode::OK, &json!({"paused": true}))
 }
 

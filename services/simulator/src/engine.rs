@@ -31,6 +31,7 @@ pub(crate) async fn play(hub: Arc<Hub>, rate: Rate, mut keeper: Option<Keeper>) 
         turn: 0,
         windows_ms: 0,
         windows_began: None,
+        is_paused: false,
     };
     while !hub.stop.is_cancelled() {
         let deliveries = pace.step(&hub);
@@ -101,6 +102,7 @@ struct Pace {
     /// How much of the windows' time is over.
     windows_ms: u64,
     windows_began: Option<Instant>,
+    is_paused: bool,
 }
 
 impl Pace {
@@ -113,7 +115,9 @@ impl Pace {
         for fault in std::mem::take(&mut state.injected) {
             strike(hub, &mut state, &fault, now, &mut deliveries);
         }
-        if state.paused || !state.all().any(|symbol| symbol.started) {
+        // What has happened when the market stops is told before it does: windows that are open end with it.
+        let is_last = state.paused && !std::mem::replace(&mut self.is_paused, state.paused);
+        if (state.paused && !is_last) || !state.all().any(|symbol| symbol.started) {
             return deliveries;
         }
         if self.started.is_none() {
@@ -133,8 +137,13 @@ impl Pace {
             }
         }
         let wanted = wanted(&state);
-        let counts = self.due(&state, &wanted, passed, now);
-        let closes = self.close_windows(now);
+        let (counts, closes) = if is_last {
+            let running = state.all().filter(|symbol| symbol.started);
+            let counts = running.map(|symbol| ((symbol.exchange, symbol.name.clone()), 0));
+            (counts.collect(), [true; 4])
+        } else {
+            (self.due(&state, &wanted, passed, now), self.close_windows(now))
+        };
         let from_ms = now_ms - i64::try_from(passed.as_millis()).unwrap_or(0).min(1_000);
         for (key, count) in counts {
             let skew_ms = state.skew_ms.get(&key.0).copied().unwrap_or(0);
