@@ -80,7 +80,7 @@ faults! {
     usdm_engine_starts_anew: "binance_derivatives", r#"{"fault":"engine_restart"}"#, Counts("resyncs", 1);
     usdm_silent_stream: "binance_derivatives", r#"{"fault":"silent_stream","stream":"trade","duration":"6s"}"#, Counts("renewals", 1);
     usdm_malformed: "binance_derivatives", r#"{"fault":"malformed","kind":"truncated"}"#, Counts("malformed", 1);
-    usdm_banned: "binance_derivatives", r#"{"fault":"http_418","duration":"2s"}"#, Counts("rest_errors", 1);
+    usdm_banned: "binance_derivatives", r#"{"fault":"http_418","duration":"15s"}"#, Counts("rest_errors", 1);
     okx_hole_in_a_book: "okx_derivatives", r#"{"fault":"gap","stream":"depth","count":2}"#, Counts("resyncs", 1);
     okx_hole_in_trades: "okx_spot", r#"{"fault":"gap","count":8}"#, Counts("backfilled", 8);
     okx_twice: "okx_spot", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 3);

@@ -25,7 +25,8 @@ const TRADES: Natural = Natural {
     ),
 };
 
-/// Every book continues the one before, or begins a chain: what lies between is known to be missing.
+/// Every book continues the one published before, or begins a chain: what lies between is known to be missing. In the order of
+/// publishing, because a venue may begin its numbers anew.
 const BOOKS: Natural = Natural {
     id: "last_update_id",
     // The touch instead of all levels: reading these would take as long as reading the whole table.
@@ -33,8 +34,8 @@ const BOOKS: Natural = Natural {
     holes: Some(
         "SELECT exchange, symbol, prev + 1 AS from_id, if(update_type = 'snapshot', last_update_id, prev_update_id) AS \
          to_id FROM (SELECT exchange, symbol, last_update_id, prev_update_id, update_type, lagInFrame(last_update_id) \
-         OVER (PARTITION BY exchange, market_type, symbol ORDER BY last_update_id ROWS BETWEEN 1 PRECEDING AND CURRENT \
-         ROW) AS prev FROM {}) WHERE prev > 0 AND to_id > prev",
+         OVER (PARTITION BY exchange, market_type, symbol ORDER BY producer_epoch, producer_seq ROWS BETWEEN 1 PRECEDING \
+         AND CURRENT ROW) AS prev FROM {}) WHERE prev > 0 AND to_id > prev",
     ),
 };
 

@@ -214,8 +214,9 @@ impl Synthetic {
             ts_ms: now_ms.max(self.last_ms),
             bid,
             ask,
-            mark: derivative.mark(now_ms, self.prices()?),
-            lots: derivative.interests.last().map_or(0, |last| last.lots),
+            // Nothing is said of what has not happened yet.
+            mark: *derivative.marks.last()?,
+            lots: derivative.interests.last()?.lots,
         })
     }
 
