@@ -16,6 +16,9 @@ use serde_json::Value;
 /// Between looks at something that changes elsewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// The file beside a home that says what is collected.
+const EXCHANGES: &str = "exchanges.yaml";
+
 /// A home.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
@@ -59,9 +62,7 @@ impl Home {
         let others = mprism_settings::EXCHANGES.iter().filter(|id| **id != exchange);
         let others: Vec<String> = others.map(|id| format!("{id}: {{enabled: false}}")).collect();
         let yaml = format!("collector: {{exchanges: {{{}}}}}\n", others.join(", "));
-        let folder = home.path().join("config");
-        fs::create_dir_all(&folder).expect("made");
-        fs::write(folder.join("exchanges.yaml"), yaml).expect("written");
+        fs::write(home.beside().join(EXCHANGES), yaml).expect("written");
         home
     }
 
@@ -127,6 +128,7 @@ impl Home {
             .arg("--home")
             .arg(self.path())
             .args(["--port-offset", &self.offset.offset.to_string()])
+            .args(self.config(arguments))
             .env_clear()
             .envs(&self.environment)
             .current_dir(self.folder.path())
@@ -134,6 +136,13 @@ impl Home {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Returns the argument that names the file of exchanges, where there is one and no other file is named.
+    fn config(&self, arguments: &[&str]) -> Option<String> {
+        let path = self.beside().join(EXCHANGES);
+        let is_free = path.is_file() && !arguments.iter().any(|argument| argument.starts_with("--config"));
+        is_free.then(|| format!("--config={}", path.display()))
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Done {
