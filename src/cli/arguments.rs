@@ -412,7 +412,7 @@ pub struct SmokeArgs {
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// What to measure
-    #[arg(value_name = "NAME", value_parser = ["start", "status", "collector"])]
+    #[arg(value_name = "NAME", value_parser = ["start", "status", "collector", "storage"])]
     pub name: String,
     /// Recorded frames to parse: a folder with exchange, market and type in its paths
     #[arg(long, value_name = "FOLDER")]

@@ -50,7 +50,7 @@ async fn is_copied(home: &Home) {
 async fn what_is_hot_is_cold_too_from_the_first_moment_on() {
     let home = Home::new();
     home.configure(FAST);
-    home.good(&["up", "--sim"]);
+    home.good(&["up", "--sim", "--sim-rate", "5000"]);
     home.flows().await;
     for table in TABLES {
         if count(&home, "marketprism_hot", table) == 0 {
@@ -71,14 +71,15 @@ async fn what_is_hot_is_cold_too_from_the_first_moment_on() {
             .is_some_and(|address| address.ends_with(&home.port(8086).to_string()))
     );
 
-    // Killed at some moment of its work, three times; the supervisor starts it again.
-    for _ in 0..3 {
-        let before = home.process("cold");
+    // Killed at some moment of its work, and the engine under it, too; the supervisor starts both again.
+    for service in ["cold", "clickhouse", "cold"] {
+        let before = home.process(service);
         kill(&before).await;
-        home.back("cold", &before).await;
+        home.back(service, &before).await;
     }
-    home.tell_sim("/control/pause", "").await;
-    home.settled(|_| 0).await;
+    home.flows().await;
+    let found = home.settled(|_| 0).await;
+    assert_eq!((found.lost, found.duplicated), (0, 0), "{found:?}");
     is_copied(&home).await;
 
     // Alone it can be stopped and started.

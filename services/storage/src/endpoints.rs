@@ -1,5 +1,6 @@
 //! `/health`, `/stats` and `/metrics`, with the fields and names that MarketPrism's hot storage gave them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,20 +22,28 @@ use crate::stats::Stats;
 
 /// A batch that is not stored for longer is trouble, whatever the servers say of themselves.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
+/// How long the cold worker may take to tell of its copying.
+const COLD_WITHIN: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 struct Source {
     stats: Arc<Stats>,
     bus: Arc<Bus>,
     store: Store,
+    cold_worker: SocketAddr,
 }
 
-pub(crate) fn router(stats: Arc<Stats>, bus: Arc<Bus>, store: Store) -> Router {
+pub(crate) fn router(stats: Arc<Stats>, bus: Arc<Bus>, store: Store, cold_worker: SocketAddr) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/stats", get(statistics))
         .route("/metrics", get(metrics))
-        .with_state(Source { stats, bus, store })
+        .with_state(Source {
+            stats,
+            bus,
+            store,
+            cold_worker,
+        })
 }
 
 fn now() -> String {
@@ -52,8 +61,15 @@ fn time(ms: &AtomicI64) -> Value {
     }
 }
 
-/// There is no replication before there is a cold store: its fields say so.
-fn replication() -> Value {
+/// Returns what the cold worker says of its copying. Without an answer nothing is copied: the fields say so.
+async fn replication(cold_worker: SocketAddr) -> Value {
+    let answer = mprism_runtime::probe::get(cold_worker, "/stats", COLD_WITHIN).await;
+    let stats = answer
+        .ok()
+        .and_then(|(_, body)| serde_json::from_str::<Value>(&body).ok());
+    if let Some(Value::Object(said)) = stats.and_then(|mut stats| stats.get_mut("replication").map(Value::take)) {
+        return said.into();
+    }
     json!({
         "enabled": false,
         "interval_seconds": 0,
@@ -67,7 +83,10 @@ fn replication() -> Value {
 
 async fn health(State(source): State<Source>) -> Response {
     let connected = source.bus.connection().borrow().is_connected;
-    let store = source.store.ping(Duration::from_secs(5)).await;
+    let (store, replication) = tokio::join!(
+        source.store.ping(Duration::from_secs(5)),
+        replication(source.cold_worker)
+    );
     let consuming = load(&source.stats.consuming);
     let stuck = source.stats.stuck(STORED_WITHIN);
     let healthy = connected && store.is_ok() && consuming as usize == source.stats.lanes && stuck.is_none();
@@ -88,7 +107,7 @@ async fn health(State(source): State<Source>) -> Response {
         "clickhouse_connected": store.is_ok(),
         "subscriptions": consuming,
         "is_running": source.stats.running.load(Ordering::Relaxed),
-        "replication": replication(),
+        "replication": replication,
         "reason": reason,
     });
     let status = if healthy {
@@ -140,7 +159,7 @@ async fn statistics(State(source): State<Source>) -> Response {
             "nats_connected": connected,
             "subscriptions_active": load(&stats.consuming),
         },
-        "replication": replication(),
+        "replication": replication(source.cold_worker).await,
     });
     json_response(StatusCode::OK, &body)
 }

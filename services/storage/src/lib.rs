@@ -49,6 +49,8 @@ pub struct StorageOptions {
     pub batch: BatchOptions,
     /// Folder of the writer locks (`writer.<table>.lock`).
     pub locks: PathBuf,
+    /// Where the cold worker answers: MarketPrism's hot storage told of the copying, so ours asks.
+    pub cold_worker: SocketAddr,
 }
 
 /// When a batch is written: whichever comes first.
@@ -127,7 +129,7 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
     let mut tasks = JoinSet::new();
     // Endpoints live until the lanes have drained.
     let drained = CancellationToken::new();
-    let router = endpoints::router(Arc::clone(&stats), Arc::clone(&bus), store.clone());
+    let router = endpoints::router(Arc::clone(&stats), Arc::clone(&bus), store.clone(), options.cold_worker);
     let serving = tokio::spawn(mprism_runtime::http::serve_on(listener, router, drained.clone()));
     let (letters, buried) = mpsc::channel(1_000);
     let letters_lock = lane::writer_lock(&options, "dead_letters")?;

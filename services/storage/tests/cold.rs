@@ -10,7 +10,7 @@ use common::Engine;
 use mprism_storage::cold::{ColdOptions, run};
 use mprism_testkit::{free_address, until};
 use serde_json::Value;
-use support::{DAY, MINUTE, Rows, content, difference, fill, get, now, options, tables};
+use support::{AT_ONCE, DAY, MINUTE, Rows, content, difference, fill, get, now, options, tables};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +102,7 @@ async fn what_the_hot_store_has_the_cold_one_has_and_says_so() {
         lag_max: Duration::from_secs(2),
         // Every statement is cut: by rows, and by bytes where rows are large.
         rows_max: 700,
-        bytes_max: 1 << 20,
+        bytes_max: 8 << 20,
         ..options(&engine.options, free_address())
     };
     let worker = Worker::start(settings());
@@ -112,6 +112,7 @@ async fn what_the_hot_store_has_the_cold_one_has_and_says_so() {
     worker.stop().await;
     another_version(&engine, settings()).await;
     another_worker(&engine, settings()).await;
+    old_months(&engine, settings()).await;
     engine.stop().await;
 }
 
@@ -233,7 +234,7 @@ async fn another_worker(engine: &Engine, options: ColdOptions) {
         ..options.clone()
     };
     let workers = [Worker::start(options), Worker::start(other)];
-    for round in 0..5 {
+    for round in 0..2 {
         let rows = Rows {
             epoch: 11,
             first: 1 + round * 100,
@@ -251,4 +252,63 @@ async fn another_worker(engine: &Engine, options: ColdOptions) {
     for worker in workers {
         worker.stop().await;
     }
+}
+
+/// What the cold store has kept for long enough is dropped by the month, once the hot store has nothing of it any more.
+async fn old_months(engine: &Engine, options: ColdOptions) {
+    let old = async |database: &str| {
+        let query = format!("SELECT count() FROM {database}.liquidations WHERE producer_epoch = 12");
+        engine.store.fetch_one::<u64>(&query).await.expect("a count")
+    };
+    let rows = Rows {
+        epoch: 12,
+        first: 1,
+        count: 100,
+        from: now() - 200 * DAY,
+        step: 10,
+    };
+    fill(&engine.store, HOT, "liquidations", rows).await;
+    let kept = ColdOptions {
+        retention_days: Some(100),
+        ..options
+    };
+    let worker = Worker::start(kept.clone());
+    are_alike(engine, &worker).await;
+    until("several looks", async || {
+        let (_, body) = get(worker.options.listen, "/stats").await?;
+        let stats: Value = serde_json::from_str(&body).expect("JSON");
+        let cycles = stats["sync_stats"]["sync_cycles"].as_u64();
+        if cycles.is_some_and(|cycles| cycles > 2) {
+            Ok(())
+        } else {
+            Err(body)
+        }
+    })
+    .await;
+    assert_eq!(old("marketprism_cold").await, 100, "the hot store has them, too");
+    worker.stop().await;
+    let worker = Worker::start(ColdOptions {
+        leave: AT_ONCE,
+        listen: free_address(),
+        ..kept
+    });
+    until("they are gone", async || {
+        let counts = (old("marketprism_hot").await, old("marketprism_cold").await);
+        if counts == (0, 0) {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}"))
+        }
+    })
+    .await;
+    let left = "SELECT sum(row_count) FROM marketprism_cold.departures FINAL WHERE table = 'liquidations' AND day < today() - 150";
+    assert_eq!(
+        engine.store.fetch_one::<u64>(left).await.expect("a sum"),
+        100,
+        "they were proven before"
+    );
+    // What is younger is kept, though it has left the hot store.
+    let young = "SELECT count() FROM marketprism_cold.liquidations";
+    assert!(engine.store.fetch_one::<u64>(young).await.expect("a count") > 5_000);
+    worker.stop().await;
 }

@@ -1,15 +1,20 @@
 //! The whole worker between a real nats-server and a real engine: each message once, whoever says it how often.
 
 mod common;
+#[path = "common/cold.rs"]
+mod support;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Engine, Sample, samples};
 use mprism_bus::{Bus, BusOptions, LayoutOptions, layout, reconcile};
 use mprism_model::{DataType, Event, SEQUENCE_HEADER};
+use mprism_storage::cold::ColdOptions;
 use mprism_storage::{BatchOptions, StorageOptions};
 use mprism_testkit::{NatsServer, PATIENCE, free_address, until};
 use serde_json::{Value, json};
+use support::AT_ONCE;
 use tokio_util::sync::CancellationToken;
 
 /// Publishes and waits until the stream has it. Without an identity it comes from another publisher, without headers.
@@ -29,9 +34,87 @@ async fn publish(bus: &Bus, sample: &Sample, message: &Value, identity: Option<&
     assert!(!answered.duplicate, "the worker has to tell, not the server");
 }
 
+/// Publishes again what has an identity already, in other words.
+async fn redeliver(bus: &Bus, sample: &Sample, identity: &str, publisher: &str) {
+    let mut message = sample.first.clone();
+    message["publisher"] = publisher.into();
+    let payload = serde_json::to_vec(&message).expect("JSON");
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert(SEQUENCE_HEADER, identity);
+    let sent = bus
+        .context()
+        .publish_with_headers(sample.subject, headers, payload.into());
+    sent.await.expect("sent").await.expect("stored");
+}
+
 async fn rows(engine: &Engine, table: &str) -> u64 {
-    let query = format!("SELECT count() FROM marketprism_hot.{table}");
+    rows_in(engine, "marketprism_hot", table).await
+}
+
+async fn rows_in(engine: &Engine, database: &str, table: &str) -> u64 {
+    let query = format!("SELECT count() FROM {database}.{table}");
     engine.store.fetch_one(&query).await.expect("a count")
+}
+
+/// Waits until so many messages are decided, and returns what the worker says of them.
+async fn decided(listen: SocketAddr, messages: u64) -> Value {
+    until("everything is decided", async || {
+        let answer = mprism_runtime::probe::get(listen, "/stats", Duration::from_secs(5)).await;
+        let (_, body) = answer.map_err(|e| e.to_string())?;
+        let stats: Value = serde_json::from_str(&body).map_err(|e| e.to_string())?;
+        match stats["message_stats"]["messages_processed"].as_u64() {
+            Some(processed) if processed == messages => Ok(stats),
+            _ => Err(body),
+        }
+    })
+    .await
+}
+
+/// Rows that have left for the cold store are known to a worker that never saw them.
+async fn what_has_left_does_not_come_back(engine: &Engine, bus: &Bus, options: StorageOptions, samples: &[Sample]) {
+    let shutdown = CancellationToken::new();
+    let cold = ColdOptions {
+        leave: AT_ONCE,
+        ..support::options(&engine.options, free_address())
+    };
+    let copying = tokio::spawn(mprism_storage::cold::run(cold, shutdown.clone()));
+    let all_left = async |table: &str| {
+        until(table, async || {
+            let counts = (
+                rows(engine, table).await,
+                rows_in(engine, "marketprism_cold", table).await,
+            );
+            if counts == (0, 3) {
+                Ok(())
+            } else {
+                Err(format!("{counts:?}"))
+            }
+        })
+        .await;
+    };
+    for sample in samples {
+        all_left(sample.table).await;
+    }
+    let listen = options.listen;
+    let storing = tokio::spawn(mprism_storage::run(options, shutdown.clone()));
+    for sample in samples {
+        let mut stranger = sample.again.clone();
+        stranger["publisher"] = "another stranger".into();
+        redeliver(bus, sample, "5-1", "again, later").await;
+        publish(bus, sample, &stranger, None).await;
+        publish(bus, sample, &sample.again, Some("7-1")).await;
+        publish(bus, sample, &sample.revised, Some("7-2")).await;
+    }
+    let types = samples.len() as u64;
+    let stats = decided(listen, 4 * types).await;
+    assert_eq!(stats["message_stats"]["redelivered"], types, "{stats}");
+    assert_eq!(stats["message_stats"]["natural_duplicates"], 3 * types, "{stats}");
+    for sample in samples {
+        all_left(sample.table).await;
+    }
+    shutdown.cancel();
+    storing.await.expect("no panic").expect("ends well");
+    copying.await.expect("no panic").expect("ends well");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,9 +147,10 @@ async fn every_type_is_stored_once_and_its_revisions_beside_it() {
             age_max: Duration::from_millis(50),
         },
         locks: folder.path().to_owned(),
+        cold_worker: free_address(),
     };
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(mprism_storage::run(options, shutdown.clone()));
+    let running = tokio::spawn(mprism_storage::run(options.clone(), shutdown.clone()));
 
     let samples = samples();
     let broken = json!({"data_type": "nothing"});
@@ -84,33 +168,15 @@ async fn every_type_is_stored_once_and_its_revisions_beside_it() {
     }
     for sample in &samples {
         // Redelivered, from a second collector, from a publisher that knows no identities, and revised.
-        let (mut redelivered, mut stranger) = (sample.first.clone(), sample.again.clone());
-        redelivered["publisher"] = "again".into();
+        let mut stranger = sample.again.clone();
         stranger["publisher"] = "stranger".into();
         publish(&bus, sample, &stranger, None).await;
         publish(&bus, sample, &sample.again, Some("6-1")).await;
         publish(&bus, sample, &sample.revised, Some("6-2")).await;
-        let payload = serde_json::to_vec(&redelivered).expect("JSON");
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert(SEQUENCE_HEADER, "5-1");
-        let sent = bus
-            .context()
-            .publish_with_headers(sample.subject, headers, payload.into());
-        sent.await.expect("sent").await.expect("stored");
+        redeliver(&bus, sample, "5-1", "again").await;
     }
     let types = samples.len() as u64;
-    let stats = until("everything is decided", async || {
-        let answer = mprism_runtime::probe::get(listen, "/stats", Duration::from_secs(5)).await;
-        let (_, body) = answer.map_err(|e| e.to_string())?;
-        let stats: Value = serde_json::from_str(&body).map_err(|e| e.to_string())?;
-        let processed = stats["message_stats"]["messages_processed"].as_u64();
-        if processed == Some(6 * types) {
-            Ok(stats)
-        } else {
-            Err(body)
-        }
-    })
-    .await;
+    let stats = decided(listen, 6 * types).await;
     for (counter, each) in [
         ("validation_errors", 1),
         ("redelivered", 1),
@@ -140,5 +206,6 @@ async fn every_type_is_stored_once_and_its_revisions_beside_it() {
     assert!(said.iter().all(|reason| reason.contains("not a valid")), "{said:?}");
     shutdown.cancel();
     running.await.expect("no panic").expect("ends well");
+    what_has_left_does_not_come_back(&engine, &bus, options, &samples).await;
     engine.stop().await;
 }

@@ -2,6 +2,7 @@
 
 mod collector;
 mod frames;
+mod storage;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &BenchArgs, context: &Context) -> Result<Exit, CliError>
     let measured = context.block_on_interruptible(async {
         match args.name.as_str() {
             "status" => status(&home, context).await,
+            "storage" => storage::measure(&home, context).await,
             _ => start(&home, context).await,
         }
     });

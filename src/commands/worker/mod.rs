@@ -10,7 +10,7 @@ use mprism_runtime::log::LogOptions;
 use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use options::{bus_layout, cadence, read_secret, store, tiers_here};
+pub(crate) use options::{bus_layout, cadence, cold, read_secret, store, tiers_here};
 
 use crate::cli::{WorkerArgs, WorkerName};
 use crate::commands::Context;

@@ -154,7 +154,8 @@ fn cold_store_options(settings: &Settings) -> Result<Option<StoreOptions>, CliEr
     }))
 }
 
-pub(super) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
+/// Returns what the cold worker needs to know.
+pub(crate) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
     let cold = &settings.cold;
     Ok(ColdOptions {
         listen: loopback(cold.port),
@@ -207,6 +208,7 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
             age_max: settings.hot.batch.age_max,
         },
         locks: settings.home.run(),
+        cold_worker: loopback(settings.cold.port),
     })
 }
 

@@ -1,5 +1,8 @@
 //! One table's way into the cold store: copy what is missing, and prove that all of it is there.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use mprism_clickhouse::{Copy, InsertError, Store, StoreError, Tier};
 use mprism_model::{DataType, ProducerId};
 
@@ -70,16 +73,34 @@ impl CoverError {
 }
 
 /// What was proven to be in the cold store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Covered {
-    /// Of the rows where they came from.
-    pub(crate) fingerprint: Fingerprint,
+    /// Of the rows where they came from, window by window.
+    pub(crate) windows: BTreeMap<i64, Fingerprint>,
     /// Rows that the server says were copied for it.
     pub(crate) copied: u64,
+    /// How long that took.
+    pub(crate) copying: Duration,
     /// Rows that are in the cold store only: they have left, or were taken out of the hot store.
     pub(crate) extra: u64,
     /// Rows that the cold store has more than once.
     pub(crate) doubled: u64,
+}
+
+impl Covered {
+    /// Returns the fingerprint of all windows.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_all(&self.windows)
+    }
+}
+
+/// The same windows here and in the cold store.
+#[derive(Debug, Default)]
+pub(crate) struct Windows {
+    /// All windows that have rows here.
+    pub(crate) here: BTreeMap<i64, Fingerprint>,
+    /// Those that the cold store has other rows of.
+    pub(crate) differ: Vec<i64>,
 }
 
 /// One table's way into the cold store.
@@ -146,38 +167,60 @@ impl Copier {
     }
 
     /// Proves that the cold store has all of a scope that probably is there; copies what is not.
-    pub(crate) async fn prove(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Covered, CoverError> {
-        let here = self.ask(source, async |side| side.fingerprint(scope).await).await?;
-        let there = self.ask(Tier::Cold, async |side| side.fingerprint(scope).await).await?;
-        if here != there {
-            return self.cover(source, scope, rows).await;
+    pub(crate) async fn prove(
+        &self,
+        source: Tier,
+        scope: &Scope,
+        rows: u64,
+        width: i64,
+    ) -> Result<Covered, CoverError> {
+        // What the cold store has nothing of need not be compared to know that it is missing.
+        if self.ask(Tier::Cold, async |side| side.count(scope).await).await? > 0 {
+            let windows = self.windows(source, scope, width).await?;
+            if windows.differ.is_empty() {
+                return Ok(Covered {
+                    windows: windows.here,
+                    ..Covered::default()
+                });
+            }
         }
-        Ok(Covered {
-            fingerprint: here,
-            ..Covered::default()
-        })
+        self.cover(source, scope, rows, width).await
+    }
+
+    /// Compares window by window.
+    pub(crate) async fn windows(&self, source: Tier, scope: &Scope, width: i64) -> Result<Windows, StoreError> {
+        let here = self
+            .ask(source, async |side| side.by_window(scope, width).await)
+            .await?;
+        let there = self
+            .ask(Tier::Cold, async |side| side.by_window(scope, width).await)
+            .await?;
+        let differ = here
+            .iter()
+            .filter(|(start, fingerprint)| there.get(*start) != Some(*fingerprint))
+            .map(|(start, _)| *start)
+            .collect();
+        Ok(Windows { here, differ })
     }
 
     /// Copies what is missing of a scope with about `rows` rows, and proves that the cold store has all of it.
     ///
     /// Whatever part of an earlier copy is there is kept, and nothing is copied twice: a crash anywhere here costs time only.
-    pub(crate) async fn cover(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Covered, CoverError> {
-        let mut copied = 0;
+    async fn cover(&self, source: Tier, scope: &Scope, rows: u64, width: i64) -> Result<Covered, CoverError> {
+        let mut covered = Covered::default();
         for _ in 0..ATTEMPTS {
-            copied += self.copy(source, scope, rows).await?;
+            let began = Instant::now();
+            covered.copied += self.copy(source, scope, rows).await?;
+            covered.copying += began.elapsed();
             self.done(Step::Copied);
-            let here = self.ask(source, async |side| side.fingerprint(scope).await).await?;
-            let there = self.ask(Tier::Cold, async |side| side.fingerprint(scope).await).await?;
-            let mut covered = Covered {
-                fingerprint: here,
-                copied,
-                ..Covered::default()
-            };
-            if here == there {
+            let windows = self.windows(source, scope, width).await?;
+            covered.windows = windows.here;
+            if windows.differ.is_empty() {
                 self.done(Step::Proven);
                 return Ok(covered);
             }
             // The cold store may have more than is here. Or it has other rows: look at each.
+            let here = covered.fingerprint();
             let compared = self.compare(source, scope, here.rows).await?;
             if let Some(first) = compared.conflicts.first() {
                 return Err(CoverError::Conflict {
@@ -186,9 +229,8 @@ impl Copier {
                     first: *first,
                 });
             }
-            if compared.missing.is_empty() {
+            if compared.missing.is_empty() && compared.fingerprint == here {
                 self.done(Step::Proven);
-                covered.fingerprint = compared.fingerprint;
                 covered.extra = compared.extra;
                 covered.doubled = compared.doubled;
                 return Ok(covered);

@@ -133,6 +133,7 @@ async fn statistics(State(source): State<Source>) -> Response {
             "proven_to": time(table.proven_to),
             "backlog_rows": table.backlog,
             "copied": table.copied,
+            "copying_s": table.copying.as_secs_f64(),
             "proven_windows": table.proven,
             "failed_windows": table.failed,
             "left": table.left,
@@ -243,6 +244,16 @@ async fn metrics(State(source): State<Source>) -> Response {
             help,
             &[("table", *table)],
             stats.copied,
+        );
+    }
+    for (table, stats) in tables() {
+        let help = "Time that copying rows took.";
+        let seconds = stats.copying.as_secs_f64();
+        text.counter(
+            "marketprism_cold_copying_seconds_total",
+            help,
+            &[("table", *table)],
+            seconds,
         );
     }
     for (table, stats) in tables() {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::windows::{Counts, Scope};
 
 /// Count, sum and exclusive or of the rows' hashes. A row that is there twice changes the first two, so it does not hide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Row, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) rows: u64,
     pub(crate) sum: u64,
@@ -18,6 +18,13 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Returns the fingerprint of several windows together.
+    pub(crate) fn of_all(windows: &BTreeMap<i64, Self>) -> Self {
+        let mut all = Self::default();
+        windows.values().for_each(|window| all += *window);
+        all
+    }
+
     /// Takes in one more row.
     pub(crate) fn take(&mut self, hash: u64) {
         *self += Self {
@@ -72,17 +79,6 @@ impl Side<'_> {
     /// A tuple, because a hash of arguments of which one is NULL is NULL.
     fn hash(&self) -> String {
         format!("cityHash64(tuple({}))", self.columns)
-    }
-
-    /// Returns the fingerprint of a scope.
-    pub(crate) async fn fingerprint(&self, scope: &Scope) -> Result<Fingerprint, StoreError> {
-        let query = format!(
-            "SELECT count() AS rows, sum(hash) AS sum, groupBitXor(hash) AS xor FROM (SELECT {} AS hash FROM {} WHERE {})",
-            self.hash(),
-            self.table,
-            scope.condition()
-        );
-        self.store.fetch_one(&query).await
     }
 
     /// Returns the fingerprint of each window that has rows.

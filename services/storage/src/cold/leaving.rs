@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::copier::{Copier, CoverError};
 use super::ledger::{Ledger, date, note_departure};
 use super::step::Step;
-use super::windows::{Counts, DAY, Scope};
+use super::windows::{Counts, DAY, HOUR, Scope};
 use crate::tables;
 
 /// A partition: a day, as a number since the epoch, and an exchange.
@@ -79,14 +79,14 @@ pub(crate) async fn finish(copier: &Copier, data_type: DataType) -> Result<u64, 
         let Partition { day, exchange, rows } = &partition;
         let day = i64::from(*day);
         let scope = Scope::partition(day, exchange);
-        let covered = copier.prove(Tier::Leaving, &scope, *rows).await?;
+        let covered = copier.prove(Tier::Leaving, &scope, *rows, HOUR).await?;
         copier.done(Step::LeavingProven);
         let table = data_type.table();
         note_departure(
             &copier.stores().cold,
             table,
             (day, exchange),
-            covered.fingerprint,
+            covered.fingerprint(),
             clock::now_ms(),
         )
         .await?;

@@ -9,7 +9,7 @@ use mprism_model::UnixMillis;
 use serde::Deserialize;
 
 use super::fingerprint::Fingerprint;
-use super::windows::DAY;
+use super::windows::{DAY, Span};
 
 /// An hour that was proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,12 @@ impl Ledger {
         }
     }
 
+    /// Forgets the hours of a span that are not proven any more.
+    pub(crate) fn forget(&mut self, span: Span, proven: &BTreeMap<i64, Fingerprint>) {
+        self.hours
+            .retain(|start, _| *start < span.from || span.to <= *start || proven.contains_key(start));
+    }
+
     /// Forgets hours before a moment: they have left.
     pub(crate) fn forget_before(&mut self, from: i64) {
         self.hours = self.hours.split_off(&from);
@@ -161,6 +167,24 @@ mod tests {
     fn times_are_written_as_they_are_read() {
         assert_eq!(date(20_371), "2025-10-10");
         assert_eq!(time(1_760_054_400_123), "2025-10-10 00:00:00.123");
+    }
+
+    #[test]
+    fn what_is_not_proven_any_more_is_forgotten() {
+        let known = Known {
+            fingerprint: Fingerprint::default(),
+            proven_at: 1,
+            checked_at: 1,
+        };
+        let mut ledger = Ledger {
+            table: "trades",
+            hours: [0, 10, 20, 30].map(|start| (start, known)).into(),
+        };
+        let proven = BTreeMap::from([(20, Fingerprint::default())]);
+        ledger.forget(Span { from: 10, to: 30 }, &proven);
+        assert_eq!(ledger.hours.keys().copied().collect::<Vec<_>>(), [0, 20, 30]);
+        ledger.forget_before(20);
+        assert!(ledger.get(0).is_none() && ledger.get(20).is_some());
     }
 
     #[test]

@@ -12,6 +12,8 @@ use super::windows::Span;
 
 /// How long an error counts as recent. Milliseconds.
 const RECENT: i64 = 3_600_000;
+/// What was not met again for so long is over: its rows are gone.
+const OVER_AFTER: Duration = Duration::from_secs(600);
 /// Recent errors kept at most.
 const ERRORS_MAX: usize = 1_000;
 
@@ -51,6 +53,8 @@ pub(crate) struct TableStats {
     pub(crate) closed: Option<String>,
     /// Rows that were copied.
     pub(crate) copied: u64,
+    /// How long copying them took.
+    pub(crate) copying: Duration,
     /// Windows that were proven, and those that could not be.
     pub(crate) proven: u64,
     pub(crate) failed: u64,
@@ -66,8 +70,16 @@ pub(crate) struct TableStats {
     /// All before this moment is proven. Milliseconds since the epoch.
     pub(crate) proven_to: Option<i64>,
     progress: Instant,
-    /// Windows that cannot be proven: since when, and why.
-    troubles: BTreeMap<Span, (Instant, String)>,
+    /// Windows that cannot be proven.
+    troubles: BTreeMap<Span, Trouble>,
+}
+
+/// Why a window cannot be proven: met first and last at these moments.
+#[derive(Clone, Debug)]
+struct Trouble {
+    since: Instant,
+    met: Instant,
+    why: String,
 }
 
 impl TableStats {
@@ -78,8 +90,9 @@ impl TableStats {
 
     /// Returns what keeps its rows from being copied or proven, windows for longer than `limit`.
     fn trouble(&self, limit: Duration) -> Option<String> {
-        let lasting = || self.troubles.values().find(|(since, _)| since.elapsed() >= limit);
-        let why = self.closed.as_ref().or_else(|| Some(&lasting()?.1))?;
+        let is_lasting = |trouble: &&Trouble| trouble.since.elapsed() >= limit && trouble.met.elapsed() < OVER_AFTER;
+        let lasting = || self.troubles.values().find(is_lasting);
+        let why = self.closed.as_ref().or_else(|| Some(&lasting()?.why))?;
         Some(format!("{}: {why}", self.data_type.table()))
     }
 
@@ -120,6 +133,7 @@ impl Stats {
                 data_type: *data_type,
                 closed: Some("it is not looked at yet".into()),
                 copied: 0,
+                copying: Duration::ZERO,
                 proven: 0,
                 failed: 0,
                 left: 0,
@@ -183,6 +197,7 @@ impl Stats {
         self.with_table(table, |stats| {
             stats.proven += 1;
             stats.copied += covered.copied;
+            stats.copying += covered.copying;
             stats.doubled += covered.doubled;
             stats.progress = Instant::now();
             stats
@@ -197,11 +212,17 @@ impl Stats {
         let mut is_news = false;
         self.with_table(table, |stats| {
             stats.failed += 1;
+            let now = Instant::now();
             let known = stats.troubles.entry(span).or_insert_with(|| {
                 is_news = true;
-                (Instant::now(), String::new())
+                Trouble {
+                    since: now,
+                    met: now,
+                    why: String::new(),
+                }
             });
-            known.1 = why.to_owned();
+            known.met = now;
+            known.why = why.to_owned();
         });
         self.error(table, why);
         is_news

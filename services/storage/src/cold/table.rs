@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mprism_clickhouse::Tier;
 use mprism_model::{DataType, UnixMillis};
@@ -12,7 +12,7 @@ use mprism_runtime::log::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::ColdOptions;
-use super::copier::{Copier, CoverError, Covered, Stores};
+use super::copier::{Copier, CoverError, Covered, Stores, Windows};
 use super::fingerprint::Fingerprint;
 use super::leaving;
 use super::ledger::Ledger;
@@ -20,6 +20,8 @@ use super::stats::Stats;
 use super::step::Step;
 use super::windows::{Counts, HOUR, Run, Scope, Span, runs};
 
+/// Looks at the newest windows for each count of the hours that are over: that reads the time of every row there is.
+const COUNTED_EVERY: u32 = 6;
 /// Windows of one run that are looked at one by one where something is wrong with the run.
 const LOOKED_AT_ALONE: usize = 8;
 
@@ -49,6 +51,8 @@ struct Open {
     head_to: i64,
     /// Hours of the hot store that are over, as they were last counted.
     hours: Counts,
+    /// When that was, and up to which moment they reach.
+    counted: Option<(Instant, i64)>,
     looked_back: Instant,
 }
 
@@ -129,8 +133,7 @@ impl CopiedTable {
             let Shared { options, stores, .. } = &self.shared;
             let limits = (options.rows_max, options.bytes_max);
             let copier = Copier::open(stores.clone(), self.data_type, limits, options.observer.clone()).await?;
-            let left = leaving::finish(&copier, self.data_type).await?;
-            self.shared.stats.left(table, left);
+            finish_leaving(&self.shared, &copier, self.data_type).await?;
             let hours = copier.ask(Tier::Hot, async |side| {
                 side.counts(&Span::closed_hours(self.shared.safe_end()).into(), 0, HOUR)
                     .await
@@ -145,6 +148,7 @@ impl CopiedTable {
                 head: Counts::new(),
                 head_to: 0,
                 hours,
+                counted: None,
                 looked_back: Instant::now(),
             });
         }
@@ -173,6 +177,11 @@ impl Shared {
         i64::try_from(self.options.window.as_millis()).unwrap_or(HOUR)
     }
 
+    /// For how long hours that are over are believed to have as many rows as when they were counted.
+    fn recount_after(&self) -> Duration {
+        self.options.interval * COUNTED_EVERY
+    }
+
     /// Until when rows are expected to have come: late ones are found all the same. Milliseconds since the epoch.
     fn safe_end(&self) -> i64 {
         let lag = i64::try_from(self.options.safety_lag.as_millis()).unwrap_or(i64::MAX);
@@ -180,11 +189,28 @@ impl Shared {
     }
 }
 
-/// Windows that are the same in both stores, and those that are not.
-#[derive(Default)]
-struct Windows {
-    alike: BTreeMap<i64, Fingerprint>,
-    differ: Vec<i64>,
+/// Finishes what is on its way out of the hot store. Returns whether nothing is left there that cannot be proven.
+async fn finish_leaving(shared: &Shared, copier: &Copier, data_type: DataType) -> Result<bool, CoverError> {
+    let table = data_type.table();
+    let error = match leaving::finish(copier, data_type).await {
+        Ok(rows) => {
+            shared.stats.left(table, rows);
+            return Ok(true);
+        }
+        Err(error) => error,
+    };
+    let CoverError::Conflict { scope, .. } = &error else {
+        return Err(error);
+    };
+    let why = chain(&error);
+    if shared.stats.failed(table, scope.span, &why) {
+        tracing::error!(
+            table,
+            error = why,
+            "a partition cannot leave; its rows are in marketprism_leaving"
+        );
+    }
+    Ok(false)
 }
 
 /// A table that is ours, and everything that is needed to go on with it.
@@ -210,81 +236,58 @@ impl Held<'_> {
             outcome => return outcome,
         };
         // What could be copied of it is.
-        let mut windows = match run.windows {
+        let windows = match run.windows {
             1 => Windows::default(),
-            _ => self.by_windows(&run.span.into(), width).await?,
+            _ => self.table.copier.windows(Tier::Hot, &run.span.into(), width).await?,
         };
+        let mut proven = windows.here;
+        proven.retain(|start, _| !windows.differ.contains(start));
+        if windows.differ.is_empty() && run.windows > 1 {
+            // What was wrong is not any more.
+            self.shared
+                .stats
+                .proven(self.data_type.table(), run.span, &Covered::default());
+            return Ok(proven);
+        }
         // Many windows with the same trouble are told as one, so that the newest are not kept waiting.
         if windows.differ.is_empty() || windows.differ.len() > LOOKED_AT_ALONE {
             let (table, span) = (self.data_type.table(), run.span);
             if self.shared.stats.failed(table, span, &why) {
                 tracing::error!(table, error = why, "rows cannot be proven to be in the cold store");
             }
-            return Ok(windows.alike);
+            return Ok(proven);
         }
         for from in windows.differ {
             let to = from + width;
             let rows = counts.get(&from).copied().unwrap_or(0);
             let span = Span { from, to };
             let alone = Run { span, rows, windows: 1 };
-            windows.alike.extend(Box::pin(self.sync(alone, width, counts)).await?);
+            proven.extend(Box::pin(self.sync(alone, width, counts)).await?);
         }
-        Ok(windows.alike)
+        Ok(proven)
     }
 
     async fn sync_once(&self, run: Run, width: i64) -> Result<BTreeMap<i64, Fingerprint>, CoverError> {
-        let copier = &self.table.copier;
         let scope = Scope::from(run.span);
-        let windows = self.by_windows(&scope, width).await?;
-        if windows.differ.is_empty() {
-            self.proven(run.span, Covered::default());
-            return Ok(windows.alike);
-        }
-        let covered = copier.cover(Tier::Hot, &scope, run.rows).await?;
-        self.proven(run.span, covered);
-        if run.windows == 1 {
-            return Ok(BTreeMap::from([(run.span.from, covered.fingerprint)]));
-        }
-        // The whole is proven. So are its windows, if nothing came since.
-        let here = copier
-            .ask(Tier::Hot, async |side| side.by_window(&scope, width).await)
-            .await?;
-        let mut whole = Fingerprint::default();
-        here.values().for_each(|fingerprint| whole += *fingerprint);
-        let is_as_proven = whole == covered.fingerprint;
-        Ok(if is_as_proven { here } else { BTreeMap::new() })
-    }
-
-    /// Compares window by window.
-    async fn by_windows(&self, scope: &Scope, width: i64) -> Result<Windows, CoverError> {
-        let copier = &self.table.copier;
-        let of = async |tier: Tier| copier.ask(tier, async |side| side.by_window(scope, width).await).await;
-        let (here, there) = (of(Tier::Hot).await?, of(Tier::Cold).await?);
-        let mut windows = Windows::default();
-        for (start, fingerprint) in here {
-            if there.get(&start) == Some(&fingerprint) {
-                windows.alike.insert(start, fingerprint);
-            } else {
-                windows.differ.push(start);
-            }
-        }
-        Ok(windows)
-    }
-
-    fn proven(&self, span: Span, covered: Covered) {
+        let covered = self.table.copier.prove(Tier::Hot, &scope, run.rows, width).await?;
         let table = self.data_type.table();
-        self.shared.stats.proven(table, span, &covered);
+        self.shared.stats.proven(table, run.span, &covered);
         if covered.doubled > 0 {
             tracing::error!(table, rows = covered.doubled, "the cold store has rows more than once");
         }
+        Ok(covered.windows)
     }
 
     /// Proves hours that the ledger does not know as they are. Returns whether some are left.
     async fn prove_hours(&mut self, deadline: Instant) -> Result<bool, CoverError> {
         let span = Span::closed_hours(self.shared.safe_end());
-        self.table.hours = self.count(span, HOUR).await?;
-        let first = self.table.hours.keys().next().copied().unwrap_or(i64::MAX);
-        self.table.ledger.forget_before(first);
+        let is_fresh = |(counted, to): (Instant, i64)| to == span.to && counted.elapsed() < self.shared.recount_after();
+        if !self.table.counted.is_some_and(is_fresh) {
+            self.table.hours = self.count(span, HOUR).await?;
+            self.table.counted = Some((Instant::now(), span.to));
+            let first = self.table.hours.keys().next().copied().unwrap_or(i64::MAX);
+            self.table.ledger.forget_before(first);
+        }
         let stale = self.stale_hours();
         let mut left = stale.len();
         for run in stale.into_iter().rev() {
@@ -292,7 +295,7 @@ impl Held<'_> {
                 return Ok(true);
             }
             let proven = self.sync(run, HOUR, &self.table.hours).await?;
-            self.remember(&proven).await?;
+            self.remember(run.span, &proven).await?;
             left -= 1;
         }
         Ok(left > 0)
@@ -307,9 +310,15 @@ impl Held<'_> {
         })
     }
 
-    async fn remember(&mut self, proven: &BTreeMap<i64, Fingerprint>) -> Result<(), CoverError> {
+    /// Notes what is proven of a span; what is not is tried again.
+    async fn remember(&mut self, span: Span, proven: &BTreeMap<i64, Fingerprint>) -> Result<(), CoverError> {
+        self.table.ledger.forget(span, proven);
         let cold = &self.shared.stores.cold;
         self.table.ledger.note(cold, proven, clock::now_ms()).await?;
+        // What came since the hours were counted is proven, too.
+        for (start, fingerprint) in proven {
+            self.table.hours.insert(*start, fingerprint.rows);
+        }
         self.table.copier.done(Step::Noted);
         Ok(())
     }
@@ -331,7 +340,7 @@ impl Held<'_> {
         let span = Span { from, to };
         let run = Run { span, rows, windows: 1 };
         let proven = self.sync(run, HOUR, &self.table.hours).await?;
-        self.remember(&proven).await
+        self.remember(run.span, &proven).await
     }
 
     /// Lets partitions leave that are old enough and proven for long enough.
@@ -339,12 +348,15 @@ impl Held<'_> {
         let Some(options) = self.shared.options.leave else {
             return Ok(());
         };
+        // One that is stuck is not followed by others.
+        if !finish_leaving(self.shared, &self.table.copier, self.data_type).await? {
+            return Ok(());
+        }
         let now = clock::now_ms();
         // A day has to be over for so many whole days.
         let last_day = UnixMillis(now).day() - 1 - i64::from(options.after_days);
         let delay = i64::try_from(options.delay.as_millis()).unwrap_or(i64::MAX);
         let copier = &self.table.copier;
-        let mut left = 0;
         for partition in leaving::partitions(copier, Tier::Hot, last_day).await? {
             let day = i64::from(partition.day);
             if self.shared.shutdown.is_cancelled() {
@@ -352,10 +364,13 @@ impl Held<'_> {
             }
             if leaving::may_leave(day, &self.table.hours, &self.table.ledger, now.saturating_sub(delay)) {
                 leaving::move_out(copier, self.data_type, &partition).await?;
-                left += leaving::finish(copier, self.data_type).await?;
+                // Its hours are others now.
+                self.table.counted = None;
+                if !finish_leaving(self.shared, copier, self.data_type).await? {
+                    break;
+                }
             }
         }
-        self.shared.stats.left(self.data_type.table(), left);
         Ok(())
     }
 

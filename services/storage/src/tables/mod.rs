@@ -301,6 +301,8 @@ pub(crate) mod tests {
             trade_id: id.to_string().into(),
             price: DecimalText::new(price).expect("valid"),
             quantity: DecimalText::new("0.5").expect("valid"),
+            contracts: None,
+            sequence: None,
             side: Side::Buy,
             is_maker: false,
             trade_ts: UnixMillis(1_760_054_400_077),
