@@ -30,11 +30,11 @@ async fn nothing_is_cleaned_while_services_run_and_data_goes_only_when_asked_for
         "{refused:?}"
     );
     let dry = home.good(&["clean", "--force", "--dry-run"]);
-    assert_eq!(dry["stop"].as_array().map(Vec::len), Some(5), "{dry}");
+    assert_eq!(dry["stop"].as_array().map(Vec::len), Some(6), "{dry}");
     assert_eq!(home.status("hot")["state"], "running", "a dry run stops nothing");
 
     let cleaned = home.good(&["clean", "--force"]);
-    assert_eq!(cleaned["stopped"].as_array().map(Vec::len), Some(5), "{cleaned}");
+    assert_eq!(cleaned["stopped"].as_array().map(Vec::len), Some(6), "{cleaned}");
     let rows = home.rows();
     assert!(rows > 0, "data stays");
     for lock in [

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::Home;
+use crate::support::{Home, table};
 
 fn actions(document: &Value) -> BTreeSet<String> {
     let services = document["services"].as_array().expect("a list").iter();
@@ -89,7 +89,10 @@ async fn a_restart_uses_the_options_of_the_last_start_and_windows_bound_the_proo
         &["--from", "2020-01-01T00:00:00Z", "--to", "2040-01-01T00:00:00Z"],
     ] {
         let document = home.good(&[&["integrity"], window].concat());
-        assert!(document["tables"][0]["hot_rows"].as_u64() > Some(before), "{document}");
+        assert!(
+            table(&document, "trade")["hot_rows"].as_u64() > Some(before),
+            "{document}"
+        );
     }
     let past = home.good(&[
         "integrity",
@@ -98,7 +101,7 @@ async fn a_restart_uses_the_options_of_the_last_start_and_windows_bound_the_proo
         "--to",
         "2021-01-01T00:00:00Z",
     ]);
-    assert_eq!(past["tables"][0]["hot_rows"], 0, "{past}");
+    assert_eq!(table(&past, "trade")["hot_rows"], 0, "{past}");
     let collector = home.process("collector");
     home.good(&["restart", "hot"]);
     assert_eq!(home.process("collector"), collector, "only what was named");

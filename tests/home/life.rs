@@ -127,7 +127,7 @@ async fn healthy(home: &Home) {
     home.until("everything runs", || {
         let status = home.run(&["status", "--json"]).document();
         let services = status["services"].as_array().cloned().unwrap_or_default();
-        let is_healthy = services.len() == 5 && services.iter().all(|service| service["healthy"] == true);
+        let is_healthy = services.len() == 6 && services.iter().all(|service| service["healthy"] == true);
         if is_healthy { Ok(()) } else { Err(status.to_string()) }
     })
     .await;

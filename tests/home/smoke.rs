@@ -1,6 +1,6 @@
 //! `mprism smoke`, and that its verdict can fail.
 
-use crate::support::Home;
+use crate::support::{Home, table};
 
 #[test]
 fn the_whole_pipeline_is_sound() {
@@ -54,7 +54,7 @@ async fn a_row_that_is_gone_and_one_that_is_there_twice_are_found() {
         (1, &"fail".into()),
         "{document}"
     );
-    let table = &document["tables"][0];
+    let table = table(&document, "trade");
     assert_eq!(
         (&table["duplicates"], &table["missing"]),
         (&1.into(), &1.into()),

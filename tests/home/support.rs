@@ -340,6 +340,13 @@ async fn http(method: reqwest::Method, address: SocketAddr, path: &str, body: &s
     answer.text().await.expect("text")
 }
 
+/// Returns what integrity says of a type.
+pub(crate) fn table<'a>(integrity: &'a Value, data_type: &str) -> &'a Value {
+    let tables = integrity["tables"].as_array().expect("a list");
+    let found = tables.iter().find(|table| table["type"] == data_type);
+    found.unwrap_or_else(|| panic!("{data_type}: {integrity}"))
+}
+
 /// Sends a signal to exactly this life of a process.
 pub(crate) fn signal(process: &ProcessIdentity, signal: Signal) {
     let handle = PidFd::open(process).expect("ours").expect("alive");
