@@ -40,7 +40,7 @@ async fn a_healthy_home_has_no_errors_and_its_ports_and_locks_are_its_own() {
         "{document}"
     );
     let ports = document["ports"].as_array().expect("a list");
-    assert_eq!(ports.len(), 7, "{document}");
+    assert_eq!(ports.len(), 8, "{document}");
     assert!(ports.iter().all(|port| port["holder"]["ours"] == true), "{document}");
     let held = document["locks"]
         .as_array()
@@ -48,8 +48,8 @@ async fn a_healthy_home_has_no_errors_and_its_ports_and_locks_are_its_own() {
         .iter()
         .filter(|lock| lock["state"] == "held")
         .count();
-    assert_eq!(held, 6, "five workers and the supervisor: {document}");
-    assert_eq!(document["processes"].as_array().map(Vec::len), Some(6));
+    assert_eq!(held, 7, "six workers and the supervisor: {document}");
+    assert_eq!(document["processes"].as_array().map(Vec::len), Some(7));
     let versions = &document["versions"];
     assert_eq!(versions["running"]["nats"], versions["pinned"]["nats-server"]);
     assert!(document["machine"]["memory_bytes"].as_u64() > Some(0), "{document}");
