@@ -155,7 +155,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__bench)
-            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector"
+            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector storage"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

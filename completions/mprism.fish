@@ -558,5 +558,5 @@ complete -c mprism -n "__fish_mprism_using_subcommand health" -f -a "nats clickh
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage hot"
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector cold sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector"
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector storage"
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -f -a "bash zsh fish"
