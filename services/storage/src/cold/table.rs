@@ -65,6 +65,12 @@ impl CopiedTable {
         }
     }
 
+    /// Takes the table, if it is not ours yet: quickly for every table, before the first row is copied.
+    pub(crate) async fn begin(&mut self) {
+        let outcome = self.open().await.map(|_| ());
+        self.note(outcome);
+    }
+
     /// Copies the newest windows: first of all for every table, so that the cold store is fresh while history is copied.
     pub(crate) async fn advance(&mut self) {
         let outcome = self.try_advance().await;

@@ -65,6 +65,11 @@ async fn copy_all(shared: Shared) {
         if are_made {
             for table in &mut tables {
                 if !shutdown.is_cancelled() {
+                    table.begin().await;
+                }
+            }
+            for table in &mut tables {
+                if !shutdown.is_cancelled() {
                     table.advance().await;
                 }
             }
