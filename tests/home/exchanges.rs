@@ -12,7 +12,7 @@ enum Reaction {
 }
 use Reaction::{Counts, Nothing};
 
-/// Starts an exchange, lets a fault happen, waits for the reaction, and holds everything against the truth.
+/// Starts an exchange, lets faults happen, one a line, waits for the reaction, and holds everything against the truth.
 async fn survives(exchange: &'static str, fault: &str, reaction: Reaction) -> Home {
     let home = Home::of(exchange);
     // Silence has to be noticed within a test's patience.
@@ -24,7 +24,9 @@ async fn survives(exchange: &'static str, fault: &str, reaction: Reaction) -> Ho
         Counts(name, by) => Some((name, home.counter(name).await + by - 1)),
         Nothing => None,
     };
-    home.fault(fault).await;
+    for fault in fault.lines() {
+        home.fault(fault).await;
+    }
     if let Some((name, before)) = counter {
         home.counts_on(name, before).await;
     }
@@ -81,6 +83,18 @@ faults! {
     usdm_silent_stream: "binance_derivatives", r#"{"fault":"silent_stream","stream":"trade","duration":"6s"}"#, Counts("renewals", 1);
     usdm_malformed: "binance_derivatives", r#"{"fault":"malformed","kind":"truncated"}"#, Counts("malformed", 1);
     usdm_banned: "binance_derivatives", r#"{"fault":"http_418","duration":"15s"}"#, Counts("rest_errors", 1);
+    usdm_stale_snapshots: "binance_derivatives", concat!(r#"{"fault":"stale_snapshot","count":2}"#, "\n", r#"{"fault":"gap","stream":"depth","count":1}"#), Counts("resyncs", 1);
+    usdm_snapshots_refused: "binance_derivatives", concat!(r#"{"fault":"snapshot_error","status":503,"count":2}"#, "\n", r#"{"fault":"gap","stream":"depth","count":1}"#), Counts("rest_errors", 1);
+    usdm_too_many_requests: "binance_derivatives", concat!(r#"{"fault":"http_429","retry_after":"1s","count":1}"#, "\n", r#"{"fault":"gap","stream":"depth","count":1}"#), Counts("rest_errors", 1);
+    usdm_halted: "binance_derivatives", r#"{"fault":"symbol_halt","symbol":"ETHUSDT","duration":"2s"}"#, Nothing;
+    usdm_pays_more_often: "binance_derivatives", r#"{"fault":"interval_change","hours":4}"#, Nothing;
+    okx_swapped: "okx_spot", r#"{"fault":"reorder","stream":"depth"}"#, Counts("resyncs", 1);
+    okx_silent_stream: "okx_spot", r#"{"fault":"silent_stream","stream":"trade","duration":"6s"}"#, Counts("renewals", 1);
+    okx_silent_after_ack: "okx_derivatives", concat!(r#"{"fault":"silent_after_ack","count":1}"#, "\n", r#"{"fault":"disconnect"}"#), Counts("renewals", 1);
+    okx_slow_to_connect: "okx_spot", concat!(r#"{"fault":"handshake_slow","duration":"1s","count":2}"#, "\n", r#"{"fault":"disconnect"}"#), Counts("connects", 2);
+    okx_burst: "okx_derivatives", r#"{"fault":"burst","factor":20,"duration":"2s"}"#, Nothing;
+    deribit_twice: "deribit_derivatives", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 3);
+    deribit_swapped: "deribit_derivatives", r#"{"fault":"reorder","stream":"depth"}"#, Counts("resyncs", 1);
     okx_hole_in_a_book: "okx_derivatives", r#"{"fault":"gap","stream":"depth","count":2}"#, Counts("resyncs", 1);
     okx_hole_in_trades: "okx_spot", r#"{"fault":"gap","count":8}"#, Counts("backfilled", 8);
     okx_twice: "okx_spot", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 3);
