@@ -16,7 +16,7 @@ use crate::control::paths::HomePaths;
 const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 
 /// Names a worker may see: where things are, language and time, proxies and certificates.
-const ALLOWED_NAMES: [&str; 27] = [
+const ALLOWED_NAMES: [&str; 28] = [
     "ALL_PROXY",
     "HOME",
     "HTTPS_PROXY",
@@ -45,6 +45,7 @@ const ALLOWED_NAMES: [&str; 27] = [
     "METRICS_PORT",
     "NATS_STORE_DIR",
     "NATS_URL",
+    "REPL_LAG_WARN_MIN",
 ];
 
 /// Beginnings of names a worker may see: ours, and those of MarketPrism that keep their meaning.
