@@ -76,7 +76,7 @@ macro_rules! faults {
 faults! {
     usdm_hole_in_a_book: "binance_derivatives", r#"{"fault":"gap","stream":"depth","count":2}"#, Counts("resyncs", 1);
     usdm_hole_in_trades: "binance_derivatives", r#"{"fault":"gap","count":8}"#, Counts("backfilled", 8);
-    usdm_twice: "binance_derivatives", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 3);
+    usdm_twice: "binance_derivatives", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 1);
     usdm_swapped: "binance_derivatives", r#"{"fault":"reorder","stream":"depth"}"#, Counts("resyncs", 1);
     usdm_cut: "binance_derivatives", r#"{"fault":"disconnect"}"#, Counts("connects", 2);
     usdm_engine_starts_anew: "binance_derivatives", r#"{"fault":"engine_restart"}"#, Counts("resyncs", 1);
@@ -93,11 +93,11 @@ faults! {
     okx_silent_after_ack: "okx_derivatives", concat!(r#"{"fault":"silent_after_ack","count":1}"#, "\n", r#"{"fault":"disconnect"}"#), Counts("renewals", 1);
     okx_slow_to_connect: "okx_spot", concat!(r#"{"fault":"handshake_slow","duration":"1s","count":2}"#, "\n", r#"{"fault":"disconnect"}"#), Counts("connects", 2);
     okx_burst: "okx_derivatives", r#"{"fault":"burst","factor":20,"duration":"2s"}"#, Nothing;
-    deribit_twice: "deribit_derivatives", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 3);
+    deribit_twice: "deribit_derivatives", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 1);
     deribit_swapped: "deribit_derivatives", r#"{"fault":"reorder","stream":"depth"}"#, Counts("resyncs", 1);
     okx_hole_in_a_book: "okx_derivatives", r#"{"fault":"gap","stream":"depth","count":2}"#, Counts("resyncs", 1);
     okx_hole_in_trades: "okx_spot", r#"{"fault":"gap","count":8}"#, Counts("backfilled", 8);
-    okx_twice: "okx_spot", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 3);
+    okx_twice: "okx_spot", r#"{"fault":"duplicate","stream":"depth","count":3}"#, Counts("replays", 1);
     okx_cut: "okx_derivatives", r#"{"fault":"disconnect"}"#, Counts("connects", 2);
     okx_numbers_begin_anew: "okx_derivatives", r#"{"fault":"seq_reset"}"#, Nothing;
     okx_leaves_for_an_upgrade: "okx_spot", r#"{"fault":"maintenance","duration":"1s"}"#, Counts("connects", 2);
