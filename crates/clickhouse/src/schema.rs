@@ -271,13 +271,13 @@ mod tests {
     fn the_schema_is_read_as_it_is_written() {
         assert_eq!(Tier::Hot.statements().len(), 12);
         let trades = columns_of(Tier::Hot, "trades");
-        assert_eq!(trades.len(), 18);
+        assert_eq!(trades.len(), 20);
         assert_eq!(
             (trades[5].name.as_str(), trades[5].kind.as_str()),
             ("price", "Decimal(38, 18)")
         );
         assert_eq!((trades[8].name.as_str(), trades[8].kind.as_str()), ("is_maker", "Bool"));
-        assert_eq!(trades[17].kind, "Date");
+        assert_eq!(trades[19].kind, "Date");
         assert!(TABLES.iter().all(|table| !columns_of(Tier::Hot, table).is_empty()));
         let storage = storage_of(Tier::Hot, "trades");
         assert!(
