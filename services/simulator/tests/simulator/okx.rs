@@ -345,7 +345,7 @@ async fn who_does_not_read_is_told_that_its_buffer_is_full() {
     .await;
     data(&mut client).await;
     // Nothing is read until the venue has had enough; then what it had sent, and its reason.
-    let deadline = tokio::time::Instant::now() + WAIT;
+    let deadline = tokio::time::Instant::now() + 4 * WAIT;
     while !simulator.get("/health").await.contains("buffer is full") {
         assert!(tokio::time::Instant::now() < deadline, "never too slow");
         tokio::task::yield_now().await;
