@@ -128,11 +128,11 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
         ),
         (
             "xyzzy: 1\n",
-            "config.yaml:1: unknown key \"xyzzy\"; known keys: nats, clickhouse, collector, hot, sim, supervisor, logging",
+            "config.yaml:1: unknown key \"xyzzy\"; known keys: nats, clickhouse, collector, hot, cold, sim, supervisor, logging",
         ),
         (
             "collector:\n  exchanges:\n    kraken: {}\n",
-            "config.yaml:3: unknown key \"kraken\" in collector.exchanges; known keys: binance_spot",
+            "config.yaml:3: unknown key \"kraken\" in collector.exchanges; known keys: binance_spot, binance_derivatives, okx_spot, okx_derivatives, deribit_derivatives",
         ),
         (
             "nats: {port: 0}\n",
