@@ -2,8 +2,11 @@
 //!
 //! The connection hands over what frames say; here it is decided what is new, what is missing and what is published.
 
+mod asking;
 mod books;
 pub(crate) mod crowd;
+mod hearing;
+mod out;
 mod polling;
 mod series;
 mod trades;
@@ -15,26 +18,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mprism_bus::SubjectText;
-use mprism_model::{
-    DataType, Event, Exchange, Gap, GapCause, InstrumentId, Level, MarketType, Source, Subject, Symbol, UnixMillis,
-};
-use mprism_runtime::clock;
+use mprism_model::{DataType, Exchange, InstrumentId, MarketType, Subject, Symbol};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
-use crate::ledger::{OpenGap, open_trade_gaps};
+use crate::ledger::OpenGap;
 use crate::link::Plan;
-use crate::orderbook::{Publishable, Snapshot, publishable};
+use crate::orderbook::Snapshot;
 use crate::rest::{History, RestError};
 use crate::sequencer::Seen;
 use crate::spool::Outgoing;
 use crate::stats::ExchangeStats;
 use crate::wire::{Said, SharedTerms, Wire};
 use books::BookState;
+use out::{Out, gap_subject, now};
 use polling::{Polled, Polling};
 use series::SeriesState;
 use trades::{Piece, TradeState};
@@ -119,16 +119,6 @@ struct State {
     series: HashMap<DataType, SeriesState>,
     /// When its book is noted to be published.
     noted: Option<Instant>,
-}
-
-/// Where everything goes that is published.
-struct Out {
-    batch: Vec<Outgoing>,
-    batches: mpsc::Sender<Vec<Outgoing>>,
-    admission: Admission,
-    stats: Arc<ExchangeStats>,
-    wire: &'static dyn Wire,
-    terms: SharedTerms,
 }
 
 /// Starts following a venue's instruments; the sender takes what connections learn, in order. `thinned` says of a type how far
@@ -285,237 +275,6 @@ impl<H: History> Market<H> {
         self.out.flush().await;
     }
 
-    fn hear(&mut self, portion: Vec<Heard>) {
-        for heard in portion {
-            match heard {
-                Heard::Said(said) => self.take(said),
-                Heard::Polled(polled) => self.polled(*polled),
-                // What one instrument lost is no explanation of another one's gap.
-                Heard::Malformed(Some(instrument), _) if self.states.contains_key(&instrument) => {
-                    let state = self.states.get_mut(&instrument);
-                    if let Some(trades) = state.and_then(|state| state.trades.as_mut()) {
-                        trades.expect(GapCause::Malformed);
-                    }
-                }
-                Heard::Malformed(_, plan) => self.told_by(&plan, |state, data_type, _, _| {
-                    if let (DataType::Trade, Some(trades)) = (data_type, &mut state.trades) {
-                        trades.expect(GapCause::Malformed);
-                    }
-                }),
-                Heard::Began(plan) => self.told_by(&plan, |state, data_type, is_had_elsewhere, out| {
-                    if let Some(series) = state.series.get_mut(&data_type) {
-                        if is_had_elsewhere {
-                            series.is_had_elsewhere();
-                        }
-                        series.resume(out);
-                    }
-                }),
-                Heard::Ended(plan) => self.told_by(&plan, |state, data_type, _, _| match data_type {
-                    DataType::Trade => {
-                        if let Some(trades) = &mut state.trades {
-                            trades.expect(GapCause::Disconnect);
-                        }
-                    }
-                    DataType::OrderBook => {
-                        if let Some(books) = &mut state.books {
-                            books.suspend();
-                        }
-                    }
-                    other => {
-                        if let Some(series) = state.series.get_mut(&other) {
-                            series.suspend();
-                        }
-                    }
-                }),
-            }
-        }
-    }
-
-    /// Does something for each type of each instrument that a connection tells. What comes with trades is had with them from
-    /// history.
-    fn told_by(&mut self, plan: &Plan, mut act: impl FnMut(&mut State, DataType, bool, &mut Out)) {
-        for stream in &plan.streams {
-            let has_trades = stream.tells.iter().any(|(data_type, _)| *data_type == DataType::Trade);
-            for (data_type, instrument) in &stream.tells {
-                if let Some(state) = self.states.get_mut(instrument) {
-                    act(state, *data_type, has_trades, &mut self.out);
-                    self.touched.push(instrument.clone());
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, said: Said) {
-        let cadence = self.options.cadence;
-        if let Some(latency_ms) = latency_ms(&said) {
-            self.out.stats.latency_ms.store(latency_ms, Ordering::Relaxed);
-        }
-        match said {
-            Said::Trade {
-                trade,
-                number,
-                is_sized,
-            } => {
-                self.touch(&trade.instrument_id);
-                let state = self.states.get_mut(&trade.instrument_id);
-                match state.and_then(|state| state.trades.as_mut()) {
-                    Some(trades) if !is_sized => {
-                        trades.expect(GapCause::Malformed);
-                        self.out.unsized_event();
-                    }
-                    Some(trades) => trades.hear(*trade, number, &mut self.out),
-                    None => self.out.skipped("trade of an instrument that is not collected"),
-                }
-            }
-            Said::Diff(instrument, diff) => {
-                self.touch(&instrument);
-                let state = self.states.get_mut(&instrument);
-                match state.and_then(|state| state.books.as_mut()) {
-                    Some(books) => books.hear(*diff, cadence, &mut self.out),
-                    None => self.out.skipped("order book of an instrument that is not collected"),
-                }
-            }
-            Said::Book(instrument, snapshot) => {
-                self.touch(&instrument);
-                let state = self.states.get_mut(&instrument);
-                match state.and_then(|state| state.books.as_mut()) {
-                    Some(books) => books.told(&snapshot, cadence, &mut self.out),
-                    None => self.out.skipped("order book of an instrument that is not collected"),
-                }
-            }
-            Said::Event {
-                instrument,
-                event,
-                is_sized,
-            } => {
-                let state = self.states.get_mut(&instrument);
-                match state.and_then(|state| state.series.get_mut(&event.data_type())) {
-                    Some(_) if !is_sized => self.out.unsized_event(),
-                    Some(series) => series.hear(&event, &mut self.out),
-                    // All-market streams tell it of every instrument.
-                    None => self.out.skipped("observation of an instrument that is not collected"),
-                }
-            }
-            _ => self.out.skipped("something that is no event"),
-        }
-    }
-
-    fn polled(&mut self, polled: Polled) {
-        self.out.stats.polls.fetch_add(1, Ordering::Relaxed);
-        match polled.answer {
-            Ok(said) => {
-                let state = self.states.get_mut(&polled.instrument);
-                if let Some(series) = state.and_then(|state| state.series.get_mut(&polled.data_type)) {
-                    for periods in polled.missing {
-                        series.missing(periods, polled.cause, &mut self.out);
-                    }
-                }
-                said.into_iter().for_each(|said| self.take(said));
-            }
-            Err(error) => self.out.unanswered(&error),
-        }
-    }
-
-    fn find(&mut self, found: Found) {
-        match found {
-            Found::Snapshot(instrument, answer) => {
-                self.touch(&instrument);
-                let state = self.states.get_mut(&instrument);
-                if let Some(books) = state.and_then(|state| state.books.as_mut()) {
-                    books.joined(answer, self.options.cadence, &mut self.out);
-                }
-            }
-            Found::Piece(instrument, answer) => {
-                self.touch(&instrument);
-                let state = self.states.get_mut(&instrument);
-                if let Some(trades) = state.and_then(|state| state.trades.as_mut()) {
-                    trades.found(answer, &mut self.out);
-                }
-            }
-            Found::Open(gaps) => {
-                for (instrument, state) in &mut self.states {
-                    let Some(trades) = &mut state.trades else {
-                        continue;
-                    };
-                    for gap in &gaps {
-                        if gap.symbol == trades.symbol() {
-                            trades.adopt(gap);
-                            self.touched.push(instrument.clone());
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks after the instruments of which something was learnt.
-    fn attend(&mut self, is_ending: bool) {
-        // What history gives needs room in the spool like everything else.
-        let has_room = self.out.admission.admits();
-        if has_room {
-            self.touched.extend(self.waiting.drain());
-        }
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        for instrument in touched.drain(..) {
-            let Some(state) = self.states.get_mut(&instrument) else {
-                continue;
-            };
-            if let Some(due) = state.books.as_ref().and_then(BookState::due)
-                && state.noted != Some(due)
-            {
-                state.noted = Some(due);
-                self.due.push(Reverse((due, instrument.clone())));
-            }
-            if !is_ending {
-                self.ask(&instrument, has_room);
-            }
-        }
-        self.touched = touched;
-    }
-
-    /// Asks the venue for what an instrument lacks, one question of a kind at a time.
-    fn ask(&mut self, instrument: &InstrumentId, has_room: bool) {
-        let Some(state) = self.states.get_mut(instrument) else {
-            return;
-        };
-        if let Some(wait) = state.books.as_mut().and_then(BookState::question) {
-            let (history, instrument) = (Arc::clone(&self.history), instrument.clone());
-            self.out.stats.snapshots.fetch_add(1, Ordering::Relaxed);
-            self.asked.spawn(async move {
-                tokio::time::sleep(wait).await;
-                let answer = history.snapshot(&instrument).await;
-                Found::Snapshot(instrument, answer)
-            });
-        }
-        if !has_room {
-            self.waiting.insert(instrument.clone());
-            return;
-        }
-        if let Some(question) = state.trades.as_mut().and_then(TradeState::question) {
-            let (history, instrument) = (Arc::clone(&self.history), instrument.clone());
-            self.asked.spawn(async move {
-                let answer = question.ask(&*history, &instrument).await;
-                Found::Piece(instrument, answer)
-            });
-        }
-    }
-
-    fn touch(&mut self, instrument: &InstrumentId) {
-        if self.touched.last() != Some(instrument) {
-            self.touched.push(instrument.clone());
-        }
-    }
-
-    fn ask_ledger(&mut self) {
-        let exchange = self.options.exchange;
-        if let Some(store) = self.options.store {
-            self.asked
-                .spawn(async move { Found::Open(open_trade_gaps(store, exchange).await) });
-        }
-    }
-
     fn next_due(&self) -> Option<Instant> {
         self.due.peek().map(|Reverse((due, _))| *due)
     }
@@ -547,93 +306,9 @@ impl<H: History> Market<H> {
     }
 }
 
-/// Returns how old an event was when it left the socket, where both clocks are known.
-fn latency_ms(said: &Said) -> Option<i64> {
-    let (ts, ts_recv) = match said {
-        Said::Trade { trade, .. } if trade.source == Source::Ws => (trade.ts, trade.ts_recv),
-        Said::Diff(_, diff) => (diff.ts, diff.ts_recv),
-        _ => return None,
-    };
-    Some(ts_recv?.to_millis().0.saturating_sub(ts.0))
-}
-
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-impl Out {
-    fn push(&mut self, subject: &SubjectText, event: &Event) {
-        self.batch.push(Outgoing {
-            subject: subject.clone(),
-            message_id: event.message_id().0.into(),
-            payload: event.to_json().into(),
-        });
-    }
-
-    fn gap(&mut self, subject: &SubjectText, gap: Gap) {
-        self.stats.gaps.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            r#type = %gap.data_type,
-            symbol = %gap.symbol,
-            from = &*gap.from_id,
-            to = &*gap.to_id,
-            cause = %gap.cause,
-            state = %gap.state,
-            "gap"
-        );
-        self.push(subject, &Event::Gap(gap));
-    }
-
-    /// Hands over what was made; returns whether anybody took it.
-    async fn flush(&mut self) -> bool {
-        if self.batch.is_empty() {
-            return true;
-        }
-        self.batches.send(std::mem::take(&mut self.batch)).await.is_ok()
-    }
-
-    /// Returns a book's levels as they are published; `None` where nobody knows yet what a contract is worth.
-    fn sized(&self, instrument: &InstrumentId, bids: Vec<Level>, asks: Vec<Level>) -> Option<Publishable> {
-        let known = self.wire.known(instrument, &self.terms.now()).ok()?;
-        publishable(bids, asks, known.sizing?)
-    }
-
-    /// Counts something whose quantity cannot be told, because nobody knows what a contract is worth.
-    fn unsized_event(&self) {
-        if self.stats.malformed.first("no_terms") {
-            tracing::error!(
-                "sizes in contracts cannot be told in base currency: the venue's list of instruments is not known"
-            );
-        }
-    }
-
-    fn skipped(&self, kind: &str) {
-        if self.stats.skipped.first(kind) {
-            tracing::info!(kind, "valid, but not collected");
-        }
-    }
-
-    /// Counts a question without a good answer, and logs it the first time.
-    fn unanswered(&self, error: &RestError) {
-        if self.stats.rest_errors.first(error.cause()) {
-            let error = mprism_runtime::log::chain(error);
-            tracing::warn!(error, "the venue does not answer as it should; it is asked again");
-        }
-    }
-}
-
-/// Returns the gap ledger's subject beside a subject of data.
-fn gap_subject(subject: &Subject) -> SubjectText {
-    let gap = Subject {
-        data_type: DataType::Gap,
-        ..subject.clone()
-    };
-    gap.to_string().into()
-}
-
-fn now() -> UnixMillis {
-    UnixMillis(clock::now_ms())
 }

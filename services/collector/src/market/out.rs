@@ -1,0 +1,100 @@
+//! Where everything goes that a market publishes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mprism_bus::SubjectText;
+use mprism_model::{DataType, Event, Gap, InstrumentId, Level, Subject, UnixMillis};
+use mprism_runtime::clock;
+use tokio::sync::mpsc;
+
+use crate::admission::Admission;
+use crate::orderbook::{Publishable, publishable};
+use crate::rest::RestError;
+use crate::spool::Outgoing;
+use crate::stats::ExchangeStats;
+use crate::wire::{SharedTerms, Wire};
+
+/// Where everything goes that is published.
+pub(super) struct Out {
+    pub(super) batch: Vec<Outgoing>,
+    pub(super) batches: mpsc::Sender<Vec<Outgoing>>,
+    pub(super) admission: Admission,
+    pub(super) stats: Arc<ExchangeStats>,
+    pub(super) wire: &'static dyn Wire,
+    pub(super) terms: SharedTerms,
+}
+
+impl Out {
+    pub(super) fn push(&mut self, subject: &SubjectText, event: &Event) {
+        self.batch.push(Outgoing {
+            subject: subject.clone(),
+            message_id: event.message_id().0.into(),
+            payload: event.to_json().into(),
+        });
+    }
+
+    pub(super) fn gap(&mut self, subject: &SubjectText, gap: Gap) {
+        self.stats.gaps.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            r#type = %gap.data_type,
+            symbol = %gap.symbol,
+            from = &*gap.from_id,
+            to = &*gap.to_id,
+            cause = %gap.cause,
+            state = %gap.state,
+            "gap"
+        );
+        self.push(subject, &Event::Gap(gap));
+    }
+
+    /// Hands over what was made; returns whether anybody took it.
+    pub(super) async fn flush(&mut self) -> bool {
+        if self.batch.is_empty() {
+            return true;
+        }
+        self.batches.send(std::mem::take(&mut self.batch)).await.is_ok()
+    }
+
+    /// Returns a book's levels as they are published; `None` where nobody knows yet what a contract is worth.
+    pub(super) fn sized(&self, instrument: &InstrumentId, bids: Vec<Level>, asks: Vec<Level>) -> Option<Publishable> {
+        let known = self.wire.known(instrument, &self.terms.now()).ok()?;
+        publishable(bids, asks, known.sizing?)
+    }
+
+    /// Counts something whose quantity cannot be told, because nobody knows what a contract is worth.
+    pub(super) fn unsized_event(&self) {
+        if self.stats.malformed.first("no_terms") {
+            tracing::error!(
+                "sizes in contracts cannot be told in base currency: the venue's list of instruments is not known"
+            );
+        }
+    }
+
+    pub(super) fn skipped(&self, kind: &str) {
+        if self.stats.skipped.first(kind) {
+            tracing::info!(kind, "valid, but not collected");
+        }
+    }
+
+    /// Counts a question without a good answer, and logs it the first time.
+    pub(super) fn unanswered(&self, error: &RestError) {
+        if self.stats.rest_errors.first(error.cause()) {
+            let error = mprism_runtime::log::chain(error);
+            tracing::warn!(error, "the venue does not answer as it should; it is asked again");
+        }
+    }
+}
+
+/// Returns the gap ledger's subject beside a subject of data.
+pub(super) fn gap_subject(subject: &Subject) -> SubjectText {
+    let gap = Subject {
+        data_type: DataType::Gap,
+        ..subject.clone()
+    };
+    gap.to_string().into()
+}
+
+pub(super) fn now() -> UnixMillis {
+    UnixMillis(clock::now_ms())
+}
