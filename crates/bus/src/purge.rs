@@ -12,8 +12,8 @@ use crate::{Bus, BusError, DurableSpec};
 /// When messages leave a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgePolicy {
-    /// What every durable has acked leaves after this long.
-    pub age_max: Duration,
+    /// What every durable has acked leaves after this long; `None` looks at no message's age.
+    pub age_max: Option<Duration>,
     /// Above this share of its bytes, in percent, a stream gives up its oldest acked messages…
     pub fill_percent_max: u8,
     /// …down to this share.
@@ -25,8 +25,8 @@ pub struct PurgePolicy {
 pub struct DurablePosition {
     /// Everything of its filter up to here (inclusive) is acked.
     pub ack_floor: u64,
-    /// The first message of its filter that is younger than the age limit; `None` where all are older.
-    pub first_young: Option<u64>,
+    /// The first sequence of its filter that is not too old to stay.
+    pub first_young: u64,
 }
 
 /// How full a stream is.
@@ -44,9 +44,11 @@ pub struct Fill {
 
 /// Decides below which sequence (exclusive) a durable's messages leave. Reads nothing and changes nothing.
 pub fn plan_purge(fill: &Fill, position: &DurablePosition, policy: &PurgePolicy) -> Option<u64> {
-    let by_age = position.first_young.unwrap_or(fill.last_seq.saturating_add(1));
     let by_fill = below_for_fill(fill, policy).unwrap_or(0);
-    let below = by_age.max(by_fill).min(position.ack_floor.saturating_add(1));
+    let below = position
+        .first_young
+        .max(by_fill)
+        .min(position.ack_floor.saturating_add(1));
     (below > fill.first_seq).then_some(below)
 }
 
@@ -81,10 +83,21 @@ pub async fn purge(bus: &Bus, durable: &DurableSpec, policy: &PurgePolicy, now_m
     if state.messages == 0 {
         return Ok(0);
     }
-    let young_ms = now_ms - i64::try_from(policy.age_max.as_millis()).unwrap_or(i64::MAX);
+    let oldest_ms = state.first_timestamp.unix_timestamp_nanos() / 1_000_000;
+    let young_ms = policy
+        .age_max
+        .map(|age| now_ms - i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let first_young = match young_ms {
+        // Asking for messages makes the server load what it stored, so nothing is asked while the oldest is young.
+        Some(young_ms) if oldest_ms < i128::from(young_ms) => {
+            let found = first_young(&stream, &durable.filter, &fill, young_ms).await?;
+            found.unwrap_or(fill.last_seq.saturating_add(1))
+        }
+        _ => fill.first_seq,
+    };
     let position = DurablePosition {
         ack_floor: info.ack_floor.stream_sequence,
-        first_young: first_young(&stream, &durable.filter, &fill, young_ms).await?,
+        first_young,
     };
     let Some(below) = plan_purge(&fill, &position, policy) else {
         return Ok(0);
@@ -134,7 +147,7 @@ mod tests {
     use super::*;
 
     const POLICY: PurgePolicy = PurgePolicy {
-        age_max: Duration::from_secs(48 * 3600),
+        age_max: Some(Duration::from_secs(48 * 3600)),
         fill_percent_max: 70,
         fill_percent_target: 50,
     };
@@ -145,25 +158,25 @@ mod tests {
         last_seq: 100,
     };
 
-    fn at(ack_floor: u64, first_young: Option<u64>) -> DurablePosition {
+    fn at(ack_floor: u64, first_young: u64) -> DurablePosition {
         DurablePosition { ack_floor, first_young }
     }
 
     #[test]
     fn old_messages_leave_but_never_above_the_floor() {
-        assert_eq!(plan_purge(&HALF, &at(100, Some(1)), &POLICY), None, "all young");
-        assert_eq!(plan_purge(&HALF, &at(100, Some(40)), &POLICY), Some(40));
-        assert_eq!(plan_purge(&HALF, &at(100, None), &POLICY), Some(101), "all old");
-        assert_eq!(plan_purge(&HALF, &at(30, None), &POLICY), Some(31));
-        assert_eq!(plan_purge(&HALF, &at(0, None), &POLICY), None, "nothing acked");
+        assert_eq!(plan_purge(&HALF, &at(100, 1), &POLICY), None, "all young");
+        assert_eq!(plan_purge(&HALF, &at(100, 40), &POLICY), Some(40));
+        assert_eq!(plan_purge(&HALF, &at(100, 101), &POLICY), Some(101), "all old");
+        assert_eq!(plan_purge(&HALF, &at(30, 101), &POLICY), Some(31));
+        assert_eq!(plan_purge(&HALF, &at(0, 101), &POLICY), None, "nothing acked");
     }
 
     #[test]
     fn a_full_stream_gives_up_its_oldest_acked_messages() {
         let full = Fill { bytes: 800, ..HALF };
-        assert_eq!(plan_purge(&full, &at(100, Some(1)), &POLICY), Some(38), "3 of 8 parts");
-        assert_eq!(plan_purge(&full, &at(10, Some(1)), &POLICY), Some(11));
+        assert_eq!(plan_purge(&full, &at(100, 1), &POLICY), Some(38), "3 of 8 parts");
+        assert_eq!(plan_purge(&full, &at(10, 1), &POLICY), Some(11));
         let at_limit = Fill { bytes: 700, ..HALF };
-        assert_eq!(plan_purge(&at_limit, &at(100, Some(1)), &POLICY), None);
+        assert_eq!(plan_purge(&at_limit, &at(100, 1), &POLICY), None);
     }
 }

@@ -138,7 +138,7 @@ async fn a_full_stream_refuses_and_a_purge_below_the_floor_makes_room() {
         }
     }
     let policy = PurgePolicy {
-        age_max: Duration::from_secs(3600),
+        age_max: Some(Duration::from_secs(3600)),
         fill_percent_max: 70,
         fill_percent_target: 50,
     };
@@ -183,7 +183,7 @@ async fn a_full_stream_refuses_and_a_purge_below_the_floor_makes_room() {
         .outcome
         .expect("there is room again");
     let all_old = PurgePolicy {
-        age_max: Duration::ZERO,
+        age_max: Some(Duration::ZERO),
         ..policy
     };
     purge(&bus, trades, &all_old, now + 60_000).await.expect("purged");

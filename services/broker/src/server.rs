@@ -30,6 +30,9 @@ impl Server {
             .arg("--config")
             .arg(&options.config_file)
             .env_clear()
+            // It reads and writes its store through memory that its collector frees late: with the default (100) it keeps
+            // twice what it needs. Measured at 22 MB/s of order books for 25 s: 541 MB and 2.1 s of CPU at 100, 420 MB and 2.5 s at 50.
+            .env("GOGC", "50")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
