@@ -1,7 +1,7 @@
 //! Pulling messages and cutting batches.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::BatchOptions;
 use crate::row::{Row, Unstorable, read};
 use crate::stats::Stats;
+
+/// A batch may become so many times as old as wished where writing takes long.
+const AGE_GROWS_TO: u32 = 10;
 
 /// Messages of one pull, in order.
 #[derive(Debug, Default)]
@@ -30,11 +33,33 @@ impl Batch {
     }
 }
 
+/// How long writing a batch takes, which decides how much is gathered for the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
+    writing_ms: Arc<AtomicU64>,
+}
+
+impl Pace {
+    /// Notes how long the last batch took.
+    pub(crate) fn wrote_within(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.writing_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Returns how old a batch may become. An insert costs the same for one row as for a thousand, and there is one for each
+    /// partition: so that writing is at work a third of the time at most, and no part is needlessly small.
+    fn age(&self, age_max: Duration) -> Duration {
+        let writing = Duration::from_millis(self.writing_ms.load(Ordering::Relaxed));
+        writing.saturating_mul(3).clamp(age_max, age_max * AGE_GROWS_TO)
+    }
+}
+
 /// Pulls for ever; ends when `shutdown` is cancelled or nobody takes batches any more.
 pub(crate) async fn pull(
     bus: Arc<Bus>,
     durable: DurableSpec,
     options: BatchOptions,
+    pace: Pace,
     batches: mpsc::Sender<Batch>,
     stats: Arc<Stats>,
     shutdown: CancellationToken,
@@ -66,7 +91,7 @@ pub(crate) async fn pull(
                     reclaiming = Some(tokio::spawn(reclaim(Arc::clone(&bus), durable.clone())));
                 }
                 stats.consuming.fetch_add(1, Ordering::Relaxed);
-                let ended = consume(&opened.consumer, options, &batches, &stats, &shutdown).await;
+                let ended = consume(&opened.consumer, options, &pace, &batches, &stats, &shutdown).await;
                 stats.consuming.fetch_sub(1, Ordering::Relaxed);
                 if let Err(reason) = ended {
                     stats.error_now();
@@ -104,6 +129,7 @@ async fn reclaim(bus: Arc<Bus>, durable: DurableSpec) {
 async fn consume(
     consumer: &PullConsumer,
     options: BatchOptions,
+    pace: &Pace,
     batches: &mpsc::Sender<Batch>,
     stats: &Stats,
     shutdown: &CancellationToken,
@@ -140,7 +166,7 @@ async fn consume(
                     }
                 };
                 if batch.len() == 0 {
-                    deadline = Instant::now() + options.age_max;
+                    deadline = Instant::now() + pace.age(options.age_max);
                 }
                 stats.received.fetch_add(1, Ordering::Relaxed);
                 batch.bytes += message.payload.len();
@@ -163,4 +189,19 @@ async fn consume(
 /// Hands a batch over; a full channel slows the pulling. Returns whether anybody took it.
 async fn hand_over(batch: Batch, batches: &mpsc::Sender<Batch>) -> bool {
     batch.len() == 0 || batches.send(batch).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_grow_with_the_time_that_writing_takes() {
+        let (pace, wished) = (Pace::default(), Duration::from_millis(100));
+        assert_eq!(pace.age(wished), wished, "nothing is written yet");
+        for (took, age) in [(10, 100), (60, 180), (5_000, 1_000)] {
+            pace.wrote_within(Duration::from_millis(took));
+            assert_eq!(pace.age(wished), Duration::from_millis(age), "{took} ms");
+        }
+    }
 }

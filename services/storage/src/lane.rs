@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::{DeadLetter, bury};
-use crate::intake::{Batch, pull};
+use crate::intake::{Batch, Pace, pull};
 use crate::marks::Marks;
 use crate::row::{Delivery, Row};
 use crate::settle::{OwnIdentities, Present, Suspects, settle};
@@ -104,16 +104,21 @@ impl Lane {
         }
         // One batch is pulled while another is written.
         let (sender, mut batches) = mpsc::channel(1);
+        let pace = Pace::default();
         let pulling = tokio::spawn(pull(
             Arc::clone(&self.bus),
             self.durable.clone(),
             self.batch,
+            pace.clone(),
             sender,
             Arc::clone(&self.stats),
             shutdown.clone(),
         ));
         while let Some(batch) = batches.recv().await {
-            if self.write(batch, &shutdown).await.is_err() {
+            let began = Instant::now();
+            let written = self.write(batch, &shutdown).await;
+            pace.wrote_within(began.elapsed());
+            if written.is_err() {
                 tracing::warn!(
                     table = self.table,
                     "stopped with messages that are not stored; they will come again"
