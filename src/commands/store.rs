@@ -41,7 +41,7 @@ impl Reader {
                 .context(format!("cannot read from clickhouse at {}", self.url))
                 .hint("start it, if it is stopped: `mprism start`")
         };
-        let answer = self
+        let mut answer = self
             .http
             .post(&self.url)
             .query(&[
@@ -54,10 +54,26 @@ impl Reader {
             .await
             .map_err(failed)?;
         let status = answer.status();
-        let body = answer.text().await.map_err(failed)?;
+        let mut body = Vec::new();
+        let outcome = loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        let body = String::from_utf8_lossy(&body);
         if !status.is_success() {
             return Err(CliError::failed("store_refused", anyhow::anyhow!("{}", body.trim()))
                 .context("clickhouse refused a query"));
+        }
+        if let Err(error) = outcome {
+            return Err(match exception(&body) {
+                Some(said) => {
+                    CliError::failed("store_refused", anyhow::anyhow!("{said}")).context("clickhouse broke a query off")
+                }
+                None => failed(error),
+            });
         }
         let rows: Result<Vec<T>, _> = body.lines().map(serde_json::from_str).collect();
         rows.map_err(|e| CliError::failed("store_answer", e).context("clickhouse answered something unexpected"))
@@ -74,4 +90,13 @@ impl Reader {
             )),
         }
     }
+}
+
+/// Returns what the server said when it broke an answer off: it stands at the end of what came until then.
+fn exception(body: &str) -> Option<&str> {
+    let at = body
+        .rfind("\nCode: ")
+        .map(|at| at + 1)
+        .or_else(|| body.rfind("Code: "))?;
+    body[at..].lines().next()
 }
