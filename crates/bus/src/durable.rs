@@ -5,6 +5,9 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
 
+use mprism_runtime::backoff::Backoff;
+use mprism_runtime::log::chain;
+
 use crate::reconcile::consumer_config;
 use crate::{Bus, BusError, DeliverFrom, DurableSpec};
 
@@ -88,8 +91,11 @@ const RECLAIM_AFTER: Duration = Duration::from_secs(1);
 /// The server redelivers by the durable's ack wait, and takes a new one at once; so it is short for a moment. Safe for the
 /// durable's only reader: what it holds itself may come twice, and is recognised.
 ///
+/// Ends when the ack wait is the durable's own again, however long the server cannot be told: one that stays short has what is
+/// only slowly stored delivered again and again.
+///
 /// # Errors
-/// Where the server refuses; the durable's ack wait may be the short one then, until the next call.
+/// Where the server refuses the short one; nothing is changed then.
 pub async fn reclaim_unacked(bus: &Bus, spec: &DurableSpec) -> Result<(), BusError> {
     let set = async |ack_wait: Duration| {
         let config = consumer_config(&DurableSpec {
@@ -112,5 +118,19 @@ pub async fn reclaim_unacked(bus: &Bus, spec: &DurableSpec) -> Result<(), BusErr
     };
     set(RECLAIM_AFTER).await?;
     tokio::time::sleep(RECLAIM_AFTER * 2).await;
-    set(spec.ack_wait).await
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut logged = false;
+    while let Err(error) = set(spec.ack_wait).await {
+        if !logged {
+            logged = true;
+            let error = chain(&error);
+            tracing::warn!(
+                durable = spec.name,
+                error,
+                "the ack wait is not the durable's own again yet"
+            );
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+    Ok(())
 }
