@@ -249,6 +249,8 @@ async fn collect(
         shutdown.clone(),
     ));
     let watched = writer.state();
+    // Set once a life, and this is where.
+    let _first = stats.spool_written.set(writer.state());
     let writing_failed = writer.batches();
     // Waited for once: without it the spool, which has almost always the same, and the store decide.
     let ready = bus.ready(BUS_WITHIN).await.is_ok().then_some(&**bus);

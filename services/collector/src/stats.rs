@@ -27,6 +27,8 @@ pub(crate) struct Stats {
     pub(crate) spool_freed: AtomicU64,
     /// Bytes that an earlier life left in the spool.
     pub(crate) spool_found: AtomicU64,
+    /// What is written of the spool in this life; empty before that begins.
+    pub(crate) spool_written: OnceLock<Arc<crate::spool::State>>,
     exchanges: Mutex<BTreeMap<&'static str, Arc<ExchangeStats>>>,
 }
 
@@ -137,6 +139,7 @@ impl Stats {
             in_flight: AtomicU64::new(0),
             spool_freed: AtomicU64::new(0),
             spool_found: AtomicU64::new(0),
+            spool_written: OnceLock::new(),
             exchanges: Mutex::default(),
         }
     }

@@ -65,6 +65,15 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         &[],
         load(&stats.backlog),
     );
+    text.gauge(
+        "marketprism_spool_durable_after_longest_seconds",
+        "Longest time until an accepted event was on the disk for good.",
+        &[],
+        stats
+            .spool_written
+            .get()
+            .map_or(0.0, |spool| load(&spool.durable_after_longest_us) as f64 / 1e6),
+    );
     let exchanges = stats.exchanges();
     let symbols: usize = exchanges
         .values()

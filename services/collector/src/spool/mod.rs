@@ -17,7 +17,7 @@ pub(crate) use feed::Feed;
 pub(crate) use record::Record;
 pub(crate) use recover::recover;
 pub(crate) use tail::Tail;
-pub(crate) use writer::{Outgoing, Writer, WriterOptions};
+pub(crate) use writer::{Outgoing, State, Writer, WriterOptions};
 
 /// Why the spool cannot be used.
 #[derive(Debug, thiserror::Error)]

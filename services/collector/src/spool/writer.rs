@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mprism_bus::SubjectText;
@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) bytes: AtomicU64,
     /// Records written in this life.
     pub(crate) records: AtomicU64,
+    /// Longest time from a record's writing to its being on the disk for good, in microseconds.
+    pub(crate) durable_after_longest_us: AtomicU64,
     /// Set for ever once a write failed: what is not in the spool must not be published.
     pub(crate) failed: AtomicBool,
 }
@@ -165,9 +167,12 @@ fn append_all(
             record.encode(&mut encoded);
             records.push(record);
         }
+        if state.failed.load(Ordering::Relaxed) {
+            return;
+        }
         let written = (|| {
             if current.bytes >= options.segment_bytes {
-                dirty.sync_now();
+                dirty.sync_now(state);
                 current = Current::open(options, first)?;
                 dirty.follow(&current.file);
             }
@@ -198,7 +203,8 @@ struct Dirty {
 #[derive(Default)]
 struct DirtyState {
     file: Option<File>,
-    is_dirty: bool,
+    /// When the first of what is not durable was written.
+    since: Option<Instant>,
     is_closed: bool,
 }
 
@@ -209,7 +215,9 @@ impl Dirty {
     }
 
     fn touch(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_dirty = true;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.since.get_or_insert_with(Instant::now);
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -218,13 +226,11 @@ impl Dirty {
         self.changed.notify_one();
     }
 
-    fn sync_now(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.is_dirty = false;
-        if let Some(file) = &state.file
-            && let Err(error) = file.sync_data()
-        {
-            tracing::error!(%error, "the spool cannot be made durable");
+    /// Makes durable what is written; whoever writes waits.
+    fn sync_now(&self, state: &State) {
+        let mut dirty = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(since), Some(file)) = (dirty.since.take(), &dirty.file) {
+            make_durable(file, since, state);
         }
     }
 
@@ -232,19 +238,14 @@ impl Dirty {
     fn sync_all(&self, interval: Duration, state: &State) {
         loop {
             let mut dirty = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            while !dirty.is_dirty && !dirty.is_closed {
+            while dirty.since.is_none() && !dirty.is_closed {
                 dirty = self.changed.wait(dirty).unwrap_or_else(PoisonError::into_inner);
             }
-            let (was_dirty, is_closed) = (dirty.is_dirty, dirty.is_closed);
-            dirty.is_dirty = false;
+            let (since, is_closed) = (dirty.since.take(), dirty.is_closed);
             let file = dirty.file.as_ref().and_then(|file| file.try_clone().ok());
             drop(dirty);
-            if was_dirty
-                && let Some(file) = file
-                && let Err(error) = file.sync_data()
-            {
-                state.failed.store(true, Ordering::Relaxed);
-                tracing::error!(%error, "the spool cannot be made durable; nothing is accepted any more");
+            if let (Some(since), Some(file)) = (since, file) {
+                make_durable(&file, since, state);
             }
             if is_closed {
                 return;
@@ -252,4 +253,13 @@ impl Dirty {
             std::thread::sleep(interval);
         }
     }
+}
+
+fn make_durable(file: &File, since: Instant, state: &State) {
+    if let Err(error) = file.sync_data() {
+        state.failed.store(true, Ordering::Relaxed);
+        tracing::error!(%error, "the spool cannot be made durable; nothing is accepted any more");
+    }
+    let took = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    state.durable_after_longest_us.fetch_max(took, Ordering::Relaxed);
 }
