@@ -3,7 +3,7 @@
 use crate::support::{Home, kill};
 
 /// Every table of market data.
-const TABLES: [&str; 9] = [
+pub(crate) const TABLES: [&str; 9] = [
     "orderbooks",
     "trades",
     "funding_rates",
@@ -23,7 +23,7 @@ fn count(home: &Home, database: &str, table: &str) -> u64 {
 }
 
 /// Waits until the cold store has every row that the hot one has, once.
-async fn is_copied(home: &Home) {
+pub(crate) async fn is_copied(home: &Home) {
     for table in TABLES {
         home.until(table, || {
             let hot = count(home, "marketprism_hot", table);

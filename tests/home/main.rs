@@ -9,10 +9,13 @@ mod corpus;
 mod diagnose;
 mod disk;
 mod documents;
+mod engine_kills;
 mod exchanges;
 mod faults;
+mod kill_loop;
 mod kills;
 mod life;
+mod power_cut;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod smoke;

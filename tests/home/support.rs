@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mprism::commands::smoke::{Reconciled, reconcile};
 use mprism::control::{ClaimedOffset, claim_free_offset};
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
-use mprism_testkit::PATIENCE;
+use mprism_testkit::{Image, PATIENCE};
 use serde_json::Value;
 
 /// Between looks at something that changes elsewhere.
@@ -21,6 +21,8 @@ const EXCHANGES: &str = "exchanges.yaml";
 
 /// A home.
 pub(crate) struct Home {
+    /// The disk that is mounted over it, where it has one of its own. Unmounted when the home is down.
+    pub(crate) disk: Option<Image>,
     folder: tempfile::TempDir,
     offset: ClaimedOffset,
     environment: BTreeMap<String, String>,
@@ -85,6 +87,7 @@ impl Home {
         let user = folder("HOME").unwrap_or_else(|| "/".into());
         let claims = mprism_deps::cache_folder(folder("XDG_CACHE_HOME").as_deref(), &user).join("offsets");
         Self {
+            disk: None,
             folder: tempfile::tempdir().expect("temporary folder"),
             offset: claim_free_offset(&claims).expect("free ports"),
             environment,
@@ -202,13 +205,22 @@ impl Home {
         .await;
     }
 
-    pub(crate) async fn until<T>(&self, what: &str, mut condition: impl FnMut() -> Result<T, String>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn until<T>(&self, what: &str, condition: impl FnMut() -> Result<T, String>) -> T {
+        self.until_within(PATIENCE, what, condition).await
+    }
+
+    pub(crate) async fn until_within<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut condition: impl FnMut() -> Result<T, String>,
+    ) -> T {
+        let deadline = Instant::now() + patience;
         loop {
             match condition() {
                 Ok(value) => return value,
                 Err(so_far) if Instant::now() > deadline => {
-                    panic!("{what}: not within {PATIENCE:?}; last: {so_far}\n{}", self.logs())
+                    panic!("{what}: not within {patience:?}; last: {so_far}\n{}", self.logs())
                 }
                 Err(_) => tokio::time::sleep(LOOK_EVERY).await,
             }
@@ -264,7 +276,7 @@ impl Home {
     }
 
     /// Returns how many messages the broker has that are not stored yet; some, where it cannot be asked.
-    fn on_their_way(&self) -> u64 {
+    pub(crate) fn on_their_way(&self) -> u64 {
         let health = self.run(&["health", "--json"]).document();
         let streams = health["streams"].as_array().cloned().unwrap_or_default();
         let pending = streams.iter().map(|stream| stream["pending"].as_u64().unwrap_or(1));
@@ -278,9 +290,14 @@ impl Home {
     /// Stops sending, waits until nothing more arrives and every hole in trades was asked for, and compares. Where a market begins
     /// with the first stream of several, what was sent before its trades were listened to is nobody's.
     pub(crate) async fn settled_quietly(&self) -> Reconciled {
+        self.settled_quietly_within(PATIENCE).await
+    }
+
+    /// As [`Home::settled_quietly`], where what was missed is so much that asking for it takes long.
+    pub(crate) async fn settled_quietly_within(&self, patience: Duration) -> Reconciled {
         self.tell_sim("/control/pause", "").await;
         let mut before = (0, Instant::now());
-        self.until("nothing more arrives", || {
+        self.until_within(patience, "nothing more arrives", || {
             let (rows, on_their_way) = (self.rows(), self.on_their_way());
             let open =
                 self.query("SELECT count() FROM marketprism_hot.gaps_current WHERE type = 'trade' AND state = 'open'");
