@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mprism_bus::{Bus, BusError, BusOptions};
+use mprism_clickhouse::Difference;
 use mprism_settings::{Mode, Settings};
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::commands::deployment::{check_supported, dependencies_of, deployment, 
 use crate::commands::lifecycle::with_services;
 use crate::commands::prepare::{self, Planned, Step};
 use crate::control::{Service, Start};
-use crate::error::{CliError, Exit};
+use crate::error::{CliError, Exit, Failure};
 use crate::report::{Page, Report};
 
 /// How long somebody else's broker may take to answer.
@@ -62,10 +63,14 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
         let store = super::worker::store(settings)?;
         let schema = mprism_clickhouse::ensure_schema(&store, super::worker::tiers_here(settings)).await;
         let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
-        for difference in &schema.differs {
-            context.printer.warn(&format!("{difference}; it is left as it is"));
-        }
         report.tables = [schema.created, schema.added].concat();
+        for difference in schema.differs {
+            if difference.kind.is_fault() {
+                report.differs.push(difference);
+            } else {
+                context.printer.warn(&difference.message);
+            }
+        }
     }
     if servers.contains(&Service::Nats) {
         match settings.nats.mode {
@@ -128,9 +133,43 @@ struct InitReport {
     steps: Vec<Step>,
     tables: Vec<String>,
     streams_ready: bool,
+    /// What is not changed by itself, because stored rows would be touched.
+    differs: Vec<Difference>,
 }
 
 impl Report for InitReport {
+    fn exit(&self) -> Exit {
+        if self.differs.is_empty() {
+            Exit::Success
+        } else {
+            Exit::Failed
+        }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let mut hints: Vec<String> = self
+            .differs
+            .iter()
+            .filter_map(|difference| difference.statement.clone())
+            .map(|statement| format!("mend it: `{statement}`"))
+            .collect();
+        hints.dedup();
+        let failure = Failure {
+            code: "schema_differs",
+            message: format!(
+                "{} of the tables' properties are not as this version makes them",
+                self.differs.len()
+            ),
+            causes: self
+                .differs
+                .iter()
+                .map(|difference| difference.message.clone())
+                .collect(),
+            hints,
+        };
+        (!self.differs.is_empty()).then_some(failure)
+    }
+
     fn page(&self) -> Page {
         let page = self
             .steps
@@ -140,6 +179,9 @@ impl Report for InitReport {
             .tables
             .iter()
             .fold(page, |page, table| page.line(format!("make table {table}")));
+        if !self.differs.is_empty() {
+            return page;
+        }
         page.line(if self.steps.is_empty() && self.tables.is_empty() {
             "everything was in place"
         } else {

@@ -13,6 +13,7 @@ mod exchanges;
 mod faults;
 mod kills;
 mod life;
+mod schema;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod smoke;
