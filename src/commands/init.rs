@@ -75,15 +75,15 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
     if servers.contains(&Service::Nats) {
         match settings.nats.mode {
             Mode::Managed => wait_for_streams(settings).await?,
-            Mode::External => make_streams(settings, context).await?,
+            Mode::External => report.drifts = make_streams(settings).await?,
         }
         report.streams_ready = true;
     }
     Ok(report)
 }
 
-/// Makes the streams of a broker that somebody else runs.
-async fn make_streams(settings: &Settings, context: &Context) -> Result<(), CliError> {
+/// Makes the streams of a broker that somebody else runs. Returns what differs and only its owner can change.
+async fn make_streams(settings: &Settings) -> Result<Vec<String>, CliError> {
     let url = settings.nats.url.expose().to_owned();
     let failed = |e: BusError| {
         CliError::failed("no_streams", e)
@@ -99,10 +99,7 @@ async fn make_streams(settings: &Settings, context: &Context) -> Result<(), CliE
     bus.ready(BROKER_WITHIN).await.map_err(failed)?;
     let layout = super::worker::bus_layout(settings);
     let report = mprism_bus::reconcile(&bus, &layout).await.map_err(failed)?;
-    for drift in &report.drifts {
-        context.printer.warn(&format!("{drift}; it is left as it is"));
-    }
-    Ok(())
+    Ok(report.drifts)
 }
 
 /// The broker makes its streams as it starts; this waits until they are as wanted.
@@ -135,11 +132,13 @@ struct InitReport {
     streams_ready: bool,
     /// What is not changed by itself, because stored rows would be touched.
     differs: Vec<Difference>,
+    /// What somebody else's broker has otherwise, and lets nobody edit.
+    drifts: Vec<String>,
 }
 
 impl Report for InitReport {
     fn exit(&self) -> Exit {
-        if self.differs.is_empty() {
+        if self.differs.is_empty() && self.drifts.is_empty() {
             Exit::Success
         } else {
             Exit::Failed
@@ -154,20 +153,25 @@ impl Report for InitReport {
             .map(|statement| format!("mend it: `{statement}`"))
             .collect();
         hints.dedup();
+        if !self.drifts.is_empty() {
+            hints.push("its owner makes the stream anew, once every durable has read all of it".to_owned());
+        }
+        let causes = self.differs.iter().map(|difference| difference.message.clone());
+        let causes: Vec<String> = causes.chain(self.drifts.iter().cloned()).collect();
         let failure = Failure {
-            code: "schema_differs",
+            code: if self.differs.is_empty() {
+                "streams_differ"
+            } else {
+                "schema_differs"
+            },
             message: format!(
-                "{} of the tables' properties are not as this version makes them",
-                self.differs.len()
+                "{} things are not as this version makes them, and are left as they are",
+                causes.len()
             ),
-            causes: self
-                .differs
-                .iter()
-                .map(|difference| difference.message.clone())
-                .collect(),
+            causes,
             hints,
         };
-        (!self.differs.is_empty()).then_some(failure)
+        (self.exit() != Exit::Success).then_some(failure)
     }
 
     fn page(&self) -> Page {
@@ -179,7 +183,7 @@ impl Report for InitReport {
             .tables
             .iter()
             .fold(page, |page, table| page.line(format!("make table {table}")));
-        if !self.differs.is_empty() {
+        if self.exit() != Exit::Success {
             return page;
         }
         page.line(if self.steps.is_empty() && self.tables.is_empty() {

@@ -1,6 +1,6 @@
 //! Tables that are not as this version makes them, in a home that goes on collecting.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::support::Home;
 
@@ -18,12 +18,21 @@ async fn a_wrong_type_is_told_and_rebuilt_while_nothing_is_lost() {
     let document = told.document();
     assert_eq!(document["error"]["code"], "schema_differs", "{document}");
     assert_eq!(document["differs"][0]["kind"], "type", "{document}");
-    assert_eq!(document["differs"][0]["statement"], "mprism repair --schema", "{document}");
-    assert!(document["error"]["hints"].to_string().contains("mprism repair --schema"), "{document}");
+    assert_eq!(
+        document["differs"][0]["statement"], "mprism repair --schema",
+        "{document}"
+    );
+    assert!(
+        document["error"]["hints"]
+            .to_string()
+            .contains("mprism repair --schema"),
+        "{document}"
+    );
 
     let planned = home.good(&["repair", "--schema", "--dry-run"]);
     assert_eq!(planned["actions"][0]["table"], "marketprism_hot.trades", "{planned}");
-    let kind = "SELECT type FROM system.columns WHERE database = 'marketprism_hot' AND table = 'trades' AND name = 'is_maker'";
+    let kind =
+        "SELECT type FROM system.columns WHERE database = 'marketprism_hot' AND table = 'trades' AND name = 'is_maker'";
     assert_eq!(home.query(kind), "UInt8", "nothing was changed");
 
     let repaired = home.good(&["repair", "--schema"]);
@@ -31,16 +40,17 @@ async fn a_wrong_type_is_told_and_rebuilt_while_nothing_is_lost() {
     assert_eq!(action["outcome"], "rebuilt", "{repaired}");
     assert_eq!(home.query(kind), "Bool");
     let aside = action["aside"].as_str().expect("a name");
-    assert_eq!(home.query(&format!("SELECT count() FROM {aside}")), action["rows_before"].to_string());
+    assert_eq!(
+        home.query(&format!("SELECT count() FROM {aside}")),
+        action["rows_before"].to_string()
+    );
     home.flows().await;
     home.good(&["init"]);
 
     // Killed in the middle of it, the same command goes on, and the writers are there again.
     home.write(DRIFT);
-    let mut killed = Command::new(env!("CARGO_BIN_EXE_mprism"))
-        .args(["repair", "--schema", "--home"])
-        .arg(home.path())
-        .args(["--port-offset", &(home.port(8123) - 8123).to_string()])
+    let mut killed = home
+        .command(&["repair", "--schema"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
