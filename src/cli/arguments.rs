@@ -342,6 +342,14 @@ pub struct IntegrityArgs {
     pub report: Option<PathBuf>,
 }
 
+/// `mprism repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Rebuild tables that are not as this version makes them, MarketPrism's own among them; the old ones are kept
+    #[arg(long, required = true)]
+    pub schema: bool,
+}
+
 /// What `mprism integrity` proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IntegrityScope {

@@ -29,6 +29,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "repair",
+        &["mprism repair --schema --dry-run", "mprism repair --schema"],
+    ),
+    (
         "diagnose",
         &["mprism diagnose", "mprism diagnose --bundle support.tar.gz"],
     ),

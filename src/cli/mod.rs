@@ -11,8 +11,8 @@ use clap::{FromArgMatches, Parser, Subcommand};
 pub use arguments::{
     BenchArgs, CleanArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs,
     EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs,
-    QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs, SmokeArgs,
-    StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, WorkerArgs, WorkerName,
+    QueryArgs, RepairArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs,
+    SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -55,6 +55,8 @@ pub enum Verb {
     Health(HealthArgs),
     /// Prove by arithmetic that what is stored is complete and consistent.
     Integrity(IntegrityArgs),
+    /// Mend what is not as it should be; nothing that is stored is lost.
+    Repair(RepairArgs),
     /// Pinned dependencies: versions, checksums, where found.
     Deps(DepsArgs),
     /// Endpoints and credential paths for other programs.
@@ -101,6 +103,7 @@ impl Verb {
             Self::Status(_) => "status",
             Self::Health(_) => "health",
             Self::Integrity(_) => "integrity",
+            Self::Repair(_) => "repair",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
             Self::Diagnose(_) => "diagnose",
@@ -125,7 +128,7 @@ impl Verb {
     pub fn is_mutating(&self) -> bool {
         match self {
             Self::Init(_) | Self::Up(_) | Self::Down | Self::Start(_) | Self::Stop(_) | Self::Restart(_) => true,
-            Self::Clean(_) => true,
+            Self::Clean(_) | Self::Repair(_) => true,
             Self::Deps(args) => matches!(args.verb, DepsVerb::Install { .. }),
             Self::Config(args) => matches!(args.verb, ConfigVerb::Edit),
             Self::Query(args) => args.write,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mprism_bus::{Bus, BusError, BusOptions};
+use mprism_clickhouse::Difference;
 use mprism_settings::{Mode, Settings};
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ use crate::commands::deployment::{check_supported, dependencies_of, deployment, 
 use crate::commands::lifecycle::with_services;
 use crate::commands::prepare::{self, Planned, Step};
 use crate::control::{Service, Start};
-use crate::error::{CliError, Exit};
+use crate::error::{CliError, Exit, Failure};
 use crate::report::{Page, Report};
 
 /// How long somebody else's broker may take to answer.
@@ -62,23 +63,27 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
         let store = super::worker::store(settings)?;
         let schema = mprism_clickhouse::ensure_schema(&store, super::worker::tiers_here(settings)).await;
         let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
-        for difference in &schema.differs {
-            context.printer.warn(&format!("{difference}; it is left as it is"));
-        }
         report.tables = [schema.created, schema.added].concat();
+        for difference in schema.differs {
+            if difference.kind.is_fault() {
+                report.differs.push(difference);
+            } else {
+                context.printer.warn(&difference.message);
+            }
+        }
     }
     if servers.contains(&Service::Nats) {
         match settings.nats.mode {
             Mode::Managed => wait_for_streams(settings).await?,
-            Mode::External => make_streams(settings, context).await?,
+            Mode::External => report.drifts = make_streams(settings).await?,
         }
         report.streams_ready = true;
     }
     Ok(report)
 }
 
-/// Makes the streams of a broker that somebody else runs.
-async fn make_streams(settings: &Settings, context: &Context) -> Result<(), CliError> {
+/// Makes the streams of a broker that somebody else runs. Returns what differs and only its owner can change.
+async fn make_streams(settings: &Settings) -> Result<Vec<String>, CliError> {
     let url = settings.nats.url.expose().to_owned();
     let failed = |e: BusError| {
         CliError::failed("no_streams", e)
@@ -94,10 +99,7 @@ async fn make_streams(settings: &Settings, context: &Context) -> Result<(), CliE
     bus.ready(BROKER_WITHIN).await.map_err(failed)?;
     let layout = super::worker::bus_layout(settings);
     let report = mprism_bus::reconcile(&bus, &layout).await.map_err(failed)?;
-    for drift in &report.drifts {
-        context.printer.warn(&format!("{drift}; it is left as it is"));
-    }
-    Ok(())
+    Ok(report.drifts)
 }
 
 /// The broker makes its streams as it starts; this waits until they are as wanted.
@@ -128,9 +130,50 @@ struct InitReport {
     steps: Vec<Step>,
     tables: Vec<String>,
     streams_ready: bool,
+    /// What is not changed by itself, because stored rows would be touched.
+    differs: Vec<Difference>,
+    /// What somebody else's broker has otherwise, and lets nobody edit.
+    drifts: Vec<String>,
 }
 
 impl Report for InitReport {
+    fn exit(&self) -> Exit {
+        if self.differs.is_empty() && self.drifts.is_empty() {
+            Exit::Success
+        } else {
+            Exit::Failed
+        }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let mut hints: Vec<String> = self
+            .differs
+            .iter()
+            .filter_map(|difference| difference.statement.clone())
+            .map(|statement| format!("mend it: `{statement}`"))
+            .collect();
+        hints.dedup();
+        if !self.drifts.is_empty() {
+            hints.push("its owner makes the stream anew, once every durable has read all of it".to_owned());
+        }
+        let causes = self.differs.iter().map(|difference| difference.message.clone());
+        let causes: Vec<String> = causes.chain(self.drifts.iter().cloned()).collect();
+        let failure = Failure {
+            code: if self.differs.is_empty() {
+                "streams_differ"
+            } else {
+                "schema_differs"
+            },
+            message: format!(
+                "{} things are not as this version makes them, and are left as they are",
+                causes.len()
+            ),
+            causes,
+            hints,
+        };
+        (self.exit() != Exit::Success).then_some(failure)
+    }
+
     fn page(&self) -> Page {
         let page = self
             .steps
@@ -140,6 +183,9 @@ impl Report for InitReport {
             .tables
             .iter()
             .fold(page, |page, table| page.line(format!("make table {table}")));
+        if self.exit() != Exit::Success {
+            return page;
+        }
         page.line(if self.steps.is_empty() && self.tables.is_empty() {
             "everything was in place"
         } else {

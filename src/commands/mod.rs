@@ -21,6 +21,7 @@ mod logs;
 mod notify;
 pub mod prepare;
 mod query;
+mod repair_schema;
 mod replay;
 mod shells;
 mod sim;
@@ -50,6 +51,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Up(args) => up::run(&args, context),
         Verb::Down => up::down(context),
         Verb::Integrity(args) => integrity::run(&args, context),
+        Verb::Repair(_) => repair_schema::run(context, context.globals.dry_run),
         Verb::Replay(args) => replay::run(&args, context),
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),

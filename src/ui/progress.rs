@@ -24,6 +24,19 @@ impl Progress {
 
     /// Starts a step of `total` bytes.
     pub fn step(&self, text: &str, total: u64) {
+        self.begin(text, total, "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}");
+    }
+
+    /// Starts a step of `total` rows.
+    pub fn rows(&self, text: &str, total: u64) {
+        self.begin(
+            text,
+            total,
+            "{msg} {bar:30} {human_pos}/{human_len} rows {per_sec} {eta}",
+        );
+    }
+
+    fn begin(&self, text: &str, total: u64, template: &str) {
         if self.quiet {
             return;
         }
@@ -32,17 +45,17 @@ impl Progress {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        bar.set_style(bar_style());
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(text.to_owned());
         if let Some(last) = self.bar.replace(Some(bar)) {
             last.finish_and_clear();
         }
     }
 
-    /// Says how many bytes of the step are done.
-    pub fn reached(&self, bytes: u64) {
+    /// Says how many bytes or rows of the step are done.
+    pub fn reached(&self, position: u64) {
         if let Some(bar) = &*self.bar.borrow() {
-            bar.set_position(bytes);
+            bar.set_position(position);
         }
     }
 
@@ -68,9 +81,4 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-fn bar_style() -> ProgressStyle {
-    let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

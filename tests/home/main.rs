@@ -16,6 +16,7 @@ mod kill_loop;
 mod kills;
 mod life;
 mod power_cut;
+mod schema;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod smoke;

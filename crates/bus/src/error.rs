@@ -51,6 +51,16 @@ pub enum BusError {
         /// Why.
         trouble: crate::Trouble,
     },
+    /// The messages of a stream do not arrive in the one beside it.
+    #[error("{moved} of {messages} messages of stream {stream} are moved, and no more arrive")]
+    Moving {
+        /// The stream.
+        stream: String,
+        /// Messages that it has.
+        messages: u64,
+        /// Messages that arrived.
+        moved: u64,
+    },
     /// The connection was closed for good.
     #[error("the connection to nats is closed")]
     Closed,
@@ -60,7 +70,7 @@ impl BusError {
     /// Returns whether the same call can succeed later without anything being changed by hand.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NotConnected { .. } | Self::Api { .. } => true,
+            Self::NotConnected { .. } | Self::Api { .. } | Self::Moving { .. } => true,
             Self::NotStored { trouble, .. } => trouble.is_retryable(),
             Self::Address { .. } | Self::TooLarge { .. } | Self::Closed => false,
         }

@@ -11,6 +11,7 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use serde::Serialize;
 
+use crate::moving::resuming;
 use crate::{Bus, BusError, BusLayout, DeliverFrom, DurableSpec, StreamSpec};
 
 /// What a server has.
@@ -93,7 +94,7 @@ fn is_missing(error: &ConsumerInfoError) -> bool {
     }
 }
 
-async fn find_stream(bus: &Bus, name: &str) -> Result<Option<Stream>, BusError> {
+pub(crate) async fn find_stream(bus: &Bus, name: &str) -> Result<Option<Stream>, BusError> {
     match bus.context().get_stream(name).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
@@ -146,28 +147,50 @@ fn plan_stream(spec: &StreamSpec, wanted: &Config, found: &Config, plan: &mut Pl
         ("discard", found.discard != DiscardPolicy::New),
         ("duplicate_window", wanted.duplicate_window != found.duplicate_window),
         ("num_replicas", wanted.num_replicas != found.num_replicas),
+        // Interest can become limits, a queue of work cannot.
+        ("retention", found.retention == RetentionPolicy::Interest),
     ];
     let differs: Vec<&'static str> = differs.iter().filter(|(_, d)| *d).map(|(name, _)| *name).collect();
-    let fixed = [
-        ("storage", found.storage != StorageType::File),
-        ("retention", found.retention != RetentionPolicy::Limits),
-        ("max_consumers", wanted.max_consumers != found.max_consumers),
-    ];
-    for (name, _) in fixed.iter().filter(|(_, d)| *d) {
+    for name in fixed(spec, found) {
+        let (have, want) = match name {
+            "storage" => (format!("{:?}", found.storage), format!("{:?}", wanted.storage)),
+            "retention" => (format!("{:?}", found.retention), format!("{:?}", wanted.retention)),
+            _ => (found.max_consumers.to_string(), wanted.max_consumers.to_string()),
+        };
         plan.drifts.push(format!(
-            "stream {}: {name} is not as wanted and cannot be edited",
-            spec.name
+            "stream {}: {name} is {}, not {}, and cannot be edited",
+            spec.name,
+            have.to_lowercase(),
+            want.to_lowercase()
         ));
     }
     if !differs.is_empty() {
         let config = Config {
             storage: found.storage,
-            retention: found.retention,
+            retention: match found.retention {
+                RetentionPolicy::WorkQueue => RetentionPolicy::WorkQueue,
+                RetentionPolicy::Interest | RetentionPolicy::Limits => RetentionPolicy::Limits,
+            },
             max_consumers: found.max_consumers,
             ..wanted.clone()
         };
         plan.changes.push(Change::UpdateStream(Box::new(config), differs));
     }
+}
+
+/// Returns what the server lets nobody edit, and is not as wanted.
+pub(crate) fn fixed(spec: &StreamSpec, found: &Config) -> Vec<&'static str> {
+    let wanted = stream_config(spec);
+    let fixed = [
+        ("storage", found.storage != wanted.storage),
+        ("retention", found.retention == RetentionPolicy::WorkQueue),
+        ("max_consumers", wanted.max_consumers != found.max_consumers),
+    ];
+    fixed
+        .iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| *name)
+        .collect()
 }
 
 fn plan_durable(spec: &DurableSpec, found: &pull::Config, plan: &mut Plan) {
@@ -203,17 +226,54 @@ fn sorted(subjects: &[String]) -> Vec<&str> {
     subjects
 }
 
+/// Replaces durables that nobody can pull from: MarketPrism's are pushed, and a server makes no pulled one of them. They go on
+/// behind what was acked.
+async fn adopt(bus: &Bus, layout: &BusLayout) -> Result<Vec<String>, BusError> {
+    let mut adopted = Vec::new();
+    for durable in &layout.durables {
+        let Some(stream) = find_stream(bus, &durable.stream).await? else {
+            continue;
+        };
+        let info = match stream.consumer_info(&durable.name).await {
+            Ok(info) => info,
+            Err(error) if is_missing(&error) => continue,
+            Err(error) => return Err(BusError::api("ask for durable", &durable.name, error)),
+        };
+        let is_pushed = info.config.deliver_subject.is_some();
+        if !is_pushed && info.config.ack_policy == AckPolicy::Explicit {
+            continue;
+        }
+        let deleted = stream.delete_consumer(&durable.name).await;
+        deleted.map_err(|e| BusError::api("replace durable", &durable.name, e))?;
+        let config = resuming(durable, Some(info.ack_floor.stream_sequence));
+        let created = stream.create_consumer(config).await;
+        created.map_err(|e| BusError::api("create durable", &durable.name, e))?;
+        let how = if is_pushed { "pushed" } else { "acked otherwise" };
+        adopted.push(format!("{}: was {how}", durable.name));
+    }
+    Ok(adopted)
+}
+
 /// Makes the server agree with the layout. Idempotent; safe beside another one doing the same.
 ///
 /// # Errors
 /// Where the server does not answer or refuses a change; what was done before stays.
 pub async fn reconcile(bus: &Bus, layout: &BusLayout) -> Result<Report, BusError> {
+    let mut report = Report::default();
+    // Streams first: one that keeps by interest would drop what a replaced durable has not read.
+    let is_of_stream = |change: &Change| matches!(change, Change::CreateStream(_) | Change::UpdateStream(..));
+    let streams = plan(layout, &observe(bus, layout).await?).changes.into_iter();
+    apply(bus, streams.filter(is_of_stream), &mut report).await?;
+    report.updated.extend(adopt(bus, layout).await?);
     let plan = plan(layout, &observe(bus, layout).await?);
-    let mut report = Report {
-        drifts: plan.drifts,
-        ..Report::default()
-    };
-    for change in plan.changes {
+    report.drifts = plan.drifts;
+    let durables = plan.changes.into_iter();
+    apply(bus, durables.filter(|change| !is_of_stream(change)), &mut report).await?;
+    Ok(report)
+}
+
+async fn apply(bus: &Bus, changes: impl Iterator<Item = Change>, report: &mut Report) -> Result<(), BusError> {
+    for change in changes {
         match change {
             Change::CreateStream(config) => {
                 let name = config.name.clone();
@@ -240,10 +300,10 @@ pub async fn reconcile(bus: &Bus, layout: &BusLayout) -> Result<Report, BusError
             }
         }
     }
-    Ok(report)
+    Ok(())
 }
 
-fn stream_config(spec: &StreamSpec) -> Config {
+pub(crate) fn stream_config(spec: &StreamSpec) -> Config {
     Config {
         name: spec.name.clone(),
         subjects: spec.subjects.clone(),

@@ -31,13 +31,15 @@ pub struct Rows(Response);
 
 impl Copy<'_> {
     /// Settings that keep a copy's memory bounded, whatever its rows are.
-    fn settings(&self) -> [(&'static str, String); 4] {
+    fn settings(&self) -> [(&'static str, String); 5] {
         let rows = (BLOCK_BYTES / self.row_bytes.max(1)).clamp(64, 65_536).to_string();
         [
             ("max_block_size", rows),
             ("preferred_block_size_bytes", BLOCK_BYTES.to_string()),
             ("min_insert_block_size_bytes", BLOCK_BYTES.to_string()),
             ("max_threads", "2".to_owned()),
+            // A month in another order may become as many days of as many exchanges.
+            ("max_partitions_per_insert_block", "0".to_owned()),
         ]
     }
 }

@@ -14,7 +14,8 @@ pub use copy::{Copy, Rows};
 pub use error::{InsertError, StoreError};
 pub use insert::Insert;
 pub use schema::{
-    Column, DATABASE, DEPARTURES, SchemaReport, TABLES, Tier, WINDOW_LEDGER, columns_of, ensure_schema, indices_of,
-    storage_of,
+    ASIDE, Column, DATABASE, DEPARTURES, Difference, DifferenceKind, Rebuild, RebuildError, RebuildStep, Rebuilt,
+    SchemaReport, TABLES, Tier, WINDOW_LEDGER, columns_of, differences, ensure_schema, indices_of, plan_rebuilds,
+    rebuild, storage_of,
 };
 pub use store::{Store, StoreOptions};

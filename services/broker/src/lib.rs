@@ -152,6 +152,7 @@ async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
     .await?;
     let connection = bus.ready(READY_WITHIN).await?;
     varz::prove(options).await?;
+    let moved = mprism_bus::move_streams(&bus, &options.layout).await?;
     let report = mprism_bus::reconcile(&bus, &options.layout).await?;
     for drift in &report.drifts {
         tracing::warn!(drift, "the server differs from the layout and cannot be edited");
@@ -160,6 +161,7 @@ async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
         version = connection.server_version,
         created = ?report.created,
         updated = ?report.updated,
+        ?moved,
         sync = %options.sync,
         "nats ready"
     );

@@ -10,7 +10,7 @@ use mprism_runtime::log::LogOptions;
 use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use options::{bus_layout, cadence, cold, read_secret, store, tiers_here};
+pub(crate) use options::{bus_layout, cadence, cold, read_secret, store, stores_for_long, tiers_here};
 
 use crate::cli::{WorkerArgs, WorkerName};
 use crate::commands::Context;
@@ -142,7 +142,7 @@ async fn prepare_schema(settings: &Settings, shutdown: &CancellationToken) -> Re
                     tracing::info!(created = ?report.created, added = ?report.added, "tables made");
                 }
                 for difference in report.differs {
-                    tracing::warn!(difference, "a table is not as this version makes it");
+                    tracing::warn!(%difference, "a table is not as this version makes it");
                 }
                 return Ok(());
             }

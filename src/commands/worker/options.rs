@@ -189,6 +189,26 @@ pub(crate) fn store(settings: &Settings) -> Result<Store, CliError> {
     Store::new(store_options(settings)?).map_err(|e| CliError::failed("store", e))
 }
 
+/// How long one statement of a rebuild may take: a piece of a million rows, or one look at a whole table.
+const REBUILD_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// Returns the stores of this home with the tiers that each has, for work that takes as long as there are rows.
+pub(crate) fn stores_for_long(settings: &Settings) -> Result<Vec<(Store, Vec<Tier>)>, CliError> {
+    let patient = |options: StoreOptions| {
+        Store::new(StoreOptions {
+            query_timeout: REBUILD_WITHIN,
+            insert_timeout: REBUILD_WITHIN,
+            ..options
+        })
+        .map_err(|e| CliError::failed("store", e))
+    };
+    let mut stores = vec![(patient(store_options(settings)?)?, tiers_here(settings).to_vec())];
+    if let Some(cold) = cold_store_options(settings)? {
+        stores.push((patient(cold)?, vec![Tier::Cold]));
+    }
+    Ok(stores)
+}
+
 pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
     let layout = bus_layout(settings);
     let durables = DataType::ALL.iter().filter_map(|data_type| {
