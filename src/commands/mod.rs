@@ -29,6 +29,7 @@ mod status;
 mod store;
 mod systemd;
 mod up;
+mod verify;
 mod worker;
 
 use mprism_settings::Override;
@@ -50,6 +51,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Up(args) => up::run(&args, context),
         Verb::Down => up::down(context),
         Verb::Integrity(args) => integrity::run(&args, context),
+        Verb::Verify(args) => verify::run(&args, context),
         Verb::Replay(args) => replay::run(&args, context),
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),

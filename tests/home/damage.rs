@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::support::Home;
 
 /// Rows that the store has at least before anything is damaged.
@@ -23,6 +25,17 @@ pub(crate) struct Fault {
     pub(crate) market: Option<(&'static str, &'static str)>,
     /// Rows that are concerned; 0 where it is about none.
     pub(crate) rows: u64,
+}
+
+impl Fault {
+    /// Returns whether a check of an `integrity` document is about it.
+    pub(crate) fn is(&self, check: &Value) -> bool {
+        let market = (check["exchange"].as_str(), check["symbol"].as_str());
+        check["id"] == self.id
+            && check["cause"] == self.cause
+            && check["type"] == self.data_type
+            && market == (self.market.map(|market| market.0), self.market.map(|market| market.1))
+    }
 }
 
 /// Builds a store of all types and exchanges, hot and cold, with nothing on its way; then stops everything but the broker and the

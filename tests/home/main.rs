@@ -12,6 +12,7 @@ mod disk;
 mod documents;
 mod exchanges;
 mod faults;
+mod integrity;
 mod integrity_faults;
 mod kills;
 mod life;
