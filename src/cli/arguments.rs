@@ -337,7 +337,7 @@ pub struct IntegrityArgs {
     /// Warnings end with exit code 3
     #[arg(long)]
     pub strict: bool,
-    /// Write the JSON document to this file too
+    /// Write a report to this file too: JSON if it ends with .json, Markdown if with .md
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
@@ -357,6 +357,19 @@ pub enum IntegrityScope {
     Storage,
     /// The hot store
     Hot,
+    /// The cold store, all of it, and what it has of the hot one
+    Cold,
+}
+
+/// `mprism verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// From this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "to")]
+    pub from: Option<String>,
+    /// To this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "from")]
+    pub to: Option<String>,
 }
 
 /// `mprism replay`.

@@ -25,7 +25,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "integrity",
         &[
             "mprism integrity --since 1h",
-            "mprism integrity storage --strict --report report.json",
+            "mprism integrity storage --strict --report report.md",
+        ],
+    ),
+    (
+        "verify",
+        &[
+            "mprism verify",
+            "mprism verify --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z",
         ],
     ),
     (

@@ -12,7 +12,7 @@ pub use arguments::{
     BenchArgs, CleanArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs,
     EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs,
     QueryArgs, RepairArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs,
-    SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, WorkerArgs, WorkerName,
+    SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, VerifyArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -57,6 +57,8 @@ pub enum Verb {
     Integrity(IntegrityArgs),
     /// Mend what is not as it should be; nothing that is stored is lost.
     Repair(RepairArgs),
+    /// What the cold store has of the hot one, table by table; changes nothing.
+    Verify(VerifyArgs),
     /// Pinned dependencies: versions, checksums, where found.
     Deps(DepsArgs),
     /// Endpoints and credential paths for other programs.
@@ -104,6 +106,7 @@ impl Verb {
             Self::Health(_) => "health",
             Self::Integrity(_) => "integrity",
             Self::Repair(_) => "repair",
+            Self::Verify(_) => "verify",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
             Self::Diagnose(_) => "diagnose",
@@ -137,6 +140,7 @@ impl Verb {
             | Self::Status(_)
             | Self::Health(_)
             | Self::Integrity(_)
+            | Self::Verify(_)
             | Self::Env(_)
             | Self::Logs(_)
             | Self::History(_) => false,
@@ -216,6 +220,8 @@ mod tests {
             "mprism init nats --offline --provider pip",
             "mprism start hot storage --sim --sim-corpus x --sim-keep-time --wait 5 --verify",
             "mprism integrity hot --since 1h --strict",
+            "mprism integrity cold --report a.md",
+            "mprism verify --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z",
             "mprism replay a b --to stdout --trace",
             "mprism bench start",
             "mprism worker clickhouse",
@@ -227,6 +233,8 @@ mod tests {
             "mprism up --for 30",
             "mprism bench x",
             "mprism integrity --from a",
+            "mprism integrity warm",
+            "mprism verify --to a",
             "mprism replay",
         ] {
             parse(line).expect_err(line);

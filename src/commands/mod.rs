@@ -30,6 +30,7 @@ mod status;
 mod store;
 mod systemd;
 mod up;
+mod verify;
 mod worker;
 
 use mprism_settings::Override;
@@ -52,6 +53,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Down => up::down(context),
         Verb::Integrity(args) => integrity::run(&args, context),
         Verb::Repair(_) => repair_schema::run(context, context.globals.dry_run),
+        Verb::Verify(args) => verify::run(&args, context),
         Verb::Replay(args) => replay::run(&args, context),
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),

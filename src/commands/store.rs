@@ -12,6 +12,8 @@ use crate::error::CliError;
 pub(crate) struct Reader {
     http: reqwest::Client,
     url: String,
+    /// User and password, where somebody else's server wants them.
+    credential: Option<(String, String)>,
 }
 
 impl Reader {
@@ -31,7 +33,17 @@ impl Reader {
         Ok(Self {
             http,
             url: url.to_owned(),
+            credential: None,
         })
+    }
+
+    /// Returns the same with a credential.
+    #[must_use]
+    pub(crate) fn with(self, user: &str, password: &str) -> Self {
+        Self {
+            credential: Some((user.to_owned(), password.to_owned())),
+            ..self
+        }
     }
 
     /// Returns a query's rows.
@@ -41,9 +53,13 @@ impl Reader {
                 .context(format!("cannot read from clickhouse at {}", self.url))
                 .hint("start it, if it is stopped: `mprism start`")
         };
-        let mut answer = self
-            .http
-            .post(&self.url)
+        let mut request = self.http.post(&self.url);
+        if let Some((user, password)) = &self.credential {
+            request = request
+                .header("X-ClickHouse-User", user)
+                .header("X-ClickHouse-Key", password);
+        }
+        let mut answer = request
             .query(&[
                 ("default_format", "JSONEachRow"),
                 ("output_format_json_quote_64bit_integers", "0"),

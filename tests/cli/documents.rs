@@ -99,6 +99,7 @@ fn every_command_gives_one_document_whether_it_works_or_not() {
         &["status"],
         &["health"],
         &["integrity"],
+        &["verify"],
         &["diagnose"],
         &["diagnose", "--bundle", &file],
         &["clean"],

@@ -6,6 +6,7 @@
 mod connection;
 mod durable;
 mod error;
+mod look;
 mod moving;
 mod publish;
 mod purge;
@@ -15,6 +16,7 @@ mod spec;
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix};
 pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
+pub use look::{count_by_subject, skipped_from};
 pub use moving::{Moved, move_streams};
 pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
 pub use purge::{DurablePosition, Fill, PurgePolicy, plan_purge, purge};

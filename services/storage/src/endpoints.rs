@@ -1,6 +1,7 @@
 //! `/health`, `/stats` and `/metrics`, with the fields and names that MarketPrism's hot storage gave them.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,9 +32,17 @@ struct Source {
     bus: Arc<Bus>,
     store: Store,
     cold_worker: SocketAddr,
+    /// Where the last proof left its result.
+    integrity: PathBuf,
 }
 
-pub(crate) fn router(stats: Arc<Stats>, bus: Arc<Bus>, store: Store, cold_worker: SocketAddr) -> Router {
+pub(crate) fn router(
+    stats: Arc<Stats>,
+    bus: Arc<Bus>,
+    store: Store,
+    cold_worker: SocketAddr,
+    integrity: PathBuf,
+) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/stats", get(statistics))
@@ -43,6 +52,7 @@ pub(crate) fn router(stats: Arc<Stats>, bus: Arc<Bus>, store: Store, cold_worker
             bus,
             store,
             cold_worker,
+            integrity,
         })
 }
 
@@ -217,5 +227,20 @@ async fn metrics(State(source): State<Source>) -> Response {
             text.gauge("marketprism_storage_latency_ms", help, &[("quantile", label)], ms);
         }
     }
+    integrity(&source.integrity, &mut text).await;
     metrics_response(text.finish())
+}
+
+/// Tells of the last proof; nothing where nobody asked for one yet.
+async fn integrity(path: &Path, text: &mut Exposition) {
+    let said = tokio::fs::read(path).await.ok();
+    let said = said.and_then(|said| serde_json::from_slice::<Value>(&said).ok());
+    let Some(said) = said else { return };
+    if let (Some(score), Some(at_ms)) = (said["score_percent"].as_f64(), said["at_ms"].as_i64()) {
+        let help = "Rows proven complete of rows expected, when mprism integrity last proved everything.";
+        text.gauge("mprism_integrity_score_percent", help, &[], score);
+        let help = "When that was, in seconds since the epoch.";
+        let seconds = format!("{:.3}", at_ms as f64 / 1000.0);
+        text.gauge("mprism_integrity_time_seconds", help, &[], seconds);
+    }
 }

@@ -32,6 +32,10 @@ use tokio_util::sync::CancellationToken;
 
 use stats::Stats;
 
+/// The file beside the writer locks in which `mprism integrity` leaves its last result for `/metrics`: a JSON object with
+/// `score_percent`, `verdict` and `at_ms`, milliseconds since the epoch.
+pub const INTEGRITY_FILE: &str = "integrity.json";
+
 /// Everything the hot worker needs to know.
 #[derive(Clone, Debug)]
 pub struct StorageOptions {
@@ -129,7 +133,14 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
     let mut tasks = JoinSet::new();
     // Endpoints live until the lanes have drained.
     let drained = CancellationToken::new();
-    let router = endpoints::router(Arc::clone(&stats), Arc::clone(&bus), store.clone(), options.cold_worker);
+    let integrity = options.locks.join(INTEGRITY_FILE);
+    let router = endpoints::router(
+        Arc::clone(&stats),
+        Arc::clone(&bus),
+        store.clone(),
+        options.cold_worker,
+        integrity,
+    );
     let serving = tokio::spawn(mprism_runtime::http::serve_on(listener, router, drained.clone()));
     let (letters, buried) = mpsc::channel(1_000);
     let letters_lock = lane::writer_lock(&options, "dead_letters")?;

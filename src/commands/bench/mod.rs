@@ -2,6 +2,7 @@
 
 mod collector;
 mod frames;
+mod integrity;
 mod storage;
 
 use std::borrow::Cow;

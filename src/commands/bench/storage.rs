@@ -100,7 +100,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         ));
     }
     let ceiling = super::median_of(&bare);
-    Ok(vec![
+    let mut results = vec![
         Measured::of(
             "cold_copy",
             "rows/s",
@@ -112,7 +112,9 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         // From a worker that does not run yet to all of it proven.
         Measured::of("cold_proven", "rows/s", Better::Higher, &proofs, None, Some(ceiling)),
         Measured::new("cold_way", &ways, Some(WAY_BUDGET_MS), None),
-    ])
+    ];
+    results.extend(super::integrity::measure(home, context).await?);
+    Ok(results)
 }
 
 fn rate(began: Instant) -> f64 {
@@ -165,7 +167,7 @@ async fn count(store: &Store, query: &str) -> Result<u64, CliError> {
 }
 
 /// Returns the columns that rows are written with.
-async fn insert_columns(store: &Store) -> Result<String, CliError> {
+pub(super) async fn insert_columns(store: &Store) -> Result<String, CliError> {
     let query = "SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns \
                  WHERE database = 'marketprism_hot' AND table = 'trades' AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')";
     let columns = store.fetch_one(query).await;

@@ -76,9 +76,8 @@ struct CountRow {
 }
 
 impl Side<'_> {
-    /// A tuple, because a hash of arguments of which one is NULL is NULL.
     fn hash(&self) -> String {
-        format!("cityHash64(tuple({}))", self.columns)
+        hash_of(self.columns)
     }
 
     /// Returns the fingerprint of each window that has rows.
@@ -123,6 +122,13 @@ impl Side<'_> {
         );
         self.store.fetch_all(&query).await
     }
+}
+
+/// Returns the SQL expression of the hash of a row's columns, which both stores are compared by.
+///
+/// Of a tuple, because a hash of arguments of which one is NULL is NULL.
+pub fn hash_of(columns: &str) -> String {
+    format!("cityHash64(tuple({columns}))")
 }
 
 fn start(origin: i64, width: i64) -> String {

@@ -26,7 +26,9 @@ use mprism_clickhouse::{StoreError, StoreOptions};
 use mprism_model::DataType;
 use mprism_runtime::http::ServeError;
 
+pub use fingerprint::hash_of;
 pub use step::{Step, StepObserver};
+pub use windows::{DAY, HOUR};
 pub use worker::run;
 
 /// Everything the cold worker needs to know.

@@ -7,9 +7,9 @@ use mprism_clickhouse::time;
 use mprism_model::UnixMillis;
 
 /// An hour: what is proven as a whole once it is over. Milliseconds.
-pub(crate) const HOUR: i64 = 3_600_000;
+pub const HOUR: i64 = 3_600_000;
 /// A day: what leaves the hot store at once. Milliseconds.
-pub(crate) const DAY: i64 = 24 * HOUR;
+pub const DAY: i64 = 24 * HOUR;
 
 /// Rows by the start of the window that they are in, in milliseconds since the epoch.
 pub(crate) type Counts = BTreeMap<i64, u64>;
