@@ -6,6 +6,7 @@
 mod connection;
 mod durable;
 mod error;
+mod kept;
 mod publish;
 mod purge;
 mod reconcile;
@@ -14,6 +15,7 @@ mod spec;
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix};
 pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
+pub use kept::{next_kept, remove_kept};
 pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
 pub use purge::{DurablePosition, Fill, PurgePolicy, plan_purge, purge};
 pub use reconcile::{Change, Observed, Plan, Report, observe, plan, reconcile};
@@ -28,3 +30,5 @@ pub use async_nats::Subject as SubjectText;
 pub type PullConsumer = async_nats::jetstream::consumer::Consumer<async_nats::jetstream::consumer::pull::Config>;
 /// A pulled message.
 pub use async_nats::jetstream::Message;
+/// A message as its stream keeps it.
+pub use async_nats::jetstream::message::StreamMessage as KeptMessage;

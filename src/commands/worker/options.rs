@@ -154,6 +154,11 @@ fn cold_store_options(settings: &Settings) -> Result<Option<StoreOptions>, CliEr
     }))
 }
 
+/// Returns the lock of whoever copies to the cold store.
+pub(crate) fn copier_lock(settings: &Settings) -> std::path::PathBuf {
+    settings.home.run().join("copier.lock")
+}
+
 /// Returns what the cold worker needs to know.
 pub(crate) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
     let cold = &settings.cold;
@@ -167,6 +172,7 @@ pub(crate) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
             ..store_options(settings)?
         },
         cold: cold_store_options(settings)?,
+        lock: Some(copier_lock(settings)),
         data_types: DataType::ALL.to_vec(),
         interval: cold.interval,
         window: cold.window,
