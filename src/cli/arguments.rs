@@ -351,6 +351,64 @@ pub enum IntegrityScope {
     Hot,
 }
 
+/// `mprism repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Only what is from this RFC 3339 time on
+    #[arg(long, value_name = "T", requires = "to")]
+    pub from: Option<String>,
+    /// Only what is before this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "from")]
+    pub to: Option<String>,
+    /// Only this type of data; may be given again
+    #[arg(long = "type", value_name = "TYPE", value_parser = DATA_TYPES)]
+    pub types: Vec<String>,
+    /// Read dead letters again, and store those that are understood now
+    #[arg(long)]
+    pub dead_letters: bool,
+    /// Drop parts that the engine could not read, and ask for their rows again
+    #[arg(long)]
+    pub accept_broken_parts: bool,
+}
+
+/// The types of data, as everywhere.
+const DATA_TYPES: [&str; 8] = [
+    "orderbook",
+    "trade",
+    "funding_rate",
+    "open_interest",
+    "liquidation",
+    "lsr_top_position",
+    "lsr_all_account",
+    "volatility_index",
+];
+
+/// `mprism cold`.
+#[derive(Debug, Args)]
+pub struct ColdArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub verb: ColdVerb,
+}
+
+/// What can be done with the cold store.
+#[derive(Debug, Subcommand)]
+pub enum ColdVerb {
+    /// Copy all that the hot store has to the cold one and prove it, now
+    Backfill(ColdBackfillArgs),
+}
+
+/// `mprism cold backfill`.
+#[derive(Debug, Args)]
+pub struct ColdBackfillArgs {
+    /// Only what is from this RFC 3339 time on
+    #[arg(long, value_name = "T", requires = "to")]
+    pub from: Option<String>,
+    /// Only what is before this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "from")]
+    pub to: Option<String>,
+}
+
 /// `mprism replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {

@@ -29,6 +29,22 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "repair",
+        &[
+            "mprism repair --dry-run",
+            "mprism repair",
+            "mprism repair --dead-letters --type trade",
+        ],
+    ),
+    ("cold", &["mprism cold backfill"]),
+    (
+        "cold backfill",
+        &[
+            "mprism cold backfill",
+            "mprism cold backfill --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z",
+        ],
+    ),
+    (
         "diagnose",
         &["mprism diagnose", "mprism diagnose --bundle support.tar.gz"],
     ),

@@ -66,6 +66,11 @@ fn bus(settings: &Settings, user: &str, secret: &str) -> Result<BusOptions, CliE
     })
 }
 
+/// Returns the bus as the operator reaches it.
+pub(crate) fn operator_bus(settings: &Settings) -> Result<BusOptions, CliError> {
+    bus(settings, "operator", "nats-operator")
+}
+
 pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOptions, CliError> {
     Ok(BrokerOptions {
         program: settings.home.nats_server(),
@@ -268,7 +273,12 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
     })
 }
 
-fn exchange_options(id: Exchange, exchange: &ExchangeSettings, settings: &Settings, sim: &SimArgs) -> ExchangeOptions {
+pub(crate) fn exchange_options(
+    id: Exchange,
+    exchange: &ExchangeSettings,
+    settings: &Settings,
+    sim: &SimArgs,
+) -> ExchangeOptions {
     let (websocket_url, rest_url) = if sim.sim {
         let place = format!("{}/{}", loopback(settings.sim.port), simulated_path(id));
         (format!("ws://{place}"), format!("http://{place}"))
