@@ -6,11 +6,13 @@ mod clean;
 mod cold;
 mod commands;
 mod corpus;
+mod damage;
 mod diagnose;
 mod disk;
 mod documents;
 mod exchanges;
 mod faults;
+mod integrity_faults;
 mod kills;
 mod life;
 #[path = "../schemas/mod.rs"]

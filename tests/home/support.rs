@@ -264,7 +264,7 @@ impl Home {
     }
 
     /// Returns how many messages the broker has that are not stored yet; some, where it cannot be asked.
-    fn on_their_way(&self) -> u64 {
+    pub(crate) fn on_their_way(&self) -> u64 {
         let health = self.run(&["health", "--json"]).document();
         let streams = health["streams"].as_array().cloned().unwrap_or_default();
         let pending = streams.iter().map(|stream| stream["pending"].as_u64().unwrap_or(1));
