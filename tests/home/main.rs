@@ -15,6 +15,7 @@ mod faults;
 mod integrity_faults;
 mod kills;
 mod life;
+mod repair;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod smoke;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mprism_clickhouse::Tier;
+use mprism_clickhouse::{Tier, ensure_schema};
 use mprism_collector::refill::{Hole, Refill, Venue};
 use mprism_model::{DataType, Event, Exchange, Gap, InstrumentId, ProducerId};
 use mprism_runtime::log::chain;
@@ -67,6 +67,16 @@ impl<'a> Hands<'a> {
                 let restored = self.mender.restore(data_type, &rows).await;
                 restored
                     .map(|rows| Some(format!("{rows} rows came back")))
+                    .map_err(|e| chain(&e))
+            }
+            Work::AddColumns { tier } => {
+                let added = ensure_schema(self.mender.store(tier), &[tier]).await;
+                added.map(|_| None).map_err(|e| chain(&e))
+            }
+            Work::Replace { data_type, tier, rows } => {
+                let replaced = self.mender.replace(data_type, tier, &rows).await;
+                replaced
+                    .map(|rows| Some(format!("{rows} rows replaced")))
                     .map_err(|e| chain(&e))
             }
             Work::Copy { data_type, hours } => self.copy(data_type, hours).await,

@@ -8,6 +8,7 @@
 //! back directly, under a fence. What leaves are copies of rows that stay.
 
 mod books;
+mod columns;
 mod duplicates;
 mod execute;
 mod observe;
@@ -21,6 +22,7 @@ mod unmendable;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mprism_clickhouse::Tier;
 use mprism_model::{DataType, UnixMillis};
 use mprism_runtime::lock::{LockError, LockFile};
 use mprism_settings::Settings;
@@ -34,7 +36,9 @@ use crate::control::{Service, Start, last_deployment};
 use crate::error::{CliError, Exit};
 use execute::Hands;
 use observe::{Wanted, instruments, plan};
+use plan::{Action, Outcome};
 use report::{RepairReport, line};
+use trades::Instruments;
 
 /// An hour in milliseconds: what is copied and noted as a whole.
 const HOUR: i64 = 3_600_000;
@@ -49,26 +53,49 @@ pub(crate) fn run(args: &RepairArgs, context: &Context) -> Result<Exit, CliError
     let settings = context.settings()?;
     check_supported(&settings)?;
     let wanted = wanted(args)?;
-    let (start, is_sim) = needed(context, &settings, &[Service::Nats, Service::Clickhouse, Service::Hot])?;
-    let repaired = context.block_on(with_services(
-        &settings,
-        start,
-        context,
-        repair(&settings, &wanted, is_sim, context),
-    ))?;
+    // The engine first, and alone: a hot worker that starts adds columns by itself, and nobody would know.
+    let (engine, is_sim) = needed(context, &settings, &[Service::Clickhouse])?;
+    let (everything, _) = needed(context, &settings, &[Service::Nats, Service::Clickhouse, Service::Hot])?;
+    let repaired = context.block_on(async {
+        let lock = only_one(&settings.home.run().join("repair.lock"))?;
+        let mender = mender(&settings)?;
+        let columns = with_services(&settings, engine, context, add_columns(&settings, &mender, context)).await?;
+        let work = repair(&settings, &wanted, (&mender, columns), is_sim, context);
+        let repaired = with_services(&settings, everything, context, work).await;
+        drop(lock);
+        repaired
+    })?;
     context.printer.report(&repaired)
+}
+
+/// Adds the columns that tables lack, or says which those are.
+async fn add_columns(settings: &Settings, mender: &Mender, context: &Context) -> Result<Vec<Action>, CliError> {
+    let instruments = Instruments::new();
+    let mut hands = Hands::new(settings, mender, &instruments, false);
+    let mut actions = Vec::new();
+    for tier in [Tier::Hot, Tier::Cold] {
+        let found = columns::plan(mender.store(tier), tier).await;
+        actions.extend(found.map_err(|e| CliError::failed("repair", e).context("cannot look at the tables"))?);
+    }
+    if !context.globals.dry_run {
+        for action in &mut actions {
+            hands.act(action).await;
+            context.printer.note(&line(action));
+        }
+    }
+    Ok(actions)
 }
 
 async fn repair(
     settings: &Settings,
     wanted: &Wanted,
+    (mender, columns): (&Mender, Vec<Action>),
     is_sim: bool,
     context: &Context,
 ) -> Result<RepairReport, CliError> {
-    let lock = only_one(&settings.home.run().join("repair.lock"))?;
-    let mender = mender(settings)?;
     let instruments = instruments(settings, is_sim);
-    let mut actions = plan(settings, &mender, wanted, &instruments).await?;
+    let mut actions = columns;
+    actions.extend(plan(settings, mender, wanted, &instruments).await?);
     if context.globals.dry_run {
         return Ok(RepairReport {
             dry_run: true,
@@ -80,9 +107,12 @@ async fn repair(
     let progress = context.printer.progress();
     if !actions.is_empty() {
         let turn = turn(settings, context).await?;
-        let mut hands = Hands::new(settings, &mender, &instruments, is_sim);
+        let mut hands = Hands::new(settings, mender, &instruments, is_sim);
         let count = actions.len();
         for (at, action) in actions.iter_mut().enumerate() {
+            if action.outcome != Outcome::Planned {
+                continue;
+            }
             hands.act(action).await;
             progress.done(&format!("{}/{count} {}", at + 1, line(action)));
         }
@@ -95,7 +125,6 @@ async fn repair(
         drop(turn);
     }
     let integrity = integrity::examine(settings, wanted.window).await?;
-    drop(lock);
     Ok(RepairReport {
         dry_run: false,
         actions,

@@ -161,6 +161,21 @@ fn tiers(
         let work = Work::Copy { data_type, hours };
         copies.push(about(Kind::CopyToCold, &rows, "the hot store has them", work));
     }
+    for (tier, blank) in [(Tier::Hot, differences.hot_blank), (Tier::Cold, differences.cold_blank)] {
+        for rows in blank {
+            let (wrong, right) = match tier {
+                Tier::Cold => ("cold", "hot"),
+                Tier::Hot | Tier::Leaving => ("hot", "cold"),
+            };
+            let detail = format!("values are blank in the {wrong} store that the {right} one has");
+            let work = Work::Replace {
+                data_type,
+                tier,
+                rows: rows.clone(),
+            };
+            plan.push(about(Kind::ReplaceBlank, &rows, &detail, work));
+        }
+    }
     for rows in differences.conflicts {
         let why = "the same rows say other things in the hot and in the cold store: neither is overwritten";
         plan.push(about(Kind::NotMendable, &rows, why, Work::Nothing));

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     DropBrokenPart,
     /// All but the first of rows that say the same are removed.
     RemoveDuplicates,
+    /// A column that this version has and a table has not is added.
+    AddColumn,
     /// Rows that the cold store has come back to the hot one.
     RestoreHot,
     /// The venue is asked for trades.
@@ -23,6 +25,8 @@ pub(crate) enum Kind {
     CloseGap,
     /// A gap that nobody can fill is closed as that.
     MarkUnfillable,
+    /// Rows whose values one store lost are replaced by what the other one says.
+    ReplaceBlank,
     /// Rows that the cold store lacks are copied to it.
     CopyToCold,
     /// A dead letter is read and sent again.
@@ -37,6 +41,8 @@ impl Kind {
         match self {
             Self::DropBrokenPart => "drop_broken_part",
             Self::RemoveDuplicates => "remove_duplicates",
+            Self::AddColumn => "add_column",
+            Self::ReplaceBlank => "replace_blank",
             Self::RestoreHot => "restore_hot",
             Self::RefillGap => "refill_gap",
             Self::CloseGap => "close_gap",
@@ -92,6 +98,14 @@ pub(super) enum Work {
     },
     Restore {
         data_type: DataType,
+        rows: Rows,
+    },
+    AddColumns {
+        tier: Tier,
+    },
+    Replace {
+        data_type: DataType,
+        tier: Tier,
         rows: Rows,
     },
     Refill {

@@ -27,8 +27,13 @@ fn zero(data_type: DataType) -> Option<&'static str> {
         DataType::Liquidation => Some("quantity = 0"),
         DataType::LsrTopPosition | DataType::LsrAllAccount => Some("long_short_ratio = 0"),
         DataType::VolatilityIndex => Some("index_value = 0"),
-        // No funding, and nothing open: both are said.
-        DataType::FundingRate | DataType::OpenInterest | DataType::Gap => None,
+        // Where a venue says a mark price it always does.
+        DataType::FundingRate => Some(
+            "mark_price = 0 AND (exchange, symbol, kind, source) IN (SELECT exchange, symbol, kind, source \
+             FROM marketprism_hot.funding_rates GROUP BY exchange, symbol, kind, source HAVING countIf(mark_price > 0) > count() / 2)",
+        ),
+        // Nothing open is said, too.
+        DataType::OpenInterest | DataType::Gap => None,
     }
 }
 

@@ -86,6 +86,10 @@ pub struct Differences {
     pub cold_lacks: Vec<Rows>,
     /// Rows that the hot store lacks, and that have not left it.
     pub hot_lacks: Vec<Rows>,
+    /// Rows whose values are blank in the hot store where the cold one has some, and alike otherwise.
+    pub hot_blank: Vec<Rows>,
+    /// The other way round.
+    pub cold_blank: Vec<Rows>,
     /// Rows that say something else in the other store.
     pub conflicts: Vec<Rows>,
 }
@@ -116,6 +120,13 @@ struct Told {
     symbol: String,
     day: u16,
     time: i64,
+}
+
+#[derive(Row, Deserialize)]
+struct Said {
+    producer_epoch: u64,
+    producer_seq: u64,
+    said: Vec<String>,
 }
 
 #[derive(Row, Deserialize)]
@@ -325,12 +336,17 @@ impl Mender {
         let Differences {
             cold_lacks,
             hot_lacks,
+            hot_blank,
+            cold_blank,
             conflicts,
         } = found;
+        let [blank_here, blank_there, contradicting] = self.blanks(copier, unlike.conflicts).await?;
         for (tier, identities, rows) in [
             (Tier::Hot, unlike.only_here, cold_lacks),
             (Tier::Cold, unlike.only_there, hot_lacks),
-            (Tier::Hot, unlike.conflicts, conflicts),
+            (Tier::Hot, blank_here, hot_blank),
+            (Tier::Hot, blank_there, cold_blank),
+            (Tier::Hot, contradicting, conflicts),
         ] {
             let mut by_market: BTreeMap<(i64, String, String), Rows> = BTreeMap::new();
             for named in identities.chunks(NAMED_ROWS) {
@@ -376,6 +392,88 @@ impl Mender {
         Ok(())
     }
 
+    /// Tells of rows that are not alike which are blank where the other store has a value: in the hot store, in the cold one, and
+    /// neither. A value does not come from nothing, so who has it is right: a column was lost and came back empty.
+    async fn blanks(&self, copier: &Copier, unlike: Vec<ProducerId>) -> Result<[Vec<ProducerId>; 3], StoreError> {
+        let mut sorted = [Vec::new(), Vec::new(), Vec::new()];
+        let columns = copier.columns().split(", ");
+        let texts: Vec<String> = columns
+            .map(|column| format!("ifNull(toString({column}), '')"))
+            .collect();
+        for named in unlike.chunks(NAMED_ROWS) {
+            let ask = async |tier| {
+                let said = copier.ask(tier, async |side| {
+                    let query = format!(
+                        "SELECT producer_epoch, producer_seq, [{}] AS said FROM {} WHERE {} \
+                         LIMIT 1 BY producer_epoch, producer_seq",
+                        texts.join(", "),
+                        side.table,
+                        identities_condition(named)
+                    );
+                    side.store.fetch_all::<Said>(&query).await
+                });
+                let said = said.await?.into_iter();
+                let by_identity = said.map(|row| (tables::identity(row.producer_epoch, row.producer_seq), row.said));
+                Ok::<BTreeMap<ProducerId, Vec<String>>, StoreError>(by_identity.collect())
+            };
+            let (here, there) = (ask(Tier::Hot).await?, ask(Tier::Cold).await?);
+            for identity in named {
+                let (Some(here), Some(there)) = (here.get(identity), there.get(identity)) else {
+                    continue;
+                };
+                let kind = match (is_blanked(here, there), is_blanked(there, here)) {
+                    (true, _) => 0,
+                    (_, true) => 1,
+                    _ => 2,
+                };
+                sorted[kind].push(*identity);
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// Replaces rows of one store by what the other one says, where [`Differences`] told that those are blank. Returns how many.
+    ///
+    /// The rows that stay are looked for first; a kill after the deletion leaves rows that one store lacks, which is mended as
+    /// that.
+    ///
+    /// # Errors
+    /// Where a store does not answer, or what should take the rows' place is not there any more.
+    pub async fn replace(&self, data_type: DataType, tier: Tier, rows: &Rows) -> Result<u64, MendError> {
+        let source = match tier {
+            Tier::Cold => Tier::Hot,
+            Tier::Hot | Tier::Leaving => Tier::Cold,
+        };
+        let copier = self.look(data_type).await?;
+        for named in rows.identities.chunks(NAMED_ROWS) {
+            let condition = identities_condition(named);
+            let there = copier.ask(source, async |side| side.hashed(&condition).await).await?;
+            let there: BTreeSet<ProducerId> = there.iter().map(|row| row.identity()).collect();
+            if there.len() < named.len() {
+                let text = format!(
+                    "{} rows are in neither store as they should be",
+                    named.len() - there.len()
+                );
+                return Err(MendError::Contradiction(text));
+            }
+            let statement = format!(
+                "ALTER TABLE {} DELETE WHERE {condition} SETTINGS mutations_sync = 1",
+                tables::name_in(tier, data_type)
+            );
+            self.stores.of(tier).execute(&statement).await?;
+        }
+        if source == Tier::Cold {
+            return self.restore(data_type, rows).await;
+        }
+        let (from, to) = (rows.span.0, rows.span.1 + 1);
+        let hours = Hours {
+            from,
+            to,
+            rows: rows.identities.len() as u64,
+        };
+        self.copy(data_type, hours).await
+    }
+
     /// Returns the partitions that have left the hot store, or are about to.
     async fn gone(&self, data_type: DataType) -> Result<BTreeSet<(i64, String)>, StoreError> {
         let departed = format!(
@@ -398,5 +496,37 @@ impl Mender {
             }
         }
         Ok(gone)
+    }
+}
+
+/// Returns whether one row says nothing wherever it differs from another one that says something.
+fn is_blanked(row: &[String], other: &[String]) -> bool {
+    let differ = || row.iter().zip(other).filter(|(here, there)| here != there);
+    differ().next().is_some() && differ().all(|(here, there)| is_blank(here) && !is_blank(there))
+}
+
+/// Returns whether a text is what the engine gives a column that nobody wrote.
+fn is_blank(text: &str) -> bool {
+    matches!(text, "" | "0" | "[]" | "false") || text.starts_with("1970-01-01")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_blank_where_another_has_values_and_nowhere_else_different() {
+        let row = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+        let whole = row(&["7", "0.5", "2026-01-01 00:00:00.000", "[1]"]);
+        assert!(is_blanked(&row(&["7", "0", "1970-01-01 00:00:00.000", "[]"]), &whole));
+        assert!(
+            !is_blanked(&row(&["7", "0.4", "1970-01-01 00:00:00.000", "[1]"]), &whole),
+            "another value"
+        );
+        assert!(!is_blanked(&whole, &whole), "the same");
+        assert!(
+            !is_blanked(&whole, &row(&["7", "0", "2026-01-01 00:00:00.000", "[1]"])),
+            "it has more"
+        );
     }
 }
