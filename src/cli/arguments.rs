@@ -342,14 +342,6 @@ pub struct IntegrityArgs {
     pub report: Option<PathBuf>,
 }
 
-/// `mprism repair`.
-#[derive(Debug, Args)]
-pub struct RepairArgs {
-    /// Rebuild tables that are not as this version makes them, MarketPrism's own among them; the old ones are kept
-    #[arg(long, required = true)]
-    pub schema: bool,
-}
-
 /// What `mprism integrity` proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IntegrityScope {
@@ -368,6 +360,67 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "T", requires = "to")]
     pub from: Option<String>,
     /// To this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "from")]
+    pub to: Option<String>,
+}
+
+/// `mprism repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Rebuild tables that are not as this version makes them, MarketPrism's own among them; the old ones are kept
+    #[arg(long, conflicts_with_all = ["from", "to", "types", "dead_letters", "accept_broken_parts"])]
+    pub schema: bool,
+    /// Only what is from this RFC 3339 time on
+    #[arg(long, value_name = "T", requires = "to")]
+    pub from: Option<String>,
+    /// Only what is before this RFC 3339 time
+    #[arg(long, value_name = "T", requires = "from")]
+    pub to: Option<String>,
+    /// Only this type of data; may be given again
+    #[arg(long = "type", value_name = "TYPE", value_parser = DATA_TYPES)]
+    pub types: Vec<String>,
+    /// Read dead letters again, and store those that are understood now
+    #[arg(long)]
+    pub dead_letters: bool,
+    /// Drop parts that the engine could not read, and ask for their rows again
+    #[arg(long)]
+    pub accept_broken_parts: bool,
+}
+
+/// The types of data, as everywhere.
+const DATA_TYPES: [&str; 8] = [
+    "orderbook",
+    "trade",
+    "funding_rate",
+    "open_interest",
+    "liquidation",
+    "lsr_top_position",
+    "lsr_all_account",
+    "volatility_index",
+];
+
+/// `mprism cold`.
+#[derive(Debug, Args)]
+pub struct ColdArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub verb: ColdVerb,
+}
+
+/// What can be done with the cold store.
+#[derive(Debug, Subcommand)]
+pub enum ColdVerb {
+    /// Copy all that the hot store has to the cold one and prove it, now
+    Backfill(ColdBackfillArgs),
+}
+
+/// `mprism cold backfill`.
+#[derive(Debug, Args)]
+pub struct ColdBackfillArgs {
+    /// Only what is from this RFC 3339 time on
+    #[arg(long, value_name = "T", requires = "to")]
+    pub from: Option<String>,
+    /// Only what is before this RFC 3339 time
     #[arg(long, value_name = "T", requires = "from")]
     pub to: Option<String>,
 }

@@ -37,7 +37,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "repair",
-        &["mprism repair --schema --dry-run", "mprism repair --schema"],
+        &[
+            "mprism repair --dry-run",
+            "mprism repair",
+            "mprism repair --dead-letters --type trade",
+            "mprism repair --schema --dry-run",
+        ],
+    ),
+    ("cold", &["mprism cold backfill"]),
+    (
+        "cold backfill",
+        &[
+            "mprism cold backfill",
+            "mprism cold backfill --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z",
+        ],
     ),
     (
         "diagnose",

@@ -9,10 +9,11 @@ use std::ffi::OsString;
 use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
-    BenchArgs, CleanArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs,
-    EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs,
-    QueryArgs, RepairArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs,
-    SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, VerifyArgs, WorkerArgs, WorkerName,
+    BenchArgs, CleanArgs, ColdArgs, ColdBackfillArgs, ColdVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs,
+    DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope,
+    LogLevel, LogsArgs, ManArgs, QueryArgs, RepairArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs,
+    ServiceName, ShellName, SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs,
+    VerifyArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -55,8 +56,10 @@ pub enum Verb {
     Health(HealthArgs),
     /// Prove by arithmetic that what is stored is complete and consistent.
     Integrity(IntegrityArgs),
-    /// Mend what is not as it should be; nothing that is stored is lost.
+    /// Mend what integrity found: doubled, missing and unreadable rows, gaps, dead letters.
     Repair(RepairArgs),
+    /// The cold store by hand.
+    Cold(ColdArgs),
     /// What the cold store has of the hot one, table by table; changes nothing.
     Verify(VerifyArgs),
     /// Pinned dependencies: versions, checksums, where found.
@@ -107,6 +110,7 @@ impl Verb {
             Self::Integrity(_) => "integrity",
             Self::Repair(_) => "repair",
             Self::Verify(_) => "verify",
+            Self::Cold(_) => "cold",
             Self::Deps(_) => "deps",
             Self::Env(_) => "env",
             Self::Diagnose(_) => "diagnose",
@@ -131,7 +135,7 @@ impl Verb {
     pub fn is_mutating(&self) -> bool {
         match self {
             Self::Init(_) | Self::Up(_) | Self::Down | Self::Start(_) | Self::Stop(_) | Self::Restart(_) => true,
-            Self::Clean(_) | Self::Repair(_) => true,
+            Self::Clean(_) | Self::Repair(_) | Self::Cold(_) => true,
             Self::Deps(args) => matches!(args.verb, DepsVerb::Install { .. }),
             Self::Config(args) => matches!(args.verb, ConfigVerb::Edit),
             Self::Query(args) => args.write,

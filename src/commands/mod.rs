@@ -2,6 +2,7 @@
 
 mod bench;
 mod clean;
+mod cold_backfill;
 mod config;
 mod context;
 mod deployment;
@@ -21,6 +22,7 @@ mod logs;
 mod notify;
 pub mod prepare;
 mod query;
+mod repair;
 mod repair_schema;
 mod replay;
 mod shells;
@@ -35,7 +37,7 @@ mod worker;
 
 use mprism_settings::Override;
 
-use crate::cli::{SimArgs, Verb};
+use crate::cli::{ColdVerb, SimArgs, Verb};
 use crate::error::{CliError, Exit};
 
 pub use context::{Context, install_crypto_provider};
@@ -52,8 +54,12 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Up(args) => up::run(&args, context),
         Verb::Down => up::down(context),
         Verb::Integrity(args) => integrity::run(&args, context),
-        Verb::Repair(_) => repair_schema::run(context, context.globals.dry_run),
+        Verb::Repair(args) if args.schema => repair_schema::run(context, context.globals.dry_run),
         Verb::Verify(args) => verify::run(&args, context),
+        Verb::Repair(args) => repair::run(&args, context),
+        Verb::Cold(args) => match args.verb {
+            ColdVerb::Backfill(args) => cold_backfill::run(&args, context),
+        },
         Verb::Replay(args) => replay::run(&args, context),
         Verb::Smoke(args) => smoke::run(&args, context),
         Verb::Bench(args) => bench::run(&args, context),

@@ -43,6 +43,7 @@ fn every_command_has_help_with_examples_that_can_be_typed() {
     commands.extend([
         vec![],
         vec!["config".to_owned()],
+        vec!["cold".to_owned()],
         vec!["deps".to_owned()],
         vec!["systemd".to_owned()],
     ]);
@@ -72,7 +73,7 @@ fn every_command_has_help_with_examples_that_can_be_typed() {
             assert!(is_of_it, "{example} is no example of {command:?}");
         }
     }
-    for name in ["worker", "repair", "dashboard", "top", "infra", "export", "cold"] {
+    for name in ["worker", "dashboard", "top", "infra", "export"] {
         let is_there = commands
             .iter()
             .any(|command| command.first().is_some_and(|word| word == name));
@@ -100,6 +101,9 @@ fn every_command_gives_one_document_whether_it_works_or_not() {
         &["health"],
         &["integrity"],
         &["verify"],
+        &["repair"],
+        &["repair", "--dry-run"],
+        &["cold", "backfill"],
         &["diagnose"],
         &["diagnose", "--bundle", &file],
         &["clean"],

@@ -22,6 +22,8 @@ async fn what_works_prints_what_its_schema_promises() {
     worked(&["start", "--sim", "--verify"], "start");
     worked(&["integrity"], "integrity");
     worked(&["verify"], "verify");
+    worked(&["repair"], "repair");
+    worked(&["cold", "backfill"], "cold backfill");
     worked(&["query", "SELECT 1 AS n"], "query");
     worked(&["diagnose"], "diagnose");
     worked(&["logs", "-n", "3"], "logs");

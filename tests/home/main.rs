@@ -19,6 +19,7 @@ mod kill_loop;
 mod kills;
 mod life;
 mod power_cut;
+mod repair;
 mod schema;
 #[path = "../schemas/mod.rs"]
 mod schemas;

@@ -6,6 +6,7 @@
 mod connection;
 mod durable;
 mod error;
+mod kept;
 mod look;
 mod moving;
 mod publish;
@@ -16,6 +17,7 @@ mod spec;
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix};
 pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
+pub use kept::{next_kept, remove_kept};
 pub use look::{count_by_subject, skipped_from};
 pub use moving::{Moved, move_streams};
 pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
@@ -32,3 +34,5 @@ pub use async_nats::Subject as SubjectText;
 pub type PullConsumer = async_nats::jetstream::consumer::Consumer<async_nats::jetstream::consumer::pull::Config>;
 /// A pulled message.
 pub use async_nats::jetstream::Message;
+/// A message as its stream keeps it.
+pub use async_nats::jetstream::message::StreamMessage as KeptMessage;

@@ -22,6 +22,8 @@ names! {
         Desync = "desync",
         /// Accepted events were lost with a damaged part of the spool.
         SpoolCorrupt = "spool_corrupt",
+        /// Events were accepted, and were gone from the store when it was mended.
+        StoreLoss = "store_loss",
     }
 }
 

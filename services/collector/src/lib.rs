@@ -18,6 +18,7 @@ mod marks;
 mod okx;
 pub mod orderbook;
 pub mod recorded;
+pub mod refill;
 pub mod registry;
 mod rest;
 mod sequencer;

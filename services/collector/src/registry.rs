@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use mprism_model::Exchange;
+use mprism_model::{Exchange, InstrumentId};
 
 use crate::ExchangeOptions;
 use crate::binance_spot::{self, BinanceSpot};
@@ -12,10 +12,11 @@ use crate::binance_usdm::{self, BinanceUsdm};
 use crate::deribit::{self, Deribit};
 use crate::following::{Surroundings, follow};
 use crate::market::Instrument;
+use crate::market::trades::{Piece, ask};
 use crate::okx::{self, Okx};
-use crate::rest::{Budget, RestError};
+use crate::rest::{Budget, History, RestError};
 use crate::stats::ExchangeStats;
-use crate::wire::{SharedTerms, Wire};
+use crate::wire::{SharedTerms, Term, Wire};
 
 /// Returns how a venue writes.
 pub fn wire(exchange: Exchange) -> &'static dyn Wire {
@@ -25,6 +26,65 @@ pub fn wire(exchange: Exchange) -> &'static dyn Wire {
         Exchange::OkxSpot => &Okx(Exchange::OkxSpot),
         Exchange::OkxDerivatives => &Okx(Exchange::OkxDerivatives),
         Exchange::DeribitDerivatives => &Deribit,
+    }
+}
+
+/// Both of OKX's exchanges are asked from this address, which is what the venue counts by.
+static LIMITS: LazyLock<Arc<okx::Limits>> = LazyLock::new(Arc::default);
+
+/// Any venue's history.
+#[derive(Debug)]
+pub(crate) enum AnyHistory {
+    BinanceSpot(binance_spot::Rest),
+    BinanceUsdm(binance_usdm::Rest),
+    Okx(okx::Rest),
+    Deribit(deribit::Rest),
+}
+
+/// Returns a venue's history, to be asked for trades only.
+pub(crate) fn history(exchange: Exchange, rest_url: String, terms: SharedTerms) -> Result<AnyHistory, RestError> {
+    // Of a book nobody asks.
+    let limit = 1;
+    Ok(match exchange {
+        Exchange::BinanceSpot => {
+            let budget = Arc::new(Budget::new(binance_spot::WEIGHT_PER_MINUTE, Duration::from_secs(60)));
+            AnyHistory::BinanceSpot(binance_spot::Rest::new(rest_url, limit, budget)?)
+        }
+        Exchange::BinanceDerivatives => {
+            let limits = binance_usdm::Limits::default();
+            AnyHistory::BinanceUsdm(binance_usdm::Rest::new(rest_url, limit, limits)?)
+        }
+        Exchange::OkxSpot | Exchange::OkxDerivatives => {
+            AnyHistory::Okx(okx::Rest::new(rest_url, limit, Arc::clone(&LIMITS), terms)?)
+        }
+        Exchange::DeribitDerivatives => AnyHistory::Deribit(deribit::Rest::new(rest_url, limit, deribit::budget())?),
+    })
+}
+
+impl AnyHistory {
+    /// Asks for the beginning of a hole in an instrument's trades.
+    pub(crate) async fn ask(
+        &self,
+        instrument: &InstrumentId,
+        hole: (u64, u64),
+        again: &[Duration],
+    ) -> Result<Piece, RestError> {
+        match self {
+            Self::BinanceSpot(history) => ask(history, instrument, hole, again).await,
+            Self::BinanceUsdm(history) => ask(history, instrument, hole, again).await,
+            Self::Okx(history) => ask(history, instrument, hole, again).await,
+            Self::Deribit(history) => ask(history, instrument, hole, again).await,
+        }
+    }
+
+    /// Fetches what these instruments are.
+    pub(crate) async fn terms(&self, instruments: &[InstrumentId]) -> Result<Vec<(InstrumentId, Term)>, RestError> {
+        match self {
+            Self::BinanceSpot(history) => history.terms(instruments).await,
+            Self::BinanceUsdm(history) => history.terms(instruments).await,
+            Self::Okx(history) => history.terms(instruments).await,
+            Self::Deribit(history) => history.terms(instruments).await,
+        }
     }
 }
 
@@ -56,8 +116,6 @@ pub(crate) fn following(
             Box::pin(follow((Deribit, rest), start, instruments, stats, around))
         }
         Exchange::OkxSpot | Exchange::OkxDerivatives => {
-            // Both are asked from this address, which is what the venue counts by.
-            static LIMITS: LazyLock<Arc<okx::Limits>> = LazyLock::new(Arc::default);
             stats.budget_is(&LIMITS.trades());
             let rest = okx::Rest::new(rest_url, limit, Arc::clone(&LIMITS), terms)?;
             Box::pin(follow((Okx(exchange), rest), start, instruments, stats, around))

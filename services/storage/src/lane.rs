@@ -268,9 +268,17 @@ impl Lane {
         tracing::warn!(table = self.table, error = %chain(&error), "batch in doubt, reading back");
         self.pause(backoff, error.pause(), shutdown).await?;
         loop {
-            match self.store.fence(&self.table).await {
-                Ok(generation) => {
-                    self.generation = generation;
+            let outcome = match &error {
+                // Somebody else had the table: what was written then is not in our marks.
+                InsertError::Fenced { .. } => self.try_become_writer().await,
+                _ => self
+                    .store
+                    .fence(&self.table)
+                    .await
+                    .map(|generation| self.generation = generation),
+            };
+            match outcome {
+                Ok(()) => {
                     return Ok(());
                 }
                 Err(error) => {

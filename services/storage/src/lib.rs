@@ -10,6 +10,7 @@ mod dead_letter;
 mod endpoints;
 mod intake;
 mod lane;
+pub mod letters;
 mod marks;
 mod row;
 mod settle;

@@ -10,7 +10,10 @@ use mprism_runtime::log::LogOptions;
 use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use options::{bus_layout, cadence, cold, read_secret, store, stores_for_long, tiers_here};
+pub(crate) use options::{
+    bus_layout, cadence, cold, collected_symbols, copier_lock, exchange_options, operator_bus, read_secret, store,
+    stores_for_long, tiers_here,
+};
 
 use crate::cli::{WorkerArgs, WorkerName};
 use crate::commands::Context;

@@ -66,6 +66,11 @@ fn bus(settings: &Settings, user: &str, secret: &str) -> Result<BusOptions, CliE
     })
 }
 
+/// Returns the bus as the operator reaches it.
+pub(crate) fn operator_bus(settings: &Settings) -> Result<BusOptions, CliError> {
+    bus(settings, "operator", "nats-operator")
+}
+
 pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOptions, CliError> {
     Ok(BrokerOptions {
         program: settings.home.nats_server(),
@@ -154,6 +159,11 @@ fn cold_store_options(settings: &Settings) -> Result<Option<StoreOptions>, CliEr
     }))
 }
 
+/// Returns the lock of whoever copies to the cold store.
+pub(crate) fn copier_lock(settings: &Settings) -> std::path::PathBuf {
+    settings.home.run().join("copier.lock")
+}
+
 /// Returns what the cold worker needs to know.
 pub(crate) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
     let cold = &settings.cold;
@@ -167,6 +177,7 @@ pub(crate) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
             ..store_options(settings)?
         },
         cold: cold_store_options(settings)?,
+        lock: Some(copier_lock(settings)),
         data_types: DataType::ALL.to_vec(),
         interval: cold.interval,
         window: cold.window,
@@ -282,7 +293,12 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
     })
 }
 
-fn exchange_options(id: Exchange, exchange: &ExchangeSettings, settings: &Settings, sim: &SimArgs) -> ExchangeOptions {
+pub(crate) fn exchange_options(
+    id: Exchange,
+    exchange: &ExchangeSettings,
+    settings: &Settings,
+    sim: &SimArgs,
+) -> ExchangeOptions {
     let (websocket_url, rest_url) = if sim.sim {
         let place = format!("{}/{}", loopback(settings.sim.port), simulated_path(id));
         (format!("ws://{place}"), format!("http://{place}"))

@@ -9,7 +9,7 @@ mod hearing;
 mod out;
 mod polling;
 mod series;
-mod trades;
+pub(crate) mod trades;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};

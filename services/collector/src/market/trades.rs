@@ -16,7 +16,8 @@ use crate::stats::StreamStats;
 use crate::wire::Said;
 
 /// History lags behind the stream: before an id is believed not to exist, it is asked for again after each of these.
-const ASK_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
+pub(crate) const ASK_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
 
 /// One instrument's trades.
 pub(super) struct TradeState {
@@ -39,18 +40,18 @@ pub(super) struct Question {
 
 /// What history has of the ids `from..=to`: these trades, and nothing else.
 #[derive(Debug)]
-pub(super) struct Piece {
-    from: u64,
-    to: u64,
-    trades: Vec<Past>,
+pub(crate) struct Piece {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) trades: Vec<Past>,
 }
 
 /// A trade of history, and what it says beside being one.
 #[derive(Debug)]
-struct Past {
-    number: u64,
-    trade: Trade,
-    also: Vec<Event>,
+pub(crate) struct Past {
+    pub(crate) number: u64,
+    pub(crate) trade: Trade,
+    pub(crate) also: Vec<Event>,
 }
 
 impl TradeState {
@@ -162,36 +163,33 @@ impl Question {
     /// Asks the venue's history for a hole's beginning.
     pub(super) async fn ask<H: History>(self, history: &H, instrument: &InstrumentId) -> Result<Piece, RestError> {
         tokio::time::sleep(self.wait).await;
-        let to = self.to.min(self.from + H::TRADES_MAX as u64 - 1);
-        let mut again = ASK_AGAIN_AFTER.iter();
-        loop {
-            let mut trades = past(history.trades(instrument, self.from, to).await?)?;
-            // What comes after the hole tells that history has come so far.
-            let reaches_beyond = trades.last().is_some_and(|past| past.number >= to);
-            trades.retain(|past| (self.from..=to).contains(&past.number));
-            let is_whole = trades.len() as u64 == to - self.from + 1;
-            if is_whole {
-                return Ok(Piece {
-                    from: self.from,
-                    to,
-                    trades,
-                });
-            }
-            match again.next() {
-                Some(wait) => tokio::time::sleep(*wait).await,
-                // The venue answers with ids around, but not with these: they do not exist.
-                None if reaches_beyond => {
-                    return Ok(Piece {
-                        from: self.from,
-                        to,
-                        trades,
-                    });
-                }
-                None => {
-                    let text = format!("history ends before trade {to}");
-                    return Err(RestError::Answer(text.into()));
-                }
-            }
+        ask(history, instrument, (self.from, self.to), &ASK_AGAIN_AFTER).await
+    }
+}
+
+/// Asks the venue's history for the beginning of a hole, and again after each of these waits while something of it is missing.
+pub(crate) async fn ask<H: History>(
+    history: &H,
+    instrument: &InstrumentId,
+    (from, to): (u64, u64),
+    again: &[Duration],
+) -> Result<Piece, RestError> {
+    let to = to.min(from + H::TRADES_MAX as u64 - 1);
+    let mut again = again.iter();
+    loop {
+        let mut trades = past(history.trades(instrument, from, to).await?)?;
+        // What comes after the hole tells that history has come so far.
+        let reaches_beyond = trades.last().is_some_and(|past| past.number >= to);
+        trades.retain(|past| (from..=to).contains(&past.number));
+        let is_whole = trades.len() as u64 == to - from + 1;
+        if is_whole {
+            return Ok(Piece { from, to, trades });
+        }
+        match again.next() {
+            Some(wait) => tokio::time::sleep(*wait).await,
+            // The venue answers with ids around, but not with these: they do not exist.
+            None if reaches_beyond => return Ok(Piece { from, to, trades }),
+            None => return Err(RestError::Ends { to }),
         }
     }
 }

@@ -78,6 +78,8 @@ pub(crate) enum RestError {
     Status { status: u16, text: String },
     #[error("an answer of more than {max} bytes")]
     TooLarge { max: usize },
+    #[error("history ends before trade {to}")]
+    Ends { to: u64 },
     #[error("the answer is not understood")]
     Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -97,7 +99,7 @@ impl RestError {
             Self::Limited { .. } => "rest_limited",
             Self::Status { .. } => "rest_status",
             Self::TooLarge { .. } => "rest_too_large",
-            Self::Answer(_) => "rest_answer",
+            Self::Ends { .. } | Self::Answer(_) => "rest_answer",
         }
     }
 }

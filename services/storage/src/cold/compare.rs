@@ -1,6 +1,6 @@
 //! Rows held against rows, one by one: for what fingerprints leave open. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mprism_model::{Epoch, ProducerId};
 
@@ -19,6 +19,37 @@ pub(crate) struct Compared {
     pub(crate) extra: u64,
     /// Rows that the cold store has once more than it should.
     pub(crate) doubled: u64,
+}
+
+/// Rows that two stores do not have alike, each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Unlike {
+    pub(super) only_here: Vec<ProducerId>,
+    pub(super) only_there: Vec<ProducerId>,
+    /// Rows that say something else there.
+    pub(super) conflicts: Vec<ProducerId>,
+}
+
+impl Unlike {
+    /// Compares all rows of a piece of time. How often a store has a row does not matter here.
+    pub(super) fn add(&mut self, here: &[Hashed], there: &[Hashed]) {
+        let by_identity = |rows: &[Hashed]| -> BTreeMap<ProducerId, BTreeSet<u64>> {
+            let mut found: BTreeMap<ProducerId, BTreeSet<u64>> = BTreeMap::new();
+            for row in rows {
+                found.entry(row.identity()).or_default().insert(row.hash);
+            }
+            found
+        };
+        let (here, mut there) = (by_identity(here), by_identity(there));
+        for (identity, hashes) in here {
+            match there.remove(&identity) {
+                None => self.only_here.push(identity),
+                Some(found) if found != hashes => self.conflicts.push(identity),
+                Some(_) => {}
+            }
+        }
+        self.only_there.extend(there.into_keys());
+    }
 }
 
 impl Hashed {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mprism_clickhouse::{Copy, InsertError, Store, StoreError, Tier};
 use mprism_model::{DataType, ProducerId};
 
-use super::compare::{Compared, identities_condition};
+use super::compare::{Compared, Unlike, identities_condition};
 use super::fingerprint::{Fingerprint, Side};
 use super::schema;
 use super::step::{Step, StepObserver};
@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 4;
 /// Parts into which a scope of too many rows is cut at once.
 const PARTS: i64 = 60;
 /// Rows that are copied to another server by naming each.
-const NAMED_ROWS: usize = 2_000;
+pub(super) const NAMED_ROWS: usize = 2_000;
 
 /// The servers, which may be one.
 #[derive(Clone, Debug)]
@@ -122,14 +122,26 @@ impl Copier {
         (rows_max, bytes_max): (u64, u64),
         observer: StepObserver,
     ) -> Result<Self, CoverError> {
+        let mut copier = Self::look(stores, data_type, (rows_max, bytes_max), observer).await?;
+        let table = tables::name_in(Tier::Cold, data_type);
+        copier.generation = copier.stores.cold.fence(&table).await?;
+        Ok(copier)
+    }
+
+    /// Looks whether both tables are alike, and becomes nothing: it compares, and another copier goes on. What it copies is refused.
+    pub(crate) async fn look(
+        stores: Stores,
+        data_type: DataType,
+        (rows_max, bytes_max): (u64, u64),
+        observer: StepObserver,
+    ) -> Result<Self, CoverError> {
         let columns = schema::columns(&stores, data_type).await?;
-        let generation = stores.cold.fence(&tables::name_in(Tier::Cold, data_type)).await?;
         let rows_of_bytes = bytes_max / tables::row_bytes(data_type) as u64;
         Ok(Self {
             data_type,
             stores,
             columns,
-            generation,
+            generation: 0,
             rows_max: rows_max.min(rows_of_bytes).max(1),
             observer,
         })
@@ -139,6 +151,15 @@ impl Copier {
     pub(crate) async fn close(&self) {
         let table = tables::name_in(Tier::Cold, self.data_type);
         self.stores.cold.release(&table, self.generation).await;
+    }
+
+    pub(super) fn data_type(&self) -> DataType {
+        self.data_type
+    }
+
+    /// Returns the columns that rows are stored with, for a statement.
+    pub(super) fn columns(&self) -> &str {
+        &self.columns
     }
 
     pub(crate) fn stores(&self) -> &Stores {
@@ -307,6 +328,19 @@ impl Copier {
             }
         }
         Ok(pieces)
+    }
+
+    /// Returns which rows of a scope are not the same in both stores. `larger` has most rows of it, about `rows`.
+    pub(super) async fn unlike(&self, larger: Tier, scope: &Scope, rows: u64) -> Result<Unlike, StoreError> {
+        let mut unlike = Unlike::default();
+        for piece in self.pieces(larger, scope, rows).await? {
+            let condition = piece.condition();
+            // The cold store first: what comes meanwhile does not look lost.
+            let there = self.ask(Tier::Cold, async |side| side.hashed(&condition).await).await?;
+            let here = self.ask(Tier::Hot, async |side| side.hashed(&condition).await).await?;
+            unlike.add(&here, &there);
+        }
+        Ok(unlike)
     }
 
     async fn compare(&self, source: Tier, scope: &Scope, rows: u64) -> Result<Compared, StoreError> {

@@ -12,6 +12,7 @@ mod endpoints;
 mod fingerprint;
 mod leaving;
 mod ledger;
+mod mend;
 mod schema;
 mod stats;
 mod step;
@@ -20,6 +21,7 @@ mod windows;
 mod worker;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mprism_clickhouse::{StoreError, StoreOptions};
@@ -27,6 +29,7 @@ use mprism_model::DataType;
 use mprism_runtime::http::ServeError;
 
 pub use fingerprint::hash_of;
+pub use mend::{CopierLock, Differences, Hours, MendError, Mender, Rows};
 pub use step::{Step, StepObserver};
 pub use windows::{DAY, HOUR};
 pub use worker::run;
@@ -40,6 +43,8 @@ pub struct ColdOptions {
     pub hot: StoreOptions,
     /// The store that they stay in, where it is another one.
     pub cold: Option<StoreOptions>,
+    /// The lock of whoever copies: the worker for a round at a time, or an operator's command. `None` where nobody else does.
+    pub lock: Option<PathBuf>,
     /// What is copied.
     pub data_types: Vec<DataType>,
     /// Between looks at the hot store.

@@ -8,12 +8,15 @@ use mprism_runtime::log::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::copier::Stores;
+use super::mend::CopierLock;
 use super::stats::Stats;
 use super::table::{CopiedTable, Shared};
 use super::{ColdError, ColdOptions, endpoints};
 
 /// For so long history is copied before the newest windows have their turn again.
 const HISTORY_FOR: Duration = Duration::from_secs(5);
+/// Between two rounds while there is more to do: long enough for who waits for a turn to take it.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(20);
 
 /// Copies until `shutdown` is cancelled; what is being copied then is finished first.
 ///
@@ -59,6 +62,14 @@ async fn copy_all(shared: Shared) {
     let mut tables: Vec<CopiedTable> = options.data_types.iter().copied().map(table).collect();
     let mut are_made = false;
     while !shutdown.is_cancelled() {
+        // A round at a time: an operator's command that copies has its turn between two of them.
+        let Ok(turn) = options.lock.as_deref().map(CopierLock::acquire).transpose() else {
+            for table in &mut tables {
+                table.close().await;
+            }
+            wait(options.interval, shutdown).await;
+            continue;
+        };
         let began = Instant::now();
         are_made = are_made || make_tables(&shared).await;
         let mut is_more = false;
@@ -81,15 +92,19 @@ async fn copy_all(shared: Shared) {
             }
         }
         stats.cycled(began.elapsed(), is_more);
-        let wait = if is_more { Duration::ZERO } else { options.interval };
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
+        drop(turn);
+        wait(if is_more { BETWEEN_ROUNDS } else { options.interval }, shutdown).await;
     }
     for table in &mut tables {
         table.close().await;
+    }
+}
+
+async fn wait(time: Duration, shutdown: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
     }
 }
 

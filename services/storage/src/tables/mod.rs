@@ -110,7 +110,7 @@ struct Found {
     content: u64,
 }
 
-fn identity(epoch: u64, seq: u64) -> ProducerId {
+pub(crate) fn identity(epoch: u64, seq: u64) -> ProducerId {
     ProducerId {
         epoch: Epoch(epoch),
         seq,

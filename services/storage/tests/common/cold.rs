@@ -127,6 +127,7 @@ pub(crate) fn options(hot: &StoreOptions, listen: SocketAddr) -> ColdOptions {
         listen,
         hot: hot.clone(),
         cold: None,
+        lock: None,
         data_types: DataType::ALL.to_vec(),
         interval: Duration::from_millis(20),
         window: Duration::from_secs(1),

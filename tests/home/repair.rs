@@ -1,0 +1,382 @@
+//! `mprism repair` on stores that lack something: what has a source comes back, once, however often the command is killed.
+
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+
+use mprism_runtime::process::{ProcessIdentity, Signal};
+use serde_json::Value;
+
+use crate::damage::{self, whole_store};
+use crate::support::{Home, signal};
+
+/// Cadences of seconds instead of minutes.
+const FAST: &str = "cold: {interval: 200ms, window: 1s, safety_lag: 0s}\n";
+
+/// What an action is about: kind, type, symbol, rows.
+type Told = (String, String, String, u64);
+
+fn told(document: &Value) -> Vec<Told> {
+    let actions = document["actions"].as_array().expect("a list").iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let told = actions.map(|action| {
+        let rows = action["rows"].as_u64().expect("a number");
+        (
+            text(&action["kind"]),
+            text(&action["type"]),
+            text(&action["symbol"]),
+            rows,
+        )
+    });
+    told.collect()
+}
+
+fn outcomes(document: &Value) -> Vec<&str> {
+    let actions = document["actions"].as_array().expect("a list").iter();
+    actions
+        .map(|action| action["outcome"].as_str().expect("a word"))
+        .collect()
+}
+
+/// A home with some seconds of trades of one exchange in both stores, and nothing on its way. The collector is stopped: what is
+/// missing now nobody else asks for.
+async fn filled() -> Home {
+    let home = Home::new();
+    home.configure(FAST);
+    home.good(&["up", "--sim", "--sim-rate", "1000"]);
+    home.flows().await;
+    let found = home.settled_quietly().await;
+    assert_eq!((found.lost, found.duplicated), (0, 0), "{found:?}");
+    home.good(&["stop", "collector"]);
+    home.until("the cold store has everything", || {
+        let count = |database: &str| home.query(&format!("SELECT count() FROM {database}.trades"));
+        let (hot, cold) = (count("marketprism_hot"), count("marketprism_cold"));
+        if hot == cold {
+            Ok(())
+        } else {
+            Err(format!("{cold} of {hot}"))
+        }
+    })
+    .await;
+    home
+}
+
+fn trades(home: &Home, symbol: &str, count: usize, offset: usize) -> Vec<u64> {
+    let ids = home.query(&format!(
+        "SELECT toUInt64(trade_id) AS id FROM marketprism_hot.trades WHERE symbol = '{symbol}' ORDER BY id \
+         LIMIT {count} OFFSET {offset}"
+    ));
+    let ids: Vec<u64> = ids.lines().map(|id| id.parse().expect("a number")).collect();
+    assert_eq!(ids.len(), count);
+    ids
+}
+
+fn delete(home: &Home, table: &str, symbol: &str, ids: &[u64]) {
+    let list: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
+    home.write(&format!(
+        "ALTER TABLE {table} DELETE WHERE symbol = '{symbol}' AND trade_id IN ({}) SETTINGS mutations_sync = 1",
+        list.join(",")
+    ));
+}
+
+/// All that trades say, without what tells how they came.
+fn content(home: &Home, database: &str) -> String {
+    home.query(&format!(
+        "SELECT count(), uniqExact(symbol, trade_id), sum(sipHash64(symbol, trade_id, price, quantity, side, trade_time)) \
+         FROM {database}.trades"
+    ))
+}
+
+/// Waits until a plan has so many actions: what just came is settled only after some seconds.
+async fn planned(home: &Home, count: usize) -> Value {
+    home.until("the plan is whole", || {
+        let plan = home.good(&["repair", "--dry-run"]);
+        if told(&plan).len() == count {
+            Ok(plan)
+        } else {
+            Err(plan.to_string())
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_comes_back_once_and_a_second_repair_does_nothing() {
+    let home = filled().await;
+    let before = content(&home, "marketprism_hot");
+    assert_eq!(told(&home.good(&["repair", "--dry-run"])), [], "nothing is wrong yet");
+
+    // Lost from one store, from the other, from both.
+    let (btc, eth) = ("BTC-USDT", "ETH-USDT");
+    delete(&home, "marketprism_hot.trades", btc, &trades(&home, btc, 3, 10));
+    delete(&home, "marketprism_cold.trades", eth, &trades(&home, eth, 5, 10));
+    let both = trades(&home, btc, 4, 30);
+    delete(&home, "marketprism_hot.trades", btc, &both);
+    delete(&home, "marketprism_cold.trades", btc, &both);
+    // Twice in the hot store, and nobody may write there while its worker is there.
+    home.good(&["stop", "hot", "cold"]);
+    let twice = trades(&home, eth, 2, 30);
+    home.write(&format!(
+        "INSERT INTO marketprism_hot.trades SELECT * FROM marketprism_hot.trades WHERE symbol = '{eth}' \
+         AND toUInt64(trade_id) IN ({}, {})",
+        twice[0], twice[1]
+    ));
+    // A gap of before the venue's first trade: it has no such trades.
+    let first = trades(&home, btc, 1, 0)[0];
+    home.write(&format!(
+        "INSERT INTO marketprism_hot.gaps (timestamp, exchange, market_type, symbol, type, from_id, to_id, from_ts, to_ts, cause, \
+         state, source, gap_id, version, producer_epoch, producer_seq) SELECT now64(3), 'binance_spot', 'spot', '{btc}', \
+         'trade', '{0}', '{1}', now64(3) - 100, now64(3) - 90, 'sequence', 'open', 'ws', 'trade:binance_spot:spot:{btc}:{0}', 1, 1, 1",
+        first - 9,
+        first - 5
+    ));
+    // And one of trades that are there: it only has to be closed.
+    home.write(&format!(
+        "INSERT INTO marketprism_hot.gaps (timestamp, exchange, market_type, symbol, type, from_id, to_id, from_ts, to_ts, cause, \
+         state, source, gap_id, version, producer_epoch, producer_seq) SELECT now64(3), 'binance_spot', 'spot', '{eth}', \
+         'trade', '{0}', '{0}', now64(3) - 100, now64(3) - 90, 'sequence', 'open', 'ws', 'trade:binance_spot:spot:{eth}:{0}', 1, 1, 2",
+        twice[0]
+    ));
+    home.good(&["start", "hot", "cold"]);
+
+    let wanted: Vec<Told> = [
+        ("remove_duplicates", "trade", eth, 2),
+        ("restore_hot", "trade", btc, 3),
+        ("refill_gap", "trade", btc, 5),
+        ("close_gap", "trade", eth, 0),
+        ("refill_gap", "trade", btc, 4),
+        ("copy_to_cold", "trade", eth, 5),
+    ]
+    .map(|(kind, data_type, symbol, rows)| (kind.into(), data_type.into(), symbol.into(), rows))
+    .into();
+    // The gap's rows are copied by the worker in its own time.
+    let plan = planned(&home, wanted.len()).await;
+    assert_eq!(told(&plan), wanted, "{plan}");
+    assert!(outcomes(&plan).iter().all(|outcome| *outcome == "planned"));
+
+    let done = home.good(&["repair"]);
+    assert_eq!(told(&done), wanted, "what was planned is what is done: {done}");
+    assert!(outcomes(&done).iter().all(|outcome| *outcome == "done"), "{done}");
+    assert_ne!(done["integrity"]["verdict"], "fail", "{done}");
+    assert_eq!(content(&home, "marketprism_hot"), before);
+    let gaps =
+        "SELECT symbol, from_id, state, source FROM marketprism_hot.gaps_current WHERE type = 'trade' ORDER BY ALL";
+    let mut gaps: Vec<String> = home.query(gaps).lines().map(str::to_owned).collect();
+    gaps.retain(|gap| gap.ends_with("backfill"));
+    let mut expected = vec![
+        format!("{btc}\t{}\tunfillable\tbackfill", first - 9),
+        format!("{btc}\t{}\tfilled\tbackfill", both[0]),
+        format!("{eth}\t{}\tfilled\tbackfill", twice[0]),
+    ];
+    expected.sort();
+    gaps.sort();
+    assert_eq!(gaps, expected);
+    home.until("the cold store has the same", || {
+        let cold = content(&home, "marketprism_cold");
+        if cold == before { Ok(()) } else { Err(cold) }
+    })
+    .await;
+
+    let again = home.good(&["repair"]);
+    assert_eq!(told(&again), [], "{again}");
+    assert_eq!(content(&home, "marketprism_hot"), before);
+}
+
+/// Begins a repair and kills it after it has said so many lines; returns whether it still ran then.
+fn killed_after(home: &Home, lines: usize) -> bool {
+    let mut child: Child = home.command(&["repair"]).spawn().expect("started");
+    let process = ProcessIdentity::of(child.id()).expect("alive");
+    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let mut count = 0;
+    while count < lines {
+        match said.next() {
+            Some(Ok(_)) => count += 1,
+            _ => break,
+        }
+    }
+    let has_run = matches!(child.try_wait(), Ok(None));
+    if has_run {
+        signal(&process, Signal::KILL);
+    }
+    child.wait().expect("ended");
+    has_run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_is_killed_between_any_two_steps_is_finished_by_the_next() {
+    let home = filled().await;
+    let before = content(&home, "marketprism_hot");
+    let (btc, eth) = ("BTC-USDT", "ETH-USDT");
+    for lines in 0..6 {
+        let at = 10 + lines * 30;
+        delete(&home, "marketprism_hot.trades", btc, &trades(&home, btc, 2, at));
+        delete(&home, "marketprism_cold.trades", eth, &trades(&home, eth, 2, at));
+        let both = trades(&home, btc, 2, at + 10);
+        delete(&home, "marketprism_hot.trades", btc, &both);
+        delete(&home, "marketprism_cold.trades", btc, &both);
+        home.good(&["stop", "hot", "cold"]);
+        let twice = trades(&home, eth, 2, at + 10);
+        home.write(&format!(
+            "INSERT INTO marketprism_hot.trades SELECT * FROM marketprism_hot.trades WHERE symbol = '{eth}' \
+             AND toUInt64(trade_id) IN ({}, {})",
+            twice[0], twice[1]
+        ));
+        home.good(&["start", "hot"]);
+        planned(&home, 4).await;
+        let has_run = killed_after(&home, lines);
+        let done = home.good(&["repair"]);
+        assert!(outcomes(&done).iter().all(|outcome| *outcome == "done"), "{done}");
+        assert_eq!(
+            content(&home, "marketprism_hot"),
+            before,
+            "killed after {lines} lines ({has_run})"
+        );
+        assert_eq!(
+            content(&home, "marketprism_cold"),
+            before,
+            "killed after {lines} lines ({has_run})"
+        );
+        assert_eq!(told(&home.good(&["repair", "--dry-run"])), []);
+    }
+    home.good(&["start", "cold"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_understood_now_is_stored_once_and_the_others_are_told() {
+    let home = filled().await;
+    damage::poison(&home).await;
+    let before = content(&home, "marketprism_hot");
+    // The last trade's own message, as if the version before had not understood it.
+    let subject = "trade.binance_spot.spot.BTC-USDT";
+    let password = std::fs::read_to_string(home.path().join("secrets/nats-operator")).expect("a credential");
+    let bus = async_nats::ConnectOptions::with_user_and_password("operator".into(), password.trim().into())
+        .connect(format!("nats://{}", home.address(4222)))
+        .await
+        .expect("connected");
+    let bus = async_nats::jetstream::new(bus);
+    let stream = bus.get_stream("MARKET_DATA").await.expect("there");
+    let message = stream.get_last_raw_message_by_subject(subject).await.expect("kept");
+    let said: Value = serde_json::from_slice(&message.payload).expect("JSON");
+    let id: u64 = said["trade_id"].as_str().expect("a text").parse().expect("a number");
+    for database in ["marketprism_hot", "marketprism_cold"] {
+        delete(&home, &format!("{database}.trades"), "BTC-USDT", &[id]);
+    }
+    let identity = message.headers.get("Mprism-Seq").expect("ours").as_str().to_owned();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Nats-Msg-Id", format!("dead:{identity}"));
+    headers.insert("Mprism-Seq", identity.clone());
+    headers.insert("Mprism-Subject", subject);
+    headers.insert("Mprism-Reason", "not understood then");
+    let buried = bus.publish_with_headers(format!("dead.{subject}"), headers, message.payload.clone());
+    buried.await.expect("sent").await.expect("kept");
+
+    let left = home.run(&["repair", "--dead-letters", "--json"]);
+    assert_eq!(left.code, 1, "{left:?}");
+    let document = left.document();
+    let letters: Vec<Value> = document["actions"].as_array().expect("a list").clone();
+    let of = |outcome: &str| letters.iter().filter(|action| action["outcome"] == outcome).count();
+    assert_eq!((of("done"), of("left"), letters.len()), (1, 1, 2), "{document}");
+    let causes = document["error"]["causes"].to_string();
+    assert!(causes.contains("retry_dead_letter"), "{causes}");
+    assert_eq!(content(&home, "marketprism_hot"), before);
+    let stored = home.query(&format!(
+        "SELECT concat(toString(producer_epoch), '-', toString(producer_seq)) FROM marketprism_hot.trades \
+         WHERE symbol = 'BTC-USDT' AND trade_id = '{id}'"
+    ));
+    assert_eq!(stored, identity, "once, and under its own identity");
+
+    // The poison stays, and nothing is stored again.
+    let again = home.run(&["repair", "--dead-letters", "--json"]);
+    assert_eq!((again.code, told(&again.document()).len()), (1, 1), "{again:?}");
+    assert_eq!(content(&home, "marketprism_hot"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cold_backfill_copies_everything_beside_a_running_worker() {
+    let home = filled().await;
+    let rows = content(&home, "marketprism_hot");
+    home.write("TRUNCATE TABLE marketprism_cold.trades");
+    let planned = home.good(&["cold", "backfill", "--dry-run"]);
+    let of = |document: &Value, key: &str| {
+        let tables = document["tables"].as_array().expect("a list");
+        let trades = tables.iter().find(|table| table["type"] == "trade").expect("there");
+        trades[key].as_u64().expect("a number")
+    };
+    let count: u64 = rows.split('\t').next().expect("a count").parse().expect("a number");
+    assert_eq!((of(&planned, "rows"), of(&planned, "copied")), (count, 0));
+    let done = home.good(&["cold", "backfill"]);
+    assert_eq!(of(&done, "rows"), count);
+    assert_eq!(content(&home, "marketprism_cold"), rows);
+    let again = home.good(&["cold", "backfill"]);
+    assert_eq!(of(&again, "copied"), 0, "{again}");
+    assert_eq!(content(&home, "marketprism_cold"), rows);
+    // The worker goes on.
+    home.good(&["start", "collector"]);
+    home.tell_sim("/control/resume", "").await;
+    home.flows().await;
+    home.settled_quietly().await;
+    home.until("the cold store has everything", || {
+        let (hot, cold) = (content(&home, "marketprism_hot"), content(&home, "marketprism_cold"));
+        if hot == cold {
+            Ok(())
+        } else {
+            Err(format!("{cold} of {hot}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_a_source_in_a_damaged_store_is_mended_and_the_rest_is_told() {
+    let home = whole_store().await;
+    let clean = home.good(&["repair", "--dry-run"]);
+    assert_eq!(told(&clean), [], "{clean}");
+    damage::poison(&home).await;
+    home.good(&["stop", "hot", "cold"]);
+    let before = home.query("SELECT count(), uniqExact(exchange, symbol, trade_id) FROM marketprism_hot.trades");
+    damage::delete_from_hot(&home);
+    damage::delete_from_cold(&home);
+    damage::double(&home);
+    damage::lose_everywhere(&home);
+    damage::add_from_the_future(&home);
+    damage::zero(&home);
+    damage::drop_column(&home);
+    let done = home.run(&["repair", "--dead-letters", "--json"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let document = done.document();
+    let actions = document["actions"].as_array().expect("a list").iter();
+    let mut by_outcome: Vec<(&str, &str)> = actions
+        .map(|action| {
+            let kind = action["kind"].as_str().expect("a word");
+            (action["outcome"].as_str().expect("a word"), kind)
+        })
+        .collect();
+    by_outcome.sort_unstable();
+    // One for each market whose liquidations have a bankruptcy price.
+    by_outcome.dedup();
+    assert_eq!(
+        by_outcome,
+        [
+            ("done", "add_column"),
+            ("done", "copy_to_cold"),
+            ("done", "refill_gap"),
+            ("done", "remove_duplicates"),
+            ("done", "replace_blank"),
+            ("done", "restore_hot"),
+            ("left", "not_mendable"),
+            ("left", "retry_dead_letter"),
+        ],
+        "{document}"
+    );
+    let after = home.query("SELECT count(), uniqExact(exchange, symbol, trade_id) FROM marketprism_hot.trades");
+    assert_eq!(after, before);
+    // Only what has no source is still there to be told.
+    let again = home.run(&["repair", "--json"]);
+    let left = told(&again.document());
+    assert_eq!(again.code, 1, "{again:?}");
+    let kinds: Vec<(&str, &str)> = left.iter().map(|told| (told.0.as_str(), told.1.as_str())).collect();
+    assert_eq!(
+        kinds,
+        [("not_mendable", "funding_rate"), ("not_mendable", "volatility_index")],
+        "{again:?}"
+    );
+}
