@@ -10,9 +10,9 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
     BenchArgs, CleanArgs, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs,
-    EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs,
-    QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs, SmokeArgs,
-    StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, WorkerArgs, WorkerName,
+    EnvFormat, ExportArgs, ExportFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope, LogLevel,
+    LogsArgs, ManArgs, QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs,
+    SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -69,6 +69,8 @@ pub enum Verb {
     Config(ConfigArgs),
     /// Run SQL against the store.
     Query(QueryArgs),
+    /// Write rows of both stores to a Parquet, CSV or JSONL file, each row once.
+    Export(ExportArgs),
     /// Show logs of all services in one stream, ordered by time.
     Logs(LogsArgs),
     /// Send recorded frames through the collector's own code.
@@ -108,6 +110,7 @@ impl Verb {
             Self::History(_) => "history",
             Self::Config(_) => "config",
             Self::Query(_) => "query",
+            Self::Export(_) => "export",
             Self::Logs(_) => "logs",
             Self::Replay(_) => "replay",
             Self::Smoke(_) => "smoke",
@@ -135,6 +138,7 @@ impl Verb {
             | Self::Health(_)
             | Self::Integrity(_)
             | Self::Env(_)
+            | Self::Export(_)
             | Self::Logs(_)
             | Self::History(_) => false,
             // They have homes of their own, or change nothing.

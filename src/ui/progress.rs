@@ -24,6 +24,15 @@ impl Progress {
 
     /// Starts a step of `total` bytes.
     pub fn step(&self, text: &str, total: u64) {
+        self.begin(text, total, "{bytes}/{total_bytes} {bytes_per_sec}");
+    }
+
+    /// Starts a step of about `total` rows.
+    pub fn rows(&self, text: &str, total: u64) {
+        self.begin(text, total, "{human_pos}/{human_len} rows {per_sec}");
+    }
+
+    fn begin(&self, text: &str, total: u64, numbers: &str) {
         if self.quiet {
             return;
         }
@@ -32,17 +41,17 @@ impl Progress {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        bar.set_style(bar_style());
+        bar.set_style(bar_style(numbers));
         bar.set_message(text.to_owned());
         if let Some(last) = self.bar.replace(Some(bar)) {
             last.finish_and_clear();
         }
     }
 
-    /// Says how many bytes of the step are done.
-    pub fn reached(&self, bytes: u64) {
+    /// Says how many bytes or rows of the step are done.
+    pub fn reached(&self, done: u64) {
         if let Some(bar) = &*self.bar.borrow() {
-            bar.set_position(bytes);
+            bar.set_position(done);
         }
     }
 
@@ -70,7 +79,7 @@ impl Drop for Progress {
     }
 }
 
-fn bar_style() -> ProgressStyle {
-    let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+fn bar_style(numbers: &str) -> ProgressStyle {
+    let template = format!("{{msg}} {{bar:30}} {numbers}");
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

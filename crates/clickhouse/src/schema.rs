@@ -27,7 +27,7 @@ pub const WINDOW_LEDGER: &str = "window_ledger";
 /// The table of what has left the hot store.
 pub const DEPARTURES: &str = "departures";
 
-const SCHEMA: &str = include_str!("../../../config/schema.sql");
+pub(crate) const SCHEMA: &str = include_str!("../../../config/schema.sql");
 const MARKET_TABLES: usize = 9;
 
 /// A place that has the tables of market data.
@@ -127,6 +127,10 @@ pub async fn ensure_schema(store: &Store, tiers: &[Tier]) -> Result<SchemaReport
     let mut report = SchemaReport::default();
     for tier in tiers {
         ensure_tier(store, *tier, &mut report).await?;
+    }
+    if tiers.contains(&Tier::Hot) {
+        let differs = crate::views::ensure_views(store, tiers.contains(&Tier::Cold)).await?;
+        report.differs.extend(differs);
     }
     Ok(report)
 }
@@ -254,7 +258,8 @@ pub fn indices_of(tier: Tier, table: &str) -> Vec<String> {
 
 /// Returns the schema's statements.
 fn statements() -> Vec<String> {
-    let code: Vec<&str> = SCHEMA
+    let tables = SCHEMA.split(crate::views::MARK).next().unwrap_or_default();
+    let code: Vec<&str> = tables
         .lines()
         .filter(|line| !line.trim_start().starts_with("--"))
         .collect();
