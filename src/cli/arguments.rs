@@ -458,6 +458,9 @@ pub struct SmokeArgs {
     /// Print row counts at this interval
     #[arg(long, value_name = "D", value_parser = duration)]
     pub sample: Option<Duration>,
+    /// Collect from the exchanges instead of the simulator, as --config says
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// `mprism bench`.

@@ -77,7 +77,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("logs", &["mprism logs -f", "mprism logs hot --level warn --since 10m"]),
     ("replay", &["mprism replay frames/binance/spot/trade --trace"]),
-    ("smoke", &["mprism smoke", "mprism smoke --duration 10m --sample 30s"]),
+    (
+        "smoke",
+        &[
+            "mprism smoke",
+            "mprism smoke --duration 10m --sample 30s",
+            "mprism smoke --live --duration 10m --sample 30s",
+        ],
+    ),
     ("bench", &["mprism bench start", "mprism bench storage"]),
     ("systemd", &["mprism systemd print", "mprism systemd install --user"]),
     ("systemd print", &["mprism systemd print --system"]),

@@ -11,6 +11,7 @@ mod endpoints;
 mod intake;
 mod lane;
 mod marks;
+mod process;
 mod row;
 mod settle;
 mod stats;
