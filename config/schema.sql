@@ -321,3 +321,112 @@ ORDER BY (table, day, exchange, row_count, hash_sum, hash_xor)
 SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_insert = 1, fsync_part_directory = 1,
     min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480,
     non_replicated_deduplication_window = 0;
+
+-- VIEWS, in the database `marketprism`: both stores as one, each row once. What is written for `trades` is the source of the view
+-- of every other type and of `gaps` (crates/clickhouse, `views`). Lines from `-- COLD` to `-- END` are left out where the cold
+-- store is another server.
+--
+-- A row that both stores have is read from the hot one. A partition (`day`, `exchange`) that the hot store does not have is read
+-- from the cold one as it is; of the others the cold rows that the hot store lacks are added, by identity. Which partitions there
+-- are is known without reading rows. Predicates on time reach both sides of the join, because time is among its keys; those on
+-- `exchange` and `symbol` reach all that is read but the join's hot side. What is on its way out of the hot store was proven to be
+-- in the cold one, and is read there.
+
+CREATE DATABASE IF NOT EXISTS marketprism;
+
+CREATE OR REPLACE VIEW marketprism.trades AS
+SELECT *, day FROM marketprism_hot.trades
+-- COLD
+UNION ALL
+SELECT *, day FROM marketprism_cold.trades
+WHERE (day, exchange) NOT IN (SELECT day, exchange FROM marketprism_hot.trades GROUP BY day, exchange)
+UNION ALL
+SELECT cold.* FROM (
+    SELECT *, day FROM marketprism_cold.trades
+    WHERE (day, exchange) IN (SELECT day, exchange FROM marketprism_hot.trades GROUP BY day, exchange)
+) AS cold
+LEFT ANTI JOIN (SELECT day, timestamp, producer_epoch, producer_seq FROM marketprism_hot.trades) AS hot
+ON cold.day = hot.day AND cold.timestamp = hot.timestamp
+    AND cold.producer_epoch = hot.producer_epoch AND cold.producer_seq = hot.producer_seq
+-- END
+;
+
+-- Bars of `seconds`, by the exchange's clock; `from` and `to` are times like 2026-11-20T12:00:00Z, and only what is between them
+-- is read. Trades of one moment are in the order of the exchange's numbers. A bar without trades is no row.
+CREATE OR REPLACE VIEW marketprism.ohlcv AS
+SELECT
+    exchange,
+    market_type,
+    symbol,
+    fromUnixTimestamp64Milli(intDiv(toUnixTimestamp64Milli(timestamp), {seconds:UInt32} * 1000) * {seconds:UInt32} * 1000, 'UTC') AS bar,
+    argMin(price, (timestamp, trade_seq, toUInt64OrZero(trade_id), producer_seq)) AS open,
+    max(price) AS high,
+    min(price) AS low,
+    argMax(price, (timestamp, trade_seq, toUInt64OrZero(trade_id), producer_seq)) AS close,
+    sum(quantity) AS volume,
+    sumIf(quantity, side = 'buy') AS buy_volume,
+    sum(toDecimal256(price, 18) * toDecimal256(quantity, 18)) AS quote_volume,
+    count() AS trades
+FROM (
+    SELECT exchange, market_type, symbol, timestamp, trade_seq, trade_id, producer_seq, price, quantity, side
+    FROM marketprism.trades
+    WHERE day >= toDate(parseDateTime64BestEffort({from:String}, 3, 'UTC'))
+        AND day <= toDate(parseDateTime64BestEffort({to:String}, 3, 'UTC'))
+        AND toUnixTimestamp64Milli(timestamp) >= toUnixTimestamp64Milli(parseDateTime64BestEffort({from:String}, 3, 'UTC'))
+        AND toUnixTimestamp64Milli(timestamp) < toUnixTimestamp64Milli(parseDateTime64BestEffort({to:String}, 3, 'UTC'))
+)
+GROUP BY exchange, market_type, symbol, bar;
+
+-- The last order book at or before `at`, and how old it was then; none where there was none within a day. First the moment is
+-- looked for in narrow columns, then one row is read.
+CREATE OR REPLACE VIEW marketprism.book_at AS
+SELECT
+    timestamp,
+    exchange,
+    market_type,
+    symbol,
+    last_update_id,
+    toUnixTimestamp64Milli(parseDateTime64BestEffort({at:String}, 3, 'UTC')) - toUnixTimestamp64Milli(timestamp) AS age_ms,
+    bids_count,
+    asks_count,
+    best_bid_price,
+    best_ask_price,
+    best_bid_quantity,
+    best_ask_quantity,
+    bid_levels,
+    ask_levels,
+    bids,
+    asks
+FROM (
+    SELECT *, bids, asks FROM marketprism_hot.orderbooks
+    WHERE exchange = {exchange:String} AND symbol = {symbol:String} AND (day, timestamp, last_update_id) = (
+        SELECT max((day, timestamp, last_update_id)) FROM marketprism_hot.orderbooks
+        WHERE exchange = {exchange:String} AND symbol = {symbol:String}
+            AND day >= toDate(parseDateTime64BestEffort({at:String}, 3, 'UTC')) - 1
+            AND day <= toDate(parseDateTime64BestEffort({at:String}, 3, 'UTC'))
+            AND toUnixTimestamp64Milli(timestamp) <= toUnixTimestamp64Milli(parseDateTime64BestEffort({at:String}, 3, 'UTC')))
+-- COLD
+    UNION ALL
+    SELECT *, bids, asks FROM marketprism_cold.orderbooks
+    WHERE exchange = {exchange:String} AND symbol = {symbol:String} AND (day, timestamp, last_update_id) = (
+        SELECT max((day, timestamp, last_update_id)) FROM marketprism_cold.orderbooks
+        WHERE exchange = {exchange:String} AND symbol = {symbol:String}
+            AND day >= toDate(parseDateTime64BestEffort({at:String}, 3, 'UTC')) - 1
+            AND day <= toDate(parseDateTime64BestEffort({at:String}, 3, 'UTC'))
+            AND toUnixTimestamp64Milli(timestamp) <= toUnixTimestamp64Milli(parseDateTime64BestEffort({at:String}, 3, 'UTC')))
+-- END
+)
+ORDER BY timestamp DESC, last_update_id DESC
+LIMIT 1;
+
+-- The same book, a row a level: the best is level 1.
+CREATE OR REPLACE VIEW marketprism.book_levels_at AS
+SELECT timestamp, exchange, market_type, symbol, last_update_id, age_ms, side, level, price, quantity
+FROM (
+    SELECT timestamp, exchange, market_type, symbol, last_update_id, age_ms,
+        arrayConcat(
+            arrayMap((l, n) -> ('bid', n, l.price, l.quantity), bid_levels, arrayEnumerate(bid_levels)),
+            arrayMap((l, n) -> ('ask', n, l.price, l.quantity), ask_levels, arrayEnumerate(ask_levels))) AS levels
+    FROM marketprism.book_at(exchange = {exchange:String}, symbol = {symbol:String}, at = {at:String})
+)
+ARRAY JOIN levels.1 AS side, levels.2 AS level, levels.3 AS price, levels.4 AS quantity;

@@ -120,6 +120,58 @@ pub struct QueryArgs {
     pub write: bool,
 }
 
+/// The data types that have a table of market data, as in subjects.
+const DATA_TYPES: [&str; 8] = [
+    "orderbook",
+    "trade",
+    "funding_rate",
+    "open_interest",
+    "liquidation",
+    "lsr_top_position",
+    "lsr_all_account",
+    "volatility_index",
+];
+
+/// `mprism export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// What to export
+    #[arg(value_name = "TYPE", value_parser = DATA_TYPES)]
+    pub data_type: String,
+    /// From this RFC 3339 time
+    #[arg(long, value_name = "T")]
+    pub from: String,
+    /// Up to this RFC 3339 time, which is not in it
+    #[arg(long, value_name = "T")]
+    pub to: String,
+    /// The file to write; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Form of the file [default: by the file's name]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ExportFormat>,
+    /// Only this exchange; may be given again
+    #[arg(long, value_name = "E", value_parser = mprism_settings::EXCHANGES)]
+    pub exchange: Vec<String>,
+    /// Only this symbol; may be given again
+    #[arg(long, value_name = "S")]
+    pub symbol: Vec<String>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Form of an exported file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Apache Parquet, compressed with zstd
+    Parquet,
+    /// Comma-separated values with a head; `.gz` and `.zst` compress
+    Csv,
+    /// One JSON object a line; `.gz` and `.zst` compress
+    Jsonl,
+}
+
 /// What writes logs, and groups of them.
 const WRITERS: [&str; 10] = [
     "supervisor",
@@ -387,18 +439,6 @@ pub struct RepairArgs {
     pub accept_broken_parts: bool,
 }
 
-/// The types of data, as everywhere.
-const DATA_TYPES: [&str; 8] = [
-    "orderbook",
-    "trade",
-    "funding_rate",
-    "open_interest",
-    "liquidation",
-    "lsr_top_position",
-    "lsr_all_account",
-    "volatility_index",
-];
-
 /// `mprism cold`.
 #[derive(Debug, Args)]
 pub struct ColdArgs {
@@ -480,6 +520,9 @@ pub struct SmokeArgs {
     /// Print row counts at this interval
     #[arg(long, value_name = "D", value_parser = duration)]
     pub sample: Option<Duration>,
+    /// Collect from the exchanges instead of the simulator, as --config says
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// `mprism bench`.

@@ -92,9 +92,23 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "mprism query --format CSV \"SELECT 1\"",
         ],
     ),
+    (
+        "export",
+        &[
+            "mprism export trade --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z -o trades.parquet",
+            "mprism export orderbook --exchange binance_spot --symbol BTC-USDT --from 2026-11-01T00:00:00Z --to 2026-11-01T01:00:00Z -o books.jsonl.zst",
+        ],
+    ),
     ("logs", &["mprism logs -f", "mprism logs hot --level warn --since 10m"]),
     ("replay", &["mprism replay frames/binance/spot/trade --trace"]),
-    ("smoke", &["mprism smoke", "mprism smoke --duration 10m --sample 30s"]),
+    (
+        "smoke",
+        &[
+            "mprism smoke",
+            "mprism smoke --duration 10m --sample 30s",
+            "mprism smoke --live --duration 10m --sample 30s",
+        ],
+    ),
     ("bench", &["mprism bench start", "mprism bench storage"]),
     ("systemd", &["mprism systemd print", "mprism systemd install --user"]),
     ("systemd print", &["mprism systemd print --system"]),

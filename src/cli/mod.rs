@@ -10,10 +10,10 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
     BenchArgs, CleanArgs, ColdArgs, ColdBackfillArgs, ColdVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs,
-    DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, HealthArgs, HistoryArgs, InitArgs, IntegrityArgs, IntegrityScope,
-    LogLevel, LogsArgs, ManArgs, QueryArgs, RepairArgs, ReplayArgs, ReplayBooks, ReplayTarget, RestartArgs,
-    ServiceName, ShellName, SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs, SystemdArgs, SystemdVerb, UpArgs,
-    VerifyArgs, WorkerArgs, WorkerName,
+    DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, ExportArgs, ExportFormat, HealthArgs, HistoryArgs, InitArgs,
+    IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs, QueryArgs, RepairArgs, ReplayArgs, ReplayBooks,
+    ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs,
+    SystemdArgs, SystemdVerb, UpArgs, VerifyArgs, WorkerArgs, WorkerName,
 };
 pub use globals::{ColorChoice, Globals};
 
@@ -76,6 +76,8 @@ pub enum Verb {
     Config(ConfigArgs),
     /// Run SQL against the store.
     Query(QueryArgs),
+    /// Write rows of both stores to a Parquet, CSV or JSONL file, each row once.
+    Export(ExportArgs),
     /// Show logs of all services in one stream, ordered by time.
     Logs(LogsArgs),
     /// Send recorded frames through the collector's own code.
@@ -118,6 +120,7 @@ impl Verb {
             Self::History(_) => "history",
             Self::Config(_) => "config",
             Self::Query(_) => "query",
+            Self::Export(_) => "export",
             Self::Logs(_) => "logs",
             Self::Replay(_) => "replay",
             Self::Smoke(_) => "smoke",
@@ -146,6 +149,7 @@ impl Verb {
             | Self::Integrity(_)
             | Self::Verify(_)
             | Self::Env(_)
+            | Self::Export(_)
             | Self::Logs(_)
             | Self::History(_) => false,
             // They have homes of their own, or change nothing.

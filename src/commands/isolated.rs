@@ -3,6 +3,7 @@
 //! What happens in it are the real commands, run as an operator runs them, by the binary that runs now.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -57,6 +58,11 @@ pub(crate) struct Answer {
 impl IsolatedHome {
     /// Claims ports and makes the folder.
     pub(crate) fn claim(context: &Context) -> Result<Self, CliError> {
+        Self::with_config(context, None)
+    }
+
+    /// As [`IsolatedHome::claim`], with a file of settings over the defaults.
+    pub(crate) fn with_config(context: &Context, config: Option<PathBuf>) -> Result<Self, CliError> {
         let failed = |e: std::io::Error| CliError::failed("no_home", e).context("cannot make a home of its own");
         let claims = super::deps::cache(context)?.join("offsets");
         let offset = claim_free_offset(&claims)
@@ -68,6 +74,7 @@ impl IsolatedHome {
         let globals = Globals {
             home: Some(folder.path().join("home")),
             port_offset: Some(offset.offset.into()),
+            config: config.as_deref().map(std::path::absolute).transpose().map_err(failed)?,
             ..Globals::default()
         };
         Ok(Self {
@@ -99,6 +106,13 @@ impl IsolatedHome {
             .arg("--home")
             .arg(self.folder.path().join("home"))
             .args(["--port-offset", &self.offset.offset.to_string()])
+            .args(
+                self.context
+                    .globals
+                    .config
+                    .iter()
+                    .flat_map(|path| [OsStr::new("--config"), path.as_os_str()]),
+            )
             .env_clear()
             .envs(&self.environment)
             .stdin(Stdio::null())

@@ -9,6 +9,7 @@ mod deployment;
 mod deps;
 mod diagnose;
 mod env;
+mod export;
 mod foreground;
 mod health;
 mod history;
@@ -70,6 +71,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Config(args) => config::run(&args, context),
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
+        Verb::Export(args) => export::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),
         Verb::Start(args) => lifecycle::start(&args, context),
         Verb::Stop(args) => lifecycle::stop(&args, context),

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError>
 /// Returns what to start for this one statement: the engine, where it is ours and ready to run, and does not.
 ///
 /// Whatever answers at its port then is somebody else's, and is asked nothing.
-async fn engine_to_start(settings: &Settings, context: &Context) -> Result<Option<Start>, CliError> {
+pub(super) async fn engine_to_start(settings: &Settings, context: &Context) -> Result<Option<Start>, CliError> {
     let home = &settings.home;
     let needed = [home.run(), home.libchdb(), home.secret("clickhouse-writer")];
     if settings.clickhouse.mode == Mode::External || !needed.iter().all(|path| path.exists()) {
@@ -176,7 +176,7 @@ impl Request<'_> {
 }
 
 /// Says what the server says, and its code.
-async fn refused(mut response: reqwest::Response) -> CliError {
+pub(super) async fn refused(mut response: reqwest::Response) -> CliError {
     let status = response.status();
     let header = response.headers().get("x-clickhouse-exception-code");
     let code = header.and_then(|code| code.to_str().ok()).map(str::to_owned);
@@ -248,7 +248,7 @@ async fn document(mut response: reqwest::Response) -> Result<Document, CliError>
 }
 
 /// A statement that fails while it is answered ends its text with the exception and breaks the transfer.
-fn broken(error: reqwest::Error, last: &[u8]) -> CliError {
+pub(super) fn broken(error: reqwest::Error, last: &[u8]) -> CliError {
     let text = String::from_utf8_lossy(last);
     let message = "the answer broke off: it is not whole";
     match text.rfind("Code: ").filter(|_| text.contains("DB::Exception")) {

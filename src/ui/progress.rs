@@ -24,19 +24,15 @@ impl Progress {
 
     /// Starts a step of `total` bytes.
     pub fn step(&self, text: &str, total: u64) {
-        self.begin(text, total, "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}");
+        self.begin(text, total, "{bytes}/{total_bytes} {bytes_per_sec}");
     }
 
-    /// Starts a step of `total` rows.
+    /// Starts a step of about `total` rows.
     pub fn rows(&self, text: &str, total: u64) {
-        self.begin(
-            text,
-            total,
-            "{msg} {bar:30} {human_pos}/{human_len} rows {per_sec} {eta}",
-        );
+        self.begin(text, total, "{human_pos}/{human_len} rows {per_sec} {eta}");
     }
 
-    fn begin(&self, text: &str, total: u64, template: &str) {
+    fn begin(&self, text: &str, total: u64, numbers: &str) {
         if self.quiet {
             return;
         }
@@ -45,7 +41,7 @@ impl Progress {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(bar_style(numbers));
         bar.set_message(text.to_owned());
         if let Some(last) = self.bar.replace(Some(bar)) {
             last.finish_and_clear();
@@ -53,9 +49,9 @@ impl Progress {
     }
 
     /// Says how many bytes or rows of the step are done.
-    pub fn reached(&self, position: u64) {
+    pub fn reached(&self, done: u64) {
         if let Some(bar) = &*self.bar.borrow() {
-            bar.set_position(position);
+            bar.set_position(done);
         }
     }
 
@@ -81,4 +77,9 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn bar_style(numbers: &str) -> ProgressStyle {
+    let template = format!("{{msg}} {{bar:30}} {numbers}");
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -9,6 +9,7 @@ mod insert;
 mod schema;
 mod store;
 pub mod time;
+mod views;
 
 pub use copy::{Copy, Rows};
 pub use error::{InsertError, StoreError};
@@ -19,3 +20,4 @@ pub use schema::{
     rebuild, storage_of,
 };
 pub use store::{Store, StoreOptions};
+pub use views::VIEWS;

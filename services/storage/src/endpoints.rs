@@ -13,12 +13,13 @@ use axum::response::Response;
 use axum::routing::get;
 use mprism_bus::Bus;
 use mprism_clickhouse::Store;
-use mprism_model::UnixMillis;
+use mprism_model::{DataType, UnixMillis};
 use mprism_runtime::clock;
 use mprism_runtime::http::{json_response, metrics_response};
 use mprism_runtime::metrics::Exposition;
 use serde_json::{Value, json};
 
+use crate::process;
 use crate::stats::Stats;
 
 /// A batch that is not stored for longer is trouble, whatever the servers say of themselves.
@@ -97,9 +98,9 @@ async fn health(State(source): State<Source>) -> Response {
         source.store.ping(Duration::from_secs(5)),
         replication(source.cold_worker)
     );
-    let consuming = load(&source.stats.consuming);
+    let consuming = source.stats.consumed();
     let stuck = source.stats.stuck(STORED_WITHIN);
-    let healthy = connected && store.is_ok() && consuming as usize == source.stats.lanes && stuck.is_none();
+    let healthy = connected && store.is_ok() && consuming == source.stats.lanes && stuck.is_none();
     let reason = match (&store, connected) {
         (Err(error), _) => Some(mprism_runtime::log::chain(error)),
         (Ok(()), false) => Some("nats is not connected".into()),
@@ -115,7 +116,7 @@ async fn health(State(source): State<Source>) -> Response {
         "uptime": source.stats.uptime_s(),
         "nats_connected": connected,
         "clickhouse_connected": store.is_ok(),
-        "subscriptions": consuming,
+        "subscriptions": source.stats.subscriptions(),
         "is_running": source.stats.running.load(Ordering::Relaxed),
         "replication": replication,
         "reason": reason,
@@ -135,7 +136,7 @@ async fn statistics(State(source): State<Source>) -> Response {
         "timestamp": now(),
         "service_status": {
             "is_running": stats.running.load(Ordering::Relaxed),
-            "subscriptions_count": load(&stats.consuming),
+            "subscriptions_count": stats.subscriptions(),
             "nats_connected": connected,
         },
         "message_stats": {
@@ -167,7 +168,7 @@ async fn statistics(State(source): State<Source>) -> Response {
         "health_check": {
             "status": if connected { "healthy" } else { "unhealthy" },
             "nats_connected": connected,
-            "subscriptions_active": load(&stats.consuming),
+            "subscriptions_active": stats.subscriptions(),
         },
         "replication": replication(source.cold_worker).await,
     });
@@ -183,7 +184,7 @@ async fn metrics(State(source): State<Source>) -> Response {
         .bare("hot_storage_messages_processed_total", load(&stats.processed))
         .bare("hot_storage_messages_failed_total", failed)
         .bare("hot_storage_validation_errors_total", load(&stats.dead_lettered))
-        .bare("hot_storage_subscriptions_active", load(&stats.consuming))
+        .bare("hot_storage_subscriptions_active", stats.subscriptions())
         .bare(
             "hot_storage_is_running",
             u8::from(stats.running.load(Ordering::Relaxed)),
@@ -217,6 +218,42 @@ async fn metrics(State(source): State<Source>) -> Response {
         .bare("hot_storage_identity_clashes_total", load(&stats.identity_clashes))
         .bare("hot_storage_in_doubt_total", load(&stats.in_doubt))
         .bare("hot_storage_messages_held", load(&stats.held));
+    let help = "Messages whose rows are stored.";
+    for ([data_type, exchange, market_type], messages) in stats.decided() {
+        let labels = [
+            ("data_type", data_type),
+            ("exchange", exchange),
+            ("market_type", market_type),
+        ];
+        text.counter("marketprism_storage_messages_processed_total", help, &labels, messages);
+    }
+    let help = "Messages of the batch that is being stored.";
+    for data_type in DataType::ALL {
+        let labels = [("data_type", data_type.as_str())];
+        let held = stats.held_by(data_type.table());
+        text.gauge("marketprism_storage_batch_queue_size", help, &labels, held);
+    }
+    let none: &[(&str, &str)] = &[];
+    text.counter(
+        "marketprism_storage_clickhouse_insert_errors_total",
+        "Inserts that did not end well and were looked after.",
+        none,
+        load(&stats.retries),
+    );
+    if let Some(usage) = process::usage(stats.uptime_s()) {
+        text.gauge(
+            "marketprism_storage_process_rss_bytes",
+            "Resident memory of the worker, in bytes.",
+            none,
+            usage.rss_bytes,
+        )
+        .gauge(
+            "marketprism_storage_process_cpu_percent",
+            "Share of one core that the worker took since it started.",
+            none,
+            format!("{:.2}", usage.cpu_percent),
+        );
+    }
     for (table, rows) in stats.rows_by_table() {
         let labels = [("table", table)];
         text.counter("marketprism_storage_rows_total", "Rows stored by table.", &labels, rows);

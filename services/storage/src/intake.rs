@@ -90,9 +90,9 @@ pub(crate) async fn pull(
                 if reclaiming.is_none() && (info.num_ack_pending > 0 || info.config.ack_wait != durable.ack_wait) {
                     reclaiming = Some(tokio::spawn(reclaim(Arc::clone(&bus), durable.clone())));
                 }
-                stats.consuming.fetch_add(1, Ordering::Relaxed);
+                stats.begins(&durable.name);
                 let ended = consume(&opened.consumer, options, &pace, &batches, &stats, &shutdown).await;
-                stats.consuming.fetch_sub(1, Ordering::Relaxed);
+                stats.ends(&durable.name);
                 if let Err(reason) = ended {
                     stats.error_now();
                     tracing::warn!(durable = durable.name, reason, "pulling stopped and begins again");

@@ -170,7 +170,7 @@ impl Lane {
     async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), GaveUp> {
         let messages = (batch.rows.len() + batch.unstorable.len()) as u64;
         self.stats.held.fetch_add(messages, Ordering::Relaxed);
-        self.stats.holds(self.data_type.table());
+        self.stats.holds(self.data_type.table(), messages);
         let mut last = None;
         for unstorable in batch.unstorable {
             let letter = DeadLetter {
@@ -394,7 +394,7 @@ impl Lane {
     fn done(&mut self, row: &Row) {
         self.marks.raise_identity(row.identity);
         self.marks.raise_natural(&row.market, &row.natural);
-        self.stats.processed.fetch_add(1, Ordering::Relaxed);
+        self.stats.decides(self.data_type, &row.market);
     }
 
     async fn ack(&self, delivery: &Delivery, last: &mut Option<Delivery>) {

@@ -12,6 +12,7 @@ mod intake;
 mod lane;
 pub mod letters;
 mod marks;
+mod process;
 mod row;
 mod settle;
 mod stats;

@@ -1,12 +1,14 @@
 //! What the worker counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mprism_model::UnixNanos;
+use mprism_model::{DataType, UnixNanos};
 use mprism_runtime::clock;
+
+use crate::row::Market;
 
 /// Upper bounds of the latency buckets, in milliseconds; each is about a fifth above the one before.
 const LATENCY_BOUNDS: usize = 64;
@@ -17,8 +19,6 @@ pub(crate) struct Stats {
     started: Instant,
     /// Durables to be consumed.
     pub(crate) lanes: usize,
-    /// Durables consumed now.
-    pub(crate) consuming: AtomicU64,
     pub(crate) running: AtomicBool,
     pub(crate) received: AtomicU64,
     pub(crate) processed: AtomicU64,
@@ -37,10 +37,22 @@ pub(crate) struct Stats {
     pub(crate) last_error_ms: AtomicI64,
     /// Messages pulled and not yet acked.
     pub(crate) held: AtomicU64,
-    /// Lanes that hold a batch: since when, and what keeps them from storing it.
-    holding: Mutex<BTreeMap<&'static str, (Instant, Option<String>)>>,
+    /// The durables consumed now.
+    consuming: Mutex<BTreeSet<String>>,
+    /// Lanes that hold a batch.
+    holding: Mutex<BTreeMap<&'static str, Holding>>,
+    /// Messages decided, by type, exchange and kind of market.
+    decided: Mutex<BTreeMap<[&'static str; 3], u64>>,
     latency: Mutex<[u64; LATENCY_BOUNDS]>,
     by_table: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// A batch that is being stored: since when, how many messages it has, and what keeps it from being stored.
+#[derive(Debug)]
+struct Holding {
+    since: Instant,
+    messages: u64,
+    why: Option<String>,
 }
 
 impl Stats {
@@ -48,7 +60,8 @@ impl Stats {
         Self {
             started: Instant::now(),
             lanes,
-            consuming: AtomicU64::new(0),
+            consuming: Mutex::default(),
+            decided: Mutex::default(),
             running: AtomicBool::new(true),
             received: AtomicU64::new(0),
             processed: AtomicU64::new(0),
@@ -77,10 +90,62 @@ impl Stats {
         self.started.elapsed().as_secs_f64()
     }
 
+    /// Notes that a durable is consumed from now on.
+    pub(crate) fn begins(&self, durable: &str) {
+        let mut consuming = self.consuming.lock().unwrap_or_else(PoisonError::into_inner);
+        consuming.insert(durable.to_owned());
+    }
+
+    /// Notes that a durable is not consumed any more.
+    pub(crate) fn ends(&self, durable: &str) {
+        let mut consuming = self.consuming.lock().unwrap_or_else(PoisonError::into_inner);
+        consuming.remove(durable);
+    }
+
+    /// Returns how many durables are consumed now.
+    pub(crate) fn consumed(&self) -> usize {
+        self.consuming.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Returns how many of them are of the eight types of market data: the original had no ledger of gaps, and who asks it
+    /// expects 8.
+    pub(crate) fn subscriptions(&self) -> usize {
+        let consuming = self.consuming.lock().unwrap_or_else(PoisonError::into_inner);
+        consuming.iter().filter(|durable| !durable.ends_with("_gap")).count()
+    }
+
+    /// Notes that a message is decided: its row is stored.
+    pub(crate) fn decides(&self, data_type: DataType, market: &Market) {
+        self.processed.fetch_add(1, Ordering::Relaxed);
+        let labels = [
+            data_type.as_str(),
+            market.exchange.as_str(),
+            market.market_type.as_str(),
+        ];
+        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        *decided.entry(labels).or_default() += 1;
+    }
+
+    /// Returns the messages decided, by type, exchange and kind of market.
+    pub(crate) fn decided(&self) -> BTreeMap<[&'static str; 3], u64> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Notes that a table's lane has a batch to store.
-    pub(crate) fn holds(&self, table: &'static str) {
+    pub(crate) fn holds(&self, table: &'static str, messages: u64) {
         let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
-        holding.insert(table, (Instant::now(), None));
+        let batch = Holding {
+            since: Instant::now(),
+            messages,
+            why: None,
+        };
+        holding.insert(table, batch);
+    }
+
+    /// Returns how many messages a table's lane holds.
+    pub(crate) fn held_by(&self, table: &str) -> u64 {
+        let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        holding.get(table).map_or(0, |batch| batch.messages)
     }
 
     /// Notes that a table's lane stored what it had.
@@ -95,25 +160,23 @@ impl Stats {
     pub(crate) fn kept_from_storing(&self, table: &'static str, why: &str) -> bool {
         self.error_now();
         let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
-        match holding.get_mut(table) {
-            Some((_, known)) if known.as_deref() == Some(why) => false,
-            Some((_, known)) => {
-                *known = Some(why.to_owned());
-                true
-            }
-            None => true,
-        }
+        let Some(batch) = holding.get_mut(table) else {
+            return true;
+        };
+        let is_news = batch.why.as_deref() != Some(why);
+        batch.why = Some(why.to_owned());
+        is_news
     }
 
     /// Returns which lane has held a batch for longer than this, and why.
     pub(crate) fn stuck(&self, longer_than: Duration) -> Option<String> {
         let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
-        let stuck = holding.iter().find(|(_, (since, _))| since.elapsed() > longer_than);
-        stuck.map(|(table, (since, why))| {
-            let why = why.as_deref().unwrap_or("the store does not answer");
+        let stuck = holding.iter().find(|(_, batch)| batch.since.elapsed() > longer_than);
+        stuck.map(|(table, batch)| {
+            let why = batch.why.as_deref().unwrap_or("the store does not answer");
             format!(
                 "{table}: a batch is not stored for {} s: {why}",
-                since.elapsed().as_secs()
+                batch.since.elapsed().as_secs()
             )
         })
     }

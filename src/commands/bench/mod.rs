@@ -1,6 +1,7 @@
 //! `mprism bench`: what the README claims, measured on this machine.
 
 mod collector;
+mod export;
 mod frames;
 mod integrity;
 mod storage;

@@ -14,7 +14,7 @@ use crate::commands::worker;
 use crate::error::CliError;
 
 /// As many as MarketPrism says to have archived.
-const ROWS: u64 = 1_040_333;
+pub(super) const ROWS: u64 = 1_040_333;
 const SAMPLES: usize = 3;
 /// Of what the engine copies by itself, the cold worker copies and proves at least so much.
 const COPY_BUDGET: f64 = 0.6;
@@ -100,6 +100,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         ));
     }
     let ceiling = super::median_of(&bare);
+    let exported = super::export::measure(home, &store, context).await?;
     let mut results = vec![
         Measured::of(
             "cold_copy",
@@ -112,6 +113,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         // From a worker that does not run yet to all of it proven.
         Measured::of("cold_proven", "rows/s", Better::Higher, &proofs, None, Some(ceiling)),
         Measured::new("cold_way", &ways, Some(WAY_BUDGET_MS), None),
+        exported,
     ];
     results.extend(super::integrity::measure(home, context).await?);
     Ok(results)
@@ -175,7 +177,7 @@ pub(super) async fn insert_columns(store: &Store) -> Result<String, CliError> {
 }
 
 /// Writes a day of trades of two symbols, five days ago.
-async fn fill(store: &Store) -> Result<(), CliError> {
+pub(super) async fn fill(store: &Store) -> Result<(), CliError> {
     let statement = format!(
         "INSERT INTO marketprism_hot.trades (timestamp, exchange, market_type, symbol, trade_id, price, quantity, side, \
          trade_time, created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source) \

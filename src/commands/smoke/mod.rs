@@ -1,6 +1,7 @@
 //! `mprism smoke`: the whole pipeline in a home of its own, with a worker killed on the way. One verdict.
 
 mod books;
+mod live;
 mod reconcile;
 mod series;
 mod steps;
@@ -26,9 +27,11 @@ const RATE: u32 = 2_000;
 /// `mprism smoke`.
 pub(crate) fn run(args: &SmokeArgs, context: &Context) -> Result<Exit, CliError> {
     if context.globals.dry_run {
-        return context.printer.report(&PlannedSmoke::new(args.duration));
+        return context.printer.report(&PlannedSmoke::new(args));
     }
-    let home = IsolatedHome::claim(context)?;
+    // The simulator's market is what the test makes it; the exchanges are wherever the operator says.
+    let config = context.globals.config.clone().filter(|_| args.live);
+    let home = IsolatedHome::with_config(context, config)?;
     let (report, exit) = context.block_on(smoke(&home, args, context))?;
     let reported = context.printer.report(&report)?;
     Ok(if exit == Exit::Success { reported } else { exit })
@@ -100,6 +103,9 @@ impl Report for SmokeReport {
                 Cell::toned(step.detail.clone(), Tone::Dim),
             ]
         });
+        let types: Vec<&'static str> = self.samples.last().map_or_else(Vec::new, Sample::types);
+        let samples = self.samples.iter().map(|sample| sample.cells(&types));
+        let samples: Vec<Vec<Cell>> = samples.collect();
         let (word, tone) = match self.exit() {
             Exit::Success => ("sound", Tone::Good),
             _ => ("not sound", Tone::Bad),
@@ -107,13 +113,16 @@ impl Report for SmokeReport {
         let rows: u64 = self.rows.values().sum();
         let (lost, doubled, wrong) = (self.lost, self.duplicated, self.wrong_books);
         let counts = format!(": {rows} rows, {lost} lost, {doubled} doubled, {wrong} wrong order books");
-        Page::new()
-            .table(vec!["step", "", "time", ""], steps.collect())
-            .pieces(vec![
-                Cell::plain("smoke: "),
-                Cell::toned(word, tone),
-                Cell::plain(counts),
-            ])
+        let page = Page::new().table(vec!["step", "", "time", ""], steps.collect());
+        let page = match samples.is_empty() {
+            true => page,
+            false => page.table([vec!["rows after"], types].concat(), samples),
+        };
+        page.pieces(vec![
+            Cell::plain("smoke: "),
+            Cell::toned(word, tone),
+            Cell::plain(counts),
+        ])
     }
 }
 
@@ -124,12 +133,23 @@ struct PlannedSmoke {
 }
 
 impl PlannedSmoke {
-    fn new(duration: Duration) -> Self {
-        let duration = duration_text(duration);
+    fn new(args: &SmokeArgs) -> Self {
+        let duration = duration_text(args.duration);
+        let (market, proof) = if args.live {
+            (
+                format!("start everything with the exchanges themselves for {duration}"),
+                "ask health and integrity, kill the hot worker, demand that every exchange and type flows without a hole",
+            )
+        } else {
+            (
+                format!("start everything with a simulated market of {RATE} events/s for {duration}"),
+                "ask health and integrity, kill the hot worker, compare every row with what was sent",
+            )
+        };
         let plan = [
             "make a temporary home and claim free ports".to_owned(),
-            format!("start everything with a simulated market of {RATE} events/s for {duration}"),
-            "ask health and integrity, kill the hot worker, compare every row with what was sent".into(),
+            market,
+            proof.into(),
             "stop everything and remove the home".into(),
         ];
         Self {

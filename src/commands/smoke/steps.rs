@@ -1,5 +1,6 @@
 //! The steps of the smoke test, each a real command or a look from outside.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
@@ -12,7 +13,7 @@ use crate::cli::SmokeArgs;
 use crate::commands::Context;
 use crate::commands::isolated::IsolatedHome;
 use crate::error::CliError;
-use crate::report::duration_text;
+use crate::report::{Cell, duration_text};
 
 /// How long everything on its way may take to arrive once nothing more is sent.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -32,20 +33,44 @@ pub(crate) struct Step {
     pub(crate) detail: String,
 }
 
-/// Rows at one moment.
+/// Rows of each type at one moment.
 #[derive(Debug, Serialize)]
 pub(crate) struct Sample {
-    /// Milliseconds since everything was healthy.
-    after_ms: u64,
-    rows: u64,
+    /// Seconds since everything was healthy.
+    at_s: f64,
+    rows: BTreeMap<&'static str, u64>,
+}
+
+impl Sample {
+    /// Returns the types that it counts.
+    pub(super) fn types(&self) -> Vec<&'static str> {
+        self.rows.keys().copied().collect()
+    }
+
+    /// Returns when it was taken, and its rows of each of these types.
+    pub(super) fn cells(&self, types: &[&'static str]) -> Vec<Cell> {
+        let at = Cell::plain(duration_text(Duration::from_secs_f64(self.at_s)));
+        let rows = types
+            .iter()
+            .map(|name| Cell::number(self.rows.get(name).copied().unwrap_or(0)));
+        std::iter::once(at).chain(rows).collect()
+    }
+
+    /// Returns it in one line.
+    fn line(&self) -> String {
+        let rows = self.rows.iter().map(|(name, rows)| format!("{name} {rows}"));
+        let rows: Vec<String> = rows.collect();
+        let at = duration_text(Duration::from_secs_f64(self.at_s));
+        format!("{at}: {}", rows.join(", "))
+    }
 }
 
 /// A run of the smoke test.
 pub(super) struct Run<'a> {
-    home: &'a IsolatedHome,
+    pub(super) home: &'a IsolatedHome,
     args: &'a SmokeArgs,
     context: &'a Context,
-    report: SmokeReport,
+    pub(super) report: SmokeReport,
 }
 
 impl<'a> Run<'a> {
@@ -72,8 +97,17 @@ impl<'a> Run<'a> {
         let init = self.home.mprism(&["init"]).await.map(|_| "the home is made".to_owned());
         self.took("init", began, init)?;
         let (began, rate) = (Instant::now(), RATE.to_string());
-        let start = self.home.mprism(&["start", "--sim", "--sim-rate", &rate]).await;
+        let start: &[&str] = match self.args.live {
+            true => &["start"],
+            false => &["start", "--sim", "--sim-rate", &rate],
+        };
+        let start = self.home.mprism(start).await;
         self.took("start", began, start.map(|answer| started(&answer.document)))?;
+        if self.args.live {
+            let began = Instant::now();
+            let reached = self.reach().await;
+            self.took("reach", began, reached)?;
+        }
         let healthy = Instant::now();
         // The worker is killed while there is still a while of data to come.
         let first = self.args.duration.mul_f64(0.75);
@@ -87,6 +121,12 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let rest = self.flow(healthy, self.args.duration).await;
         self.took("data again", began, rest)?;
+        if self.args.live {
+            self.command("health").await?;
+            let began = Instant::now();
+            let proven = self.prove().await;
+            return self.took("integrity", began, proven);
+        }
         let began = Instant::now();
         let settled = self.settle().await;
         self.took("drain", began, settled)?;
@@ -140,26 +180,21 @@ impl<'a> Run<'a> {
                 None => end,
             };
             tokio::time::sleep_until(next.into()).await;
-            let rows = self.rows().await?;
+            let rows = crate::commands::up::rows(&self.home.settings()?).await?;
+            let sum: u64 = rows.values().sum();
             if let Some(every) = self.args.sample {
-                let after = healthy.elapsed();
-                self.context
-                    .printer
-                    .note(&format!("{}: {rows} rows", duration_text(after)));
-                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.report.samples.push(Sample { after_ms, rows });
+                let at_s = (healthy.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0;
+                let sample = Sample { at_s, rows };
+                self.context.printer.note(&sample.line());
+                self.report.samples.push(sample);
                 if Instant::now() + every < end {
                     continue;
                 }
             }
             if Instant::now() >= end {
-                return Ok(format!("{rows} rows"));
+                return Ok(format!("{sum} rows"));
             }
         }
-    }
-
-    async fn rows(&self) -> Result<u64, CliError> {
-        Ok(crate::commands::up::rows(&self.home.settings()?).await?.values().sum())
     }
 
     /// Returns whether the broker has messages that are not stored yet.

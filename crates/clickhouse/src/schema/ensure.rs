@@ -42,6 +42,10 @@ pub async fn ensure_schema(store: &Store, tiers: &[Tier]) -> Result<SchemaReport
     for tier in tiers {
         ensure_tier(store, *tier, &mut report).await?;
     }
+    if tiers.contains(&Tier::Hot) {
+        let differs = crate::views::ensure_views(store, tiers.contains(&Tier::Cold)).await?;
+        report.differs.extend(differs);
+    }
     Ok(report)
 }
 

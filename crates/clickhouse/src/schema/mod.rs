@@ -15,5 +15,6 @@ mod wanted;
 pub use compare::{Difference, DifferenceKind};
 pub use ensure::{SchemaReport, differences, ensure_schema};
 pub use rebuild::{ASIDE, Rebuild, RebuildError, RebuildStep, Rebuilt, plan_rebuilds, rebuild};
+pub(crate) use tier::SCHEMA;
 pub use tier::{DATABASE, DEPARTURES, TABLES, Tier, WINDOW_LEDGER};
 pub use wanted::{Column, columns_of, indices_of, storage_of};

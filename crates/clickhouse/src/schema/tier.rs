@@ -20,7 +20,7 @@ pub const WINDOW_LEDGER: &str = "window_ledger";
 /// The table of what has left the hot store.
 pub const DEPARTURES: &str = "departures";
 
-pub(super) const SCHEMA: &str = include_str!("../../../../config/schema.sql");
+pub(crate) const SCHEMA: &str = include_str!("../../../../config/schema.sql");
 pub(super) const MARKET_TABLES: usize = 9;
 
 /// A place that has the tables of market data.
@@ -105,7 +105,8 @@ pub(super) fn create(database: &str, table: &str) -> String {
 
 /// Returns the schema's statements.
 fn statements() -> Vec<String> {
-    let code: Vec<&str> = SCHEMA
+    let tables = SCHEMA.split(crate::views::MARK).next().unwrap_or_default();
+    let code: Vec<&str> = tables
         .lines()
         .filter(|line| !line.trim_start().starts_with("--"))
         .collect();

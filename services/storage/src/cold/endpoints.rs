@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use super::ColdOptions;
 use super::copier::Stores;
 use super::stats::{Inner, Stats};
+use crate::process;
 
 /// How long a store may take to say that it is there.
 const PING_WITHIN: Duration = Duration::from_secs(5);
@@ -36,6 +37,7 @@ pub(crate) fn router(stats: Arc<Stats>, stores: Stores, options: Arc<ColdOptions
     Router::new()
         .route("/health", get(health))
         .route("/stats", get(statistics))
+        .route("/api/v1/status", get(statistics))
         .route("/metrics", get(metrics))
         .with_state(Source { stats, stores, options })
 }
@@ -71,7 +73,9 @@ fn replication(options: &ColdOptions, now: &Inner) -> Value {
         "lag_minutes": lag_minutes(now),
         "cleanup_enabled": options.leave.is_some(),
         "cleanup_delay_minutes": options.leave.map(|leave| leave.delay.as_secs() / 60),
+        "impl": "fingerprint",
         "cross_instance": options.cold.is_some(),
+        "dependency_warnings": [],
         "catching_up": now.is_catching_up,
         "backlog_rows": now.sum(|table| table.backlog),
     })
@@ -290,6 +294,20 @@ async fn metrics(State(source): State<Source>) -> Response {
         if let Some(ms) = ms {
             text.gauge(name, help, none, format!("{:.3}", ms as f64 / 1000.0));
         }
+    }
+    if let Some(usage) = process::usage(source.stats.uptime_s()) {
+        text.gauge(
+            "marketprism_cold_process_rss_bytes",
+            "Resident memory of the worker, in bytes.",
+            none,
+            usage.rss_bytes,
+        )
+        .gauge(
+            "marketprism_cold_process_cpu_percent",
+            "Share of one core that the worker took since it started.",
+            none,
+            format!("{:.2}", usage.cpu_percent),
+        );
     }
     metrics_response(text.finish())
 }

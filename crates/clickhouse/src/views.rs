@@ -1,0 +1,118 @@
+//! Views over both stores, and making a server have them.
+
+use std::collections::BTreeMap;
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use crate::{Difference, DifferenceKind, Store, StoreError, Tier};
+
+/// The database of the views.
+pub const VIEWS: &str = "marketprism";
+/// Where the schema's views begin.
+pub(crate) const MARK: &str = "\n-- VIEWS";
+/// The table whose view is the source of those of the other tables.
+const PATTERN: &str = "trades";
+/// The parameters of views that have some, by which they are told from those of tables.
+const PARAMETERISED: [&str; 3] = ["ohlcv", "book_at", "book_levels_at"];
+
+#[derive(Row, Deserialize)]
+struct Found {
+    name: String,
+    engine: String,
+}
+
+/// Makes the views, or makes them anew: what `*` stands for in a view is decided when it is made. Returns which it did not
+/// make, because a table of that name is there: a table may have data.
+///
+/// # Errors
+/// Where the server does not answer or refuses.
+pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Difference>, StoreError> {
+    store.execute(&format!("CREATE DATABASE IF NOT EXISTS {VIEWS}")).await?;
+    let query = format!("SELECT name, engine FROM system.tables WHERE database = '{VIEWS}'");
+    let found = store.fetch_all::<Found>(&query).await?.into_iter();
+    let found: BTreeMap<String, String> = found.map(|row| (row.name, row.engine)).collect();
+    let mut differs = Vec::new();
+    for (name, statement) in statements(has_cold) {
+        match found.get(&name).map(String::as_str) {
+            None | Some("View") => store.execute(&statement).await?,
+            Some(engine) => differs.push(Difference {
+                database: VIEWS,
+                message: format!("{VIEWS}.{name} is a table ({engine}): the view of that name is not made"),
+                statement: Some(format!("RENAME TABLE {VIEWS}.{name} TO {VIEWS}.{name}_table")),
+                table: name,
+                column: None,
+                kind: DifferenceKind::Engine,
+            }),
+        }
+    }
+    Ok(differs)
+}
+
+/// Returns each view's name and the statement that makes it, in an order in which they can be made.
+fn statements(has_cold: bool) -> Vec<(String, String)> {
+    let views = crate::schema::SCHEMA.split_once(MARK).map_or("", |(_, views)| views);
+    let mut is_left_out = false;
+    let mut code = String::new();
+    for line in views.lines().skip(1) {
+        match line {
+            "-- COLD" => is_left_out = !has_cold,
+            "-- END" => is_left_out = false,
+            _ if is_left_out || line.starts_with("--") => {}
+            _ => {
+                code.push_str(line);
+                code.push('\n');
+            }
+        }
+    }
+    let parts = code.split(";\n").map(str::trim);
+    let views = parts.filter(|part| part.starts_with("CREATE OR REPLACE VIEW"));
+    views.flat_map(of_tables).collect()
+}
+
+/// Returns a view as it is, or that of `trades` for every table.
+fn of_tables(view: &str) -> Vec<(String, String)> {
+    let named = |name: &str| view.starts_with(&format!("CREATE OR REPLACE VIEW {VIEWS}.{name} AS"));
+    if let Some(name) = PARAMETERISED.into_iter().find(|name| named(name)) {
+        return vec![(name.to_owned(), view.to_owned())];
+    }
+    let of = |table: &&str| {
+        let text = view.replace(&format!(".{PATTERN}"), &format!(".{table}"));
+        // Columns that are made when they are read are not in `*`.
+        let text = match *table {
+            "orderbooks" => text.replace("SELECT *, day", "SELECT *, bids, asks, day"),
+            _ => text,
+        };
+        ((*table).to_owned(), text)
+    };
+    Tier::Hot.market_tables().iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_its_view_and_none_names_another_ones() {
+        let views = statements(true);
+        assert_eq!(views.len(), Tier::Hot.market_tables().len() + PARAMETERISED.len());
+        for table in Tier::Hot.market_tables() {
+            let (_, text) = views.iter().find(|(name, _)| name == table).expect("there");
+            assert!(text.contains(&format!("FROM marketprism_cold.{table}\n")), "{text}");
+            assert!(*table == PATTERN || !text.contains(PATTERN), "{text}");
+            assert!(!text.contains("--"), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_cold_store_nothing_names_it() {
+        let views = statements(false);
+        assert_eq!(views.len(), statements(true).len());
+        assert!(views.iter().all(|(_, text)| !text.contains("marketprism_cold")));
+        let (_, trades) = views.iter().find(|(name, _)| name == "trades").expect("there");
+        assert!(
+            trades.ends_with("SELECT *, day FROM marketprism_hot.trades"),
+            "{trades}"
+        );
+    }
+}
