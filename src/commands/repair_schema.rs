@@ -138,9 +138,6 @@ async fn mend(settings: &Settings, context: &Context) -> Result<RepairReport, Cl
         let made = ensure_schema(&store, &tiers).await;
         let made = made.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
         report.added.extend([made.created, made.added].concat());
-        let stays = made.differs.into_iter();
-        let stays = stays.filter(|differs| differs.kind.is_fault() && !differs.kind.needs_rebuild());
-        report.stays.extend(stays.map(|differs| differs.to_string()));
     }
     let plans = plans(settings).await?;
     let planned: Vec<Action> = plans.iter().map(|(_, plan)| Action::planned(plan)).collect();
@@ -148,6 +145,14 @@ async fn mend(settings: &Settings, context: &Context) -> Result<RepairReport, Cl
     for (store, plan) in plans {
         let action = rebuild_one(&store, &plan, context).await;
         report.actions.push(action);
+    }
+    // Views over the tables are made anew with them, and what is left is told.
+    for (store, tiers) in stores_for_long(settings)? {
+        let made = ensure_schema(&store, &tiers).await;
+        let made = made.map_err(|e| CliError::failed("schema", e).context("views cannot be made"))?;
+        let stays = made.differs.into_iter();
+        let stays = stays.filter(|differs| differs.kind.is_fault() && !differs.kind.needs_rebuild());
+        report.stays.extend(stays.map(|differs| differs.to_string()));
     }
     Ok(report)
 }

@@ -109,6 +109,7 @@ pub async fn reclaim_unacked(bus: &Bus, spec: &DurableSpec) -> Result<(), BusErr
         let found = found.map_err(|e| BusError::api("find durable", &spec.name, e))?;
         let config = pull::Config {
             deliver_policy: found.cached_info().config.deliver_policy,
+            metadata: found.cached_info().config.metadata.clone(),
             ..config
         };
         let updated = bus.context().update_consumer_on_stream(config, &spec.stream).await;

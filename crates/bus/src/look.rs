@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, Info};
 use async_nats::jetstream::stream::Stream;
 use futures_util::TryStreamExt;
 
+use crate::moving::RESUMED_KEY;
 use crate::{Bus, BusError, DeliverFrom};
 
 /// Counts the messages of each subject of a stream that a filter matches; nothing where the stream is not there.
@@ -23,8 +24,12 @@ pub async fn count_by_subject(bus: &Bus, stream: &str, filter: &str) -> Result<B
     counted.try_collect().await.map_err(failed)
 }
 
-/// Returns where a durable began, in words, where that skipped messages that it should have begun with.
+/// Returns where a durable began, in words, where that skipped messages that it should have begun with. One that goes on behind what
+/// an earlier one had acked skipped nothing.
 pub fn skipped_from(wanted: DeliverFrom, found: &Info) -> Option<&'static str> {
+    if found.config.metadata.contains_key(RESUMED_KEY) {
+        return None;
+    }
     match (wanted, found.config.deliver_policy) {
         (DeliverFrom::All, DeliverPolicy::Last) => Some("the last message"),
         (DeliverFrom::All, DeliverPolicy::LastPerSubject) => Some("the last message of each subject"),

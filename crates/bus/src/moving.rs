@@ -248,6 +248,9 @@ async fn go_on(stream: &Stream, mirror: &Stream, durables: &[&DurableSpec]) -> R
     Ok(())
 }
 
+/// Says of a durable that it begins behind what was acked: it skipped nothing.
+pub(crate) const RESUMED_KEY: &str = "mprism-resumed-behind";
+
 /// Returns a durable that goes on behind `floor`; from the first message on where there is none.
 pub(crate) fn resuming(durable: &DurableSpec, floor: Option<u64>) -> pull::Config {
     let deliver_policy = match floor {
@@ -256,8 +259,10 @@ pub(crate) fn resuming(durable: &DurableSpec, floor: Option<u64>) -> pull::Confi
             start_sequence: floor + 1,
         },
     };
+    let metadata = floor.map(|floor| (RESUMED_KEY.to_owned(), floor.to_string()));
     pull::Config {
         deliver_policy,
+        metadata: metadata.into_iter().collect(),
         ..consumer_config(durable)
     }
 }

@@ -11,6 +11,7 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use serde::Serialize;
 
+use crate::lease::ensure_leases;
 use crate::moving::resuming;
 use crate::{Bus, BusError, BusLayout, DeliverFrom, DurableSpec, StreamSpec};
 
@@ -213,6 +214,7 @@ fn plan_durable(spec: &DurableSpec, found: &pull::Config, plan: &mut Plan) {
             // Where an existing durable began is history.
             deliver_policy: found.deliver_policy,
             ack_policy: found.ack_policy,
+            metadata: found.metadata.clone(),
             ..wanted
         };
         plan.changes
@@ -264,6 +266,8 @@ pub async fn reconcile(bus: &Bus, layout: &BusLayout) -> Result<Report, BusError
     let is_of_stream = |change: &Change| matches!(change, Change::CreateStream(_) | Change::UpdateStream(..));
     let streams = plan(layout, &observe(bus, layout).await?).changes.into_iter();
     apply(bus, streams.filter(is_of_stream), &mut report).await?;
+    let replicas = layout.streams.iter().map(|stream| stream.replicas).max();
+    ensure_leases(bus, replicas.unwrap_or(1)).await?;
     report.updated.extend(adopt(bus, layout).await?);
     let plan = plan(layout, &observe(bus, layout).await?);
     report.drifts = plan.drifts;
@@ -350,6 +354,7 @@ fn pull_config(config: &async_nats::jetstream::consumer::Config) -> pull::Config
         max_deliver: config.max_deliver,
         max_ack_pending: config.max_ack_pending,
         deliver_policy: config.deliver_policy,
+        metadata: config.metadata.clone(),
         ..pull::Config::default()
     }
 }

@@ -33,6 +33,8 @@ fn wanted() -> BusLayout {
     layout(&LayoutOptions::standard(&["trade"], 100))
 }
 
+type Change = fn(&mut Config);
+
 /// The stream as MarketPrism's broker makes it.
 fn originals() -> Config {
     Config {
@@ -128,6 +130,16 @@ async fn the_originals_stream_and_durable_are_adopted_where_they_are() {
     );
     assert!(report.drifts.is_empty(), "{report:?}");
     assert_eq!(reconcile(&bus, &layout).await.expect("looked at"), Report::default());
+    let stream = bus.context().get_stream("MARKET_DATA").await.expect("there");
+    let info = stream
+        .consumer_info("simple_hot_storage_realtime_trade")
+        .await
+        .expect("told");
+    assert_eq!(
+        mprism_bus::skipped_from(layout.durables[0].deliver_from, &info),
+        None,
+        "{info:?}"
+    );
     assert_eq!(
         rest(&bus, &layout, 13).await,
         (7..20).collect::<Vec<_>>(),
@@ -137,7 +149,7 @@ async fn the_originals_stream_and_durable_are_adopted_where_they_are() {
 
 #[tokio::test]
 async fn a_stream_that_cannot_be_edited_is_moved_with_every_message() {
-    let changes: [(&str, fn(&mut Config)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("max_consumers", |config| config.max_consumers = 5),
         ("storage", |config| config.storage = StorageType::Memory),
         ("retention", |config| config.retention = RetentionPolicy::WorkQueue),

@@ -35,7 +35,18 @@ pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Di
     let mut differs = Vec::new();
     for (name, statement) in statements(has_cold) {
         match found.get(&name).map(String::as_str) {
-            None | Some("View") => store.execute(&statement).await?,
+            None | Some("View") => match store.execute(&statement).await {
+                // Tables that are not alike have no view over both. They are told of by themselves, and nothing waits for a view.
+                Err(StoreError::Exception { code, .. }) if is_about_tables(code) => differs.push(Difference {
+                    database: VIEWS,
+                    message: format!("the view {VIEWS}.{name} cannot be made, because its tables differ (code {code})"),
+                    statement: None,
+                    table: name,
+                    column: None,
+                    kind: DifferenceKind::View,
+                }),
+                made => made?,
+            },
             Some(engine) => differs.push(Difference {
                 database: VIEWS,
                 message: format!("{VIEWS}.{name} is a table ({engine}): the view of that name is not made"),
@@ -47,6 +58,14 @@ pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Di
         }
     }
     Ok(differs)
+}
+
+/// Returns whether a code says that a view's tables are not as it reads them.
+///
+/// NOT_FOUND_COLUMN_IN_BLOCK, NO_SUCH_COLUMN_IN_TABLE, ILLEGAL_TYPE_OF_ARGUMENT, UNKNOWN_IDENTIFIER, TYPE_MISMATCH,
+/// UNION_ALL_RESULT_STRUCTURES_MISMATCH and NO_COMMON_TYPE of ClickHouse `src/Common/ErrorCodes.cpp`.
+fn is_about_tables(code: i32) -> bool {
+    matches!(code, 10 | 16 | 43 | 47 | 53 | 258 | 386)
 }
 
 /// Returns each view's name and the statement that makes it, in an order in which they can be made.

@@ -110,6 +110,8 @@ fn render(options: &BrokerOptions) -> String {
             &passwords.hot,
             &[
                 "dead.>",
+                "lease.>",
+                "$JS.API.STREAM.MSG.GET.MPRISM_LEASES",
                 "$JS.ACK.>",
                 "$JS.API.STREAM.INFO.*",
                 "$JS.API.CONSUMER.INFO.*.*",

@@ -100,11 +100,14 @@ async fn health(State(source): State<Source>) -> Response {
     );
     let consuming = source.stats.consumed();
     let stuck = source.stats.stuck(STORED_WITHIN);
+    let other = source.stats.standing_by().into_iter().next();
+    let other = other.map(|(table, holder)| format!("{table} is written by {holder}; this worker stands by"));
     let healthy = connected && store.is_ok() && consuming == source.stats.lanes && stuck.is_none();
     let reason = match (&store, connected) {
         (Err(error), _) => Some(mprism_runtime::log::chain(error)),
         (Ok(()), false) => Some("nats is not connected".into()),
         (Ok(()), true) if stuck.is_some() => stuck,
+        (Ok(()), true) if other.is_some() => other,
         (Ok(()), true) if !healthy => Some(format!("{consuming} of {} durables are consumed", source.stats.lanes)),
         (Ok(()), true) => None,
     };
@@ -160,6 +163,7 @@ async fn statistics(State(source): State<Source>) -> Response {
             "in_doubt": load(&stats.in_doubt),
         },
         "rows": stats.rows_by_table(),
+        "standing_by": stats.standing_by(),
         "latency_ms": {
             "p50": stats.latency_ms(0.5),
             "p90": stats.latency_ms(0.9),

@@ -1,6 +1,6 @@
 //! One table's writer: from batches to rows, each message once.
 //!
-//! 1. Take the writer lock, raise the table's fence, read the table's own marks.
+//! 1. Take the writer lock and the lease, raise the table's fence, read the table's own marks.
 //! 2. Of each batch, read back what may be stored already (at or below a mark, after an insert in doubt, or of a day that may
 //!    have left the hot store: then from where such rows go, too); drop that.
 //! 3. Insert the rest, one partition an insert; ack what the server confirmed as written.
@@ -8,6 +8,7 @@
 //! 5. A row the server rejects is found by halving, and goes to the dead letters.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use crate::row::{Delivery, Row};
 use crate::settle::{OwnIdentities, Present, Suspects, settle};
 use crate::stats::Stats;
 use crate::tables::Place;
+use crate::writer::Writer;
 use crate::{BatchOptions, StorageError, StorageOptions, tables};
 
 /// How long a lane that was told to stop goes on trying to store what it holds.
@@ -56,8 +58,7 @@ pub(crate) struct Lane {
     marks: Marks,
     /// When to give up, once told to stop.
     give_up: Option<Instant>,
-    /// Held for life: one writer a table.
-    _lock: LockFile,
+    writer: Writer,
 }
 
 /// The lane was told to stop and could not store what it holds. It is not acked, so it comes again.
@@ -79,6 +80,9 @@ impl Lane {
         letters: mpsc::Sender<DeadLetter>,
     ) -> Result<Self, StorageError> {
         let lock = writer_lock(options, data_type.table())?;
+        let path = lock_path(options, data_type.table());
+        let (table, ttl) = (data_type.table(), options.lease_ttl);
+        let writer = Writer::new(table, (lock, &path), ttl, Arc::clone(&bus), Arc::clone(&stats));
         Ok(Self {
             data_type,
             table: tables::full_name(data_type),
@@ -93,13 +97,14 @@ impl Lane {
             generation: 0,
             marks: Marks::default(),
             give_up: None,
-            _lock: lock,
+            writer,
         })
     }
 
     /// Stores until `shutdown` is cancelled, then what is pulled.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), StorageError> {
         if self.become_writer(&shutdown).await.is_err() {
+            self.writer.release().await;
             return Ok(());
         }
         // One batch is pulled while another is written.
@@ -128,18 +133,28 @@ impl Lane {
         }
         drop(batches);
         self.store.release(&self.table, self.generation).await;
+        self.writer.release().await;
         pulling.await.map_err(|panic| StorageError::Lane {
             table: self.data_type.table(),
             reason: panic.to_string(),
         })
     }
 
-    /// Raises the fence and reads the marks, for as long as it takes.
+    /// Takes the lease, raises the fence and reads the marks, for as long as it takes.
     async fn become_writer(&mut self, shutdown: &CancellationToken) -> Result<(), GaveUp> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut logged = false;
         loop {
-            match self.try_become_writer().await {
+            let taken = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(GaveUp),
+                taken = self.writer.take() => taken,
+            };
+            let made = match taken {
+                Ok(_) => self.try_become_writer().await.map_err(|error| chain(&error)),
+                Err(error) => Err(chain(&error)),
+            };
+            match made {
                 Ok(()) => {
                     tracing::info!(table = self.table, generation = self.generation, "writing");
                     return Ok(());
@@ -148,7 +163,7 @@ impl Lane {
                     self.stats.error_now();
                     if !logged {
                         logged = true;
-                        tracing::warn!(table = self.table, error = %chain(&error), "the table cannot be taken yet");
+                        tracing::warn!(table = self.table, error, "the table cannot be taken yet");
                     }
                 }
             }
@@ -267,6 +282,10 @@ impl Lane {
         self.stats.in_doubt.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(table = self.table, error = %chain(&error), "batch in doubt, reading back");
         self.pause(backoff, error.pause(), shutdown).await?;
+        // Where another writer had the table, what is known of it is out of date.
+        if !self.writer.may_write() {
+            return self.become_writer(shutdown).await;
+        }
         loop {
             let outcome = match &error {
                 // Somebody else had the table: what was written then is not in our marks.
@@ -316,6 +335,10 @@ impl Lane {
     }
 
     async fn insert(&self, rows: &[Row]) -> Result<(), InsertError> {
+        if !self.writer.may_write() {
+            let table = self.table.clone();
+            return Err(InsertError::Fenced { table });
+        }
         let ts_insert = UnixMillis(clock::now_ms());
         let mut encoded = Vec::with_capacity(rows.len() * tables::row_bytes(self.data_type));
         for row in rows {
@@ -436,9 +459,12 @@ impl Lane {
 
 const ACK: Bytes = Bytes::from_static(b"+ACK");
 
+fn lock_path(options: &StorageOptions, table: &str) -> PathBuf {
+    options.locks.join(format!("writer.{table}.lock"))
+}
+
 pub(crate) fn writer_lock(options: &StorageOptions, table: &str) -> Result<LockFile, StorageError> {
-    let path = options.locks.join(format!("writer.{table}.lock"));
-    LockFile::acquire(&path).map_err(|source| StorageError::Writer {
+    LockFile::acquire(&lock_path(options, table)).map_err(|source| StorageError::Writer {
         table: table.to_owned(),
         source,
     })

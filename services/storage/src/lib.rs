@@ -17,6 +17,7 @@ mod row;
 mod settle;
 mod stats;
 mod tables;
+mod writer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ pub struct StorageOptions {
     pub batch: BatchOptions,
     /// Folder of the writer locks (`writer.<table>.lock`).
     pub locks: PathBuf,
+    /// How long a table's lease lasts without being renewed: so long nobody writes it after its writer's host has died.
+    pub lease_ttl: Duration,
     /// Where the cold worker answers: MarketPrism's hot storage told of the copying, so ours asks.
     pub cold_worker: SocketAddr,
 }

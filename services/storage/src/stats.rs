@@ -43,6 +43,8 @@ pub(crate) struct Stats {
     holding: Mutex<BTreeMap<&'static str, Holding>>,
     /// Messages decided, by type, exchange and kind of market.
     decided: Mutex<BTreeMap<[&'static str; 3], u64>>,
+    /// Tables that another worker writes, and who that is.
+    standing_by: Mutex<BTreeMap<&'static str, String>>,
     latency: Mutex<[u64; LATENCY_BOUNDS]>,
     by_table: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -80,6 +82,7 @@ impl Stats {
             last_error_ms: AtomicI64::new(0),
             held: AtomicU64::new(0),
             holding: Mutex::default(),
+            standing_by: Mutex::default(),
             latency: Mutex::new([0; LATENCY_BOUNDS]),
             by_table: Mutex::default(),
         }
@@ -179,6 +182,20 @@ impl Stats {
                 batch.since.elapsed().as_secs()
             )
         })
+    }
+
+    /// Notes that another worker writes a table; nothing where it does no more.
+    pub(crate) fn stands_by(&self, table: &'static str, holder: Option<&str>) {
+        let mut standing_by = self.standing_by.lock().unwrap_or_else(PoisonError::into_inner);
+        match holder {
+            Some(holder) => standing_by.insert(table, holder.to_owned()),
+            None => standing_by.remove(table),
+        };
+    }
+
+    /// Returns which tables another worker writes, and who that is.
+    pub(crate) fn standing_by(&self) -> BTreeMap<&'static str, String> {
+        self.standing_by.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes an error's time.

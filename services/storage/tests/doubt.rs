@@ -165,6 +165,7 @@ async fn an_insert_without_an_answer_is_never_doubled_and_never_lost() {
             age_max: Duration::from_millis(20),
         },
         locks: folder.path().to_owned(),
+        lease_ttl: mprism_bus::LEASE_TTL,
         cold_worker: free_address(),
     };
     let shutdown = CancellationToken::new();

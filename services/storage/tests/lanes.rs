@@ -147,6 +147,7 @@ async fn every_type_is_stored_once_and_its_revisions_beside_it() {
             age_max: Duration::from_millis(50),
         },
         locks: folder.path().to_owned(),
+        lease_ttl: mprism_bus::LEASE_TTL,
         cold_worker: free_address(),
     };
     let shutdown = CancellationToken::new();

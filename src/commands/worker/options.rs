@@ -239,6 +239,7 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
             age_max: settings.hot.batch.age_max,
         },
         locks: settings.home.run(),
+        lease_ttl: mprism_bus::LEASE_TTL,
         cold_worker: loopback(settings.cold.port),
     })
 }

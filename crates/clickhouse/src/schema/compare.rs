@@ -38,6 +38,8 @@ pub enum DifferenceKind {
     Ttl,
     /// The table is one of MarketPrism's.
     Original,
+    /// A view that cannot be made.
+    View,
     /// A column or an index that this version does not know.
     Extra,
 }
@@ -47,7 +49,14 @@ impl DifferenceKind {
     pub fn is_additive(self) -> bool {
         match self {
             Self::MissingTable | Self::MissingColumn | Self::MissingIndex | Self::Setting | Self::Definition => true,
-            Self::Type | Self::Identity | Self::Key | Self::Engine | Self::Ttl | Self::Original | Self::Extra => false,
+            Self::Type
+            | Self::Identity
+            | Self::Key
+            | Self::Engine
+            | Self::Ttl
+            | Self::Original
+            | Self::View
+            | Self::Extra => false,
         }
     }
 
@@ -61,6 +70,7 @@ impl DifferenceKind {
             | Self::Setting
             | Self::Definition
             | Self::Ttl
+            | Self::View
             | Self::Extra => false,
         }
     }

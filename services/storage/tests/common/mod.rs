@@ -34,9 +34,13 @@ pub(crate) fn store_options(url: &str) -> StoreOptions {
 impl Engine {
     /// Starts it and makes the tables.
     pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder")).await
+    }
+
+    /// As [`Engine::start`], with its data in a folder of that.
+    pub(crate) async fn start_in(data: tempfile::TempDir) -> Self {
         // Each test program makes its first client here; a second provider would be refused, and is the same.
         let _there_already = rustls::crypto::ring::default_provider().install_default();
-        let data = tempfile::tempdir().expect("a folder");
         let library = tokio::task::spawn_blocking(|| mprism_testkit::dependency(Dependency::Libchdb));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let listen = listener.local_addr().expect("bound");
