@@ -451,7 +451,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_su
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mprism -n "__fish_mprism_using_subcommand query" -l format -d 'ClickHouse\'s name of the answer\'s format [default: PrettyCompact on a terminal, else TabSeparatedWithNames]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand query" -l format -d 'Form of the answer: table, csv, tsv, json, jsonl, parquet, or ClickHouse\'s name of any [default: table on a terminal, else tsv]' -r
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r

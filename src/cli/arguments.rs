@@ -112,7 +112,7 @@ pub enum EnvFormat {
 pub struct QueryArgs {
     /// The statement; `-` reads it from standard input
     pub sql: String,
-    /// ClickHouse's name of the answer's format [default: PrettyCompact on a terminal, else TabSeparatedWithNames]
+    /// Form of the answer: table, csv, tsv, json, jsonl, parquet, or ClickHouse's name of any [default: table on a terminal, else tsv]
     #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
     pub format: Option<String>,
     /// Allow the statement to write, with the home's credential

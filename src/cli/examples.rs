@@ -96,7 +96,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "export",
         &[
             "mprism export trade --from 2026-11-01T00:00:00Z --to 2026-11-02T00:00:00Z -o trades.parquet",
-            "mprism export orderbook --exchange binance_spot --symbol BTC-USDT --from 2026-11-01T00:00:00Z --to 2026-11-01T01:00:00Z -o books.jsonl.zst",
+            "mprism export orderbook --from 2026-11-01T00:00:00Z --to 2026-11-01T01:00:00Z -o b.jsonl.zst",
         ],
     ),
     ("logs", &["mprism logs -f", "mprism logs hot --level warn --since 10m"]),

@@ -94,7 +94,14 @@ fn statement(text: &str) -> Result<String, CliError> {
 }
 
 fn format(args: &QueryArgs, context: &Context) -> String {
-    let chosen = match &args.format {
+    let chosen = match args.format.as_deref() {
+        // What everybody calls them; the server's own names start with a capital letter.
+        Some("table") => "PrettyCompact",
+        Some("csv") => "CSVWithNames",
+        Some("tsv") => "TabSeparatedWithNames",
+        Some("json") => "JSON",
+        Some("jsonl") => "JSONEachRow",
+        Some("parquet") => "Parquet",
         Some(format) => format,
         None if context.printer.is_json() => "JSON",
         None if context.printer.answers_a_terminal() => "PrettyCompact",

@@ -73,7 +73,7 @@ fn every_command_has_help_with_examples_that_can_be_typed() {
             assert!(is_of_it, "{example} is no example of {command:?}");
         }
     }
-    for name in ["worker", "dashboard", "top", "infra", "export"] {
+    for name in ["worker", "dashboard", "top", "infra"] {
         let is_there = commands
             .iter()
             .any(|command| command.first().is_some_and(|word| word == name));
@@ -119,9 +119,31 @@ fn every_command_gives_one_document_whether_it_works_or_not() {
         &["deps", "install", "--offline", "--dry-run"],
         &["env"],
         &["query", "SELECT 1"],
+        &[
+            "export",
+            "trade",
+            "--from",
+            "2026-11-01T00:00:00Z",
+            "--to",
+            "2026-11-02T00:00:00Z",
+            "-o",
+            "x.csv",
+        ],
+        &[
+            "export",
+            "trade",
+            "--from",
+            "2026-11-01T00:00:00Z",
+            "--to",
+            "2026-11-02T00:00:00Z",
+            "-o",
+            "x.csv",
+            "--dry-run",
+        ],
         &["logs"],
         &["replay", "/nonexistent"],
         &["smoke", "--dry-run"],
+        &["smoke", "--live", "--dry-run"],
         &["bench", "start", "--dry-run"],
         &["systemd", "print", "--user"],
         &["systemd", "install", "--user", "--dry-run"],

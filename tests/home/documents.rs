@@ -25,6 +25,9 @@ async fn what_works_prints_what_its_schema_promises() {
     worked(&["repair"], "repair");
     worked(&["cold", "backfill"], "cold backfill");
     worked(&["query", "SELECT 1 AS n"], "query");
+    let file = home.beside().join("trades.parquet").display().to_string();
+    let when = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"];
+    worked(&[&["export", "trade", "-o", &file][..], &when].concat(), "export");
     worked(&["diagnose"], "diagnose");
     worked(&["logs", "-n", "3"], "logs");
     worked(&["restart", "hot"], "restart");
@@ -32,6 +35,6 @@ async fn what_works_prints_what_its_schema_promises() {
     worked(&["clean", "--force"], "clean");
     worked(&["history"], "history");
     worked(&["down"], "down");
-    worked(&["smoke", "--duration", "2s"], "smoke");
+    worked(&["smoke", "--duration", "2s", "--sample", "1s"], "smoke");
     worked(&["bench", "status"], "bench");
 }

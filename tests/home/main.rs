@@ -10,8 +10,10 @@ mod damage;
 mod diagnose;
 mod disk;
 mod documents;
+mod endpoints;
 mod engine_kills;
 mod exchanges;
+mod export;
 mod faults;
 mod integrity;
 mod integrity_faults;
@@ -19,6 +21,7 @@ mod kill_loop;
 mod kills;
 mod life;
 mod power_cut;
+mod queries;
 mod repair;
 mod schema;
 #[path = "../schemas/mod.rs"]

@@ -1,5 +1,10 @@
 //! `mprism smoke`, and that its verdict can fail.
 
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
 use crate::support::{Home, table};
 
 #[test]
@@ -16,6 +21,99 @@ fn the_whole_pipeline_is_sound() {
         assert_eq!(document[wrong], 0, "{document}");
     }
     assert!(!home.path().exists(), "it has a home of its own");
+    // Rows by type over time: they grow, and the last are no more than what is there in the end.
+    let samples = document["samples"].as_array().expect("a list");
+    assert!(samples.len() >= 3, "{document}");
+    let trades: Vec<u64> = samples
+        .iter()
+        .filter_map(|sample| sample["rows"]["trade"].as_u64())
+        .collect();
+    assert_eq!(trades.len(), samples.len(), "{document}");
+    assert!(trades.is_sorted() && trades.first() < trades.last(), "{trades:?}");
+    assert!(
+        trades.last() <= document["rows"]["trade"].as_u64().as_ref(),
+        "{document}"
+    );
+    let times: Vec<f64> = samples.iter().filter_map(|sample| sample["at_s"].as_f64()).collect();
+    assert!(times.is_sorted() && times[0] >= 10.0, "{times:?}");
+    let types = samples[0]["rows"].as_object().expect("by type");
+    assert_eq!(types.len(), 8, "{document}");
+}
+
+/// Writes settings by which every exchange is looked for on a port of this machine.
+fn exchanges_on(home: &Home, port: u16) -> PathBuf {
+    let lines = [
+        ("binance_spot", "binance-spot"),
+        ("binance_derivatives", "binance-usdm"),
+        ("okx_spot", "okx"),
+        ("okx_derivatives", "okx"),
+        ("deribit_derivatives", "deribit"),
+    ]
+    .map(|(id, path)| {
+        // Without instruments of its own Deribit has but one type: it shows nothing of the others.
+        let symbols = match id {
+            "deribit_derivatives" => "symbols: [BTC, ETH, BTC-PERPETUAL, ETH-PERPETUAL], ",
+            _ => "",
+        };
+        format!("    {id}: {{{symbols}websocket_url: 'ws://127.0.0.1:{port}/{path}', rest_url: 'http://127.0.0.1:{port}/{path}'}}\n")
+    });
+    let file = home.beside().join("live.yaml");
+    fs::write(&file, format!("collector:\n  exchanges:\n{}", lines.concat())).expect("written");
+    file
+}
+
+#[test]
+fn the_exchanges_themselves_are_held_to_flow_integrity_and_continuity() {
+    let home = Home::whole();
+    home.good(&["start", "sim", "--sim", "--sim-rate", "500"]);
+    let file = exchanges_on(&home, home.port(8090)).display().to_string();
+    let line = [
+        "smoke",
+        "--live",
+        "--duration",
+        "8s",
+        "--sample",
+        "2s",
+        "--config",
+        &file,
+    ];
+    let document = home.good(&line);
+    let steps = document["steps"].as_array().expect("a list");
+    let names: Vec<&str> = steps.iter().filter_map(|step| step["name"].as_str()).collect();
+    for name in ["reach", "data", "health", "kill hot", "integrity"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    assert!(!names.contains(&"reconcile"), "nobody tells the truth: {names:?}");
+    assert!(document["rows"]["trade"].as_u64() > Some(100), "{document}");
+    assert!(document["samples"].as_array().map(Vec::len) >= Some(2), "{document}");
+}
+
+#[test]
+fn an_exchange_that_is_not_reached_is_a_finding_of_its_own() {
+    let home = Home::whole();
+    let closed = mprism_testkit::free_address().port();
+    let file = exchanges_on(&home, closed).display().to_string();
+    let done = home.run(&["smoke", "--live", "--duration", "2s", "--config", &file, "--json"]);
+    let document = done.document();
+    assert_eq!(done.code, 1, "{document}");
+    let causes = document["error"]["causes"].as_array().expect("a list");
+    for id in mprism_settings::EXCHANGES {
+        let told = causes
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|cause| cause.starts_with(&format!("{id} is not reached at ws://127.0.0.1:{closed}/")));
+        assert_eq!(told.count(), 1, "{id}: {document}");
+    }
+    let names = document["steps"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|step| step["name"].as_str());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["init", "start", "reach", "stop"],
+        "{document}"
+    );
 }
 
 #[tokio::test]

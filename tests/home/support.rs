@@ -346,6 +346,17 @@ impl Drop for Home {
     }
 }
 
+/// Asks a URL, which has to answer well.
+pub(crate) async fn get(url: &str) -> String {
+    mprism::commands::install_crypto_provider();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let answer = client.get(url).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+    let status = answer.status();
+    let text = answer.text().await.expect("text");
+    assert!(status.is_success(), "{url}: {status}: {text}");
+    text
+}
+
 async fn http(method: reqwest::Method, address: SocketAddr, path: &str, body: &str) -> String {
     mprism::commands::install_crypto_provider();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");

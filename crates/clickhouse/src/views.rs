@@ -1,6 +1,7 @@
 //! Views over both stores, and making a server have them.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -20,22 +21,37 @@ const PARAMETERISED: [&str; 3] = ["ohlcv", "book_at", "book_levels_at"];
 struct Found {
     name: String,
     engine: String,
+    comment: String,
 }
 
-/// Makes the views, or makes them anew: what `*` stands for in a view is decided when it is made. Returns which it did not
-/// make, because a table of that name is there: a table may have data.
+/// Makes the views, and makes those anew whose statement or tables have changed: what `*` stands for in a view is decided when it
+/// is made. Returns which it did not make, because a table of that name is there: a table may have data.
 ///
 /// # Errors
 /// Where the server does not answer or refuses.
 pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Difference>, StoreError> {
     store.execute(&format!("CREATE DATABASE IF NOT EXISTS {VIEWS}")).await?;
-    let query = format!("SELECT name, engine FROM system.tables WHERE database = '{VIEWS}'");
+    let query = format!("SELECT name, engine, comment FROM system.tables WHERE database = '{VIEWS}'");
     let found = store.fetch_all::<Found>(&query).await?.into_iter();
-    let found: BTreeMap<String, String> = found.map(|row| (row.name, row.engine)).collect();
+    let found: BTreeMap<String, Found> = found.map(|row| (row.name.clone(), row)).collect();
+    let columns: u64 = store.fetch_one(&columns_hash()).await?;
     let mut differs = Vec::new();
     for (name, statement) in statements(has_cold) {
-        match found.get(&name).map(String::as_str) {
-            None | Some("View") => match store.execute(&statement).await {
+        let comment = made_of(&statement, columns);
+        match found.get(&name) {
+            Some(view) if view.engine == "View" && view.comment == comment => {}
+            Some(table) if table.engine != "View" => differs.push(Difference {
+                database: VIEWS,
+                message: format!(
+                    "{VIEWS}.{name} is a table ({}): the view of that name is not made",
+                    table.engine
+                ),
+                statement: Some(format!("RENAME TABLE {VIEWS}.{name} TO {VIEWS}.{name}_table")),
+                table: name,
+                column: None,
+                kind: DifferenceKind::Engine,
+            }),
+            _ => match store.execute(&format!("{statement} COMMENT '{comment}'")).await {
                 // Tables that are not alike have no view over both. They are told of by themselves, and nothing waits for a view.
                 Err(StoreError::Exception { code, .. }) if is_about_tables(code) => differs.push(Difference {
                     database: VIEWS,
@@ -47,25 +63,26 @@ pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Di
                 }),
                 made => made?,
             },
-            Some(engine) => differs.push(Difference {
-                database: VIEWS,
-                message: format!("{VIEWS}.{name} is a table ({engine}): the view of that name is not made"),
-                statement: Some(format!("RENAME TABLE {VIEWS}.{name} TO {VIEWS}.{name}_table")),
-                table: name,
-                column: None,
-                kind: DifferenceKind::Engine,
-            }),
         }
     }
     Ok(differs)
 }
 
-/// Returns whether a code says that a view's tables are not as it reads them.
-///
-/// NOT_FOUND_COLUMN_IN_BLOCK, NO_SUCH_COLUMN_IN_TABLE, ILLEGAL_TYPE_OF_ARGUMENT, UNKNOWN_IDENTIFIER, TYPE_MISMATCH,
-/// UNION_ALL_RESULT_STRUCTURES_MISMATCH and NO_COMMON_TYPE of ClickHouse `src/Common/ErrorCodes.cpp`.
-fn is_about_tables(code: i32) -> bool {
-    matches!(code, 10 | 16 | 43 | 47 | 53 | 258 | 386)
+/// Returns the query for a number that changes with the columns of the tables.
+fn columns_hash() -> String {
+    let databases = [Tier::Hot, Tier::Cold].map(|tier| format!("'{}'", tier.database()));
+    format!(
+        "SELECT cityHash64(groupArray((database, table, name, type))) FROM (SELECT database, table, name, type FROM system.columns \
+         WHERE database IN ({}) ORDER BY database, table, position)",
+        databases.join(", ")
+    )
+}
+
+/// Returns what a view says of itself, so that whoever comes next knows whether it is still as it would be made.
+fn made_of(statement: &str, columns: u64) -> String {
+    let mut hasher = DefaultHasher::new();
+    (statement, columns).hash(&mut hasher);
+    format!("made of {:016x}", hasher.finish())
 }
 
 /// Returns each view's name and the statement that makes it, in an order in which they can be made.
@@ -121,6 +138,13 @@ mod tests {
             assert!(*table == PATTERN || !text.contains(PATTERN), "{text}");
             assert!(!text.contains("--"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_view_is_made_anew_when_its_statement_or_a_column_changes() {
+        let made = made_of("CREATE", 1);
+        assert_eq!(made, made_of("CREATE", 1));
+        assert!(made != made_of("CREATE ", 1) && made != made_of("CREATE", 2));
     }
 
     #[test]

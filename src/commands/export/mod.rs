@@ -39,6 +39,8 @@ pub(crate) fn run(args: &ExportArgs, context: &Context) -> Result<Exit, CliError
     if context.globals.dry_run {
         return context.printer.report(&PlannedExport { dry_run: true, report });
     }
+    // From here on a signal leaves nothing half behind.
+    context.interrupt()?;
     // Before anything is asked: a file that is there may be an hour's work.
     let target = Target::open(&args.output, args.force)?;
     warn_of_another_store(&settings, context);

@@ -24,6 +24,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Nothing new for so long, and nothing more comes.
 const QUIET_FOR: Duration = Duration::from_secs(2);
 
+/// From this duration on there have to be so many rows of each type, with the default instruments.
+const AMOUNTS_AFTER: Duration = Duration::from_secs(360);
+const AMOUNTS: [(&str, u64); 7] = [
+    ("trade", 900),
+    ("orderbook", 2_200),
+    ("funding_rate", 20),
+    ("open_interest", 40),
+    ("lsr_top_position", 1),
+    ("lsr_all_account", 1),
+    ("volatility_index", 1),
+];
+
 /// One step.
 #[derive(Debug, Serialize)]
 pub(crate) struct Step {
@@ -133,7 +145,25 @@ impl<'a> Run<'a> {
         self.command("integrity").await?;
         let began = Instant::now();
         let reconciled = self.reconcile().await;
-        self.took("reconcile", began, reconciled)
+        self.took("reconcile", began, reconciled)?;
+        if self.args.duration < AMOUNTS_AFTER {
+            return Some(());
+        }
+        let (began, amounts) = (Instant::now(), self.amounts());
+        self.took("amounts", began, amounts)
+    }
+
+    /// Holds the rows against what MarketPrism's documents expect of so long a run.
+    fn amounts(&self) -> Result<String, CliError> {
+        let rows = |name: &str| self.report.rows.get(name).copied().unwrap_or(0);
+        let few = AMOUNTS.iter().filter(|(name, least)| rows(name) < *least);
+        let few: Vec<String> = few
+            .map(|(name, least)| format!("{} {name} rows where {least} are expected", rows(name)))
+            .collect();
+        if few.is_empty() {
+            return Ok("as many rows as MarketPrism's documents expect, or more".into());
+        }
+        Err(CliError::failed("amounts", anyhow::anyhow!(few.join(", "))))
     }
 
     /// Stops everything; also after a step that failed.
