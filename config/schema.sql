@@ -324,7 +324,7 @@ SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_inser
 
 -- VIEWS, in the database `marketprism`: both stores as one, each row once. What is written for `trades` is the source of the view
 -- of every other type and of `gaps` (crates/clickhouse, `views`). Lines from `-- COLD` to `-- END` are left out where the cold
--- store is another server.
+-- store is another server. A statement ends with something that a COMMENT can follow: a table's bare name would take it for an alias.
 --
 -- A row that both stores have is read from the hot one. A partition (`day`, `exchange`) that the hot store does not have is read
 -- from the cold one as it is; of the others the cold rows that the hot store lacks are added, by identity. Which partitions there
@@ -335,7 +335,7 @@ SETTINGS index_granularity = 8192, auto_statistics_types = '', fsync_after_inser
 CREATE DATABASE IF NOT EXISTS marketprism;
 
 CREATE OR REPLACE VIEW marketprism.trades AS
-SELECT *, day FROM marketprism_hot.trades
+SELECT *, day FROM marketprism_hot.trades AS hot
 -- COLD
 UNION ALL
 SELECT *, day FROM marketprism_cold.trades

@@ -29,12 +29,13 @@ struct Found {
 ///
 /// # Errors
 /// Where the server does not answer or refuses.
-pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Difference>, StoreError> {
+pub(crate) async fn ensure_views(store: &Store) -> Result<Vec<Difference>, StoreError> {
     store.execute(&format!("CREATE DATABASE IF NOT EXISTS {VIEWS}")).await?;
     let query = format!("SELECT name, engine, comment FROM system.tables WHERE database = '{VIEWS}'");
     let found = store.fetch_all::<Found>(&query).await?.into_iter();
     let found: BTreeMap<String, Found> = found.map(|row| (row.name.clone(), row)).collect();
     let columns: u64 = store.fetch_one(&columns_hash()).await?;
+    let has_cold = has_cold_tables(store).await?;
     let mut differs = Vec::new();
     for (name, statement) in statements(has_cold) {
         let comment = made_of(&statement, columns);
@@ -66,6 +67,26 @@ pub(crate) async fn ensure_views(store: &Store, has_cold: bool) -> Result<Vec<Di
         }
     }
     Ok(differs)
+}
+
+/// Returns whether the cold tables are on this server: whoever asks for the views may be about one of the stores only.
+async fn has_cold_tables(store: &Store) -> Result<bool, StoreError> {
+    let names = Tier::Cold.market_tables().iter().map(|table| format!("'{table}'"));
+    let names: Vec<String> = names.collect();
+    let query = format!(
+        "SELECT count() FROM system.tables WHERE database = '{}' AND name IN ({})",
+        Tier::Cold.database(),
+        names.join(", ")
+    );
+    Ok(store.fetch_one::<u64>(&query).await? == names.len() as u64)
+}
+
+/// Returns whether a code says that a view's tables are not as it reads them.
+///
+/// NOT_FOUND_COLUMN_IN_BLOCK, NO_SUCH_COLUMN_IN_TABLE, ILLEGAL_TYPE_OF_ARGUMENT, UNKNOWN_IDENTIFIER, TYPE_MISMATCH,
+/// UNION_ALL_RESULT_STRUCTURES_MISMATCH and NO_COMMON_TYPE of ClickHouse `src/Common/ErrorCodes.cpp`.
+fn is_about_tables(code: i32) -> bool {
+    matches!(code, 10 | 16 | 43 | 47 | 53 | 258 | 386)
 }
 
 /// Returns the query for a number that changes with the columns of the tables.
@@ -154,7 +175,7 @@ mod tests {
         assert!(views.iter().all(|(_, text)| !text.contains("marketprism_cold")));
         let (_, trades) = views.iter().find(|(name, _)| name == "trades").expect("there");
         assert!(
-            trades.ends_with("SELECT *, day FROM marketprism_hot.trades"),
+            trades.ends_with("SELECT *, day FROM marketprism_hot.trades AS hot"),
             "{trades}"
         );
     }

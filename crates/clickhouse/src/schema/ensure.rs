@@ -43,7 +43,7 @@ pub async fn ensure_schema(store: &Store, tiers: &[Tier]) -> Result<SchemaReport
         ensure_tier(store, *tier, &mut report).await?;
     }
     if tiers.contains(&Tier::Hot) {
-        let differs = crate::views::ensure_views(store, tiers.contains(&Tier::Cold)).await?;
+        let differs = crate::views::ensure_views(store).await?;
         report.differs.extend(differs);
     }
     Ok(report)
