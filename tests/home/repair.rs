@@ -42,7 +42,7 @@ fn outcomes(document: &Value) -> Vec<&str> {
 async fn filled() -> Home {
     let home = Home::new();
     home.configure(FAST);
-    home.good(&["up", "--sim", "--sim-rate", "1000"]);
+    home.good(&["start", "--sim", "--sim-rate", "300"]);
     home.until("there are trades enough of both markets", || {
         let counts =
             home.query("SELECT min(n), count() FROM (SELECT count() AS n FROM marketprism_hot.trades GROUP BY symbol)");
@@ -290,7 +290,7 @@ async fn what_came_back_is_known_to_a_hot_worker_that_did_not_store_it() {
     headers.insert("Mprism-Seq", "7-7");
     let again = bus.publish_with_headers(SUBJECT, headers, message.payload.clone());
     again.await.expect("sent").await.expect("kept");
-    home.good(&["start", "collector", "--sim", "--sim-rate", "1000"]);
+    home.good(&["start", "collector", "--sim", "--sim-rate", "300"]);
     home.tell_sim("/control/resume", "").await;
     home.flows().await;
     let found = home.settled_quietly().await;
@@ -357,7 +357,7 @@ async fn cold_backfill_copies_everything_beside_a_running_worker() {
     assert_eq!(of(&again, "copied"), 0, "{again}");
     assert_eq!(content(&home, "marketprism_cold"), rows);
     // The worker goes on.
-    home.good(&["start", "collector", "--sim", "--sim-rate", "1000"]);
+    home.good(&["start", "collector", "--sim", "--sim-rate", "300"]);
     home.tell_sim("/control/resume", "").await;
     home.flows().await;
     home.settled_quietly().await;
@@ -418,9 +418,14 @@ async fn what_has_a_source_in_a_damaged_store_is_mended_and_the_rest_is_told() {
     assert_eq!(after, before);
     // Only what has no source is still there to be told.
     let again = home.run(&["repair", "--json"]);
-    let left = told(&again.document());
+    let (document, left) = (again.document(), told(&again.document()));
     assert_eq!(again.code, 1, "{again:?}");
-    let kinds: Vec<(&str, &str)> = left.iter().map(|told| (told.0.as_str(), told.1.as_str())).collect();
+    // What the first one wrote into the ledger was too young to be copied to the cold store, whose worker is stopped.
+    let kinds = left
+        .iter()
+        .zip(outcomes(&document))
+        .filter(|(_, outcome)| *outcome == "left");
+    let kinds: Vec<(&str, &str)> = kinds.map(|(told, _)| (told.0.as_str(), told.1.as_str())).collect();
     assert_eq!(
         kinds,
         [("not_mendable", "funding_rate"), ("not_mendable", "volatility_index")],
