@@ -30,6 +30,12 @@ fn told(document: &Value) -> Vec<Told> {
     told.collect()
 }
 
+/// The same without the ledger's own rows: a repair that was killed after it wrote one leaves copying it to the next.
+fn of_data(document: &Value) -> Vec<Told> {
+    let is_data = |told: &Told| told.1 != "gap";
+    told(document).into_iter().filter(is_data).collect()
+}
+
 fn outcomes(document: &Value) -> Vec<&str> {
     let actions = document["actions"].as_array().expect("a list").iter();
     actions
@@ -101,7 +107,7 @@ fn content(home: &Home, database: &str) -> String {
 async fn planned(home: &Home, count: usize) -> Value {
     home.until("the plan is whole", || {
         let plan = home.good(&["repair", "--dry-run"]);
-        if told(&plan).len() == count {
+        if of_data(&plan).len() == count {
             Ok(plan)
         } else {
             Err(plan.to_string())
@@ -141,16 +147,16 @@ async fn what_is_lost_comes_back_once_and_a_second_repair_does_nothing() {
     let first: u64 = first["id"].to_string().trim_matches('"').parse().expect("a number");
     home.write(&format!(
         "INSERT INTO marketprism_hot.gaps (timestamp, exchange, market_type, symbol, type, from_id, to_id, from_ts, to_ts, cause, \
-         state, source, gap_id, version, producer_epoch, producer_seq) SELECT now64(3), 'binance_spot', 'spot', '{btc}', \
-         'trade', '{0}', '{1}', now64(3) - 100, now64(3) - 90, 'sequence', 'open', 'ws', 'trade:binance_spot:spot:{btc}:{0}', 1, 1, 1",
+         state, source, gap_id, version, ts_recv, ts_insert, producer_epoch, producer_seq) SELECT now64(3), 'binance_spot', 'spot', '{btc}', \
+         'trade', '{0}', '{1}', now64(3) - 100, now64(3) - 90, 'sequence', 'open', 'ws', 'trade:binance_spot:spot:{btc}:{0}', 1, now64(9), now64(3), 1, 1",
         first - 9,
         first - 5
     ));
     // And one of trades that are there: it only has to be closed.
     home.write(&format!(
         "INSERT INTO marketprism_hot.gaps (timestamp, exchange, market_type, symbol, type, from_id, to_id, from_ts, to_ts, cause, \
-         state, source, gap_id, version, producer_epoch, producer_seq) SELECT now64(3), 'binance_spot', 'spot', '{eth}', \
-         'trade', '{0}', '{0}', now64(3) - 100, now64(3) - 90, 'sequence', 'open', 'ws', 'trade:binance_spot:spot:{eth}:{0}', 1, 1, 2",
+         state, source, gap_id, version, ts_recv, ts_insert, producer_epoch, producer_seq) SELECT now64(3), 'binance_spot', 'spot', '{eth}', \
+         'trade', '{0}', '{0}', now64(3) - 100, now64(3) - 90, 'sequence', 'open', 'ws', 'trade:binance_spot:spot:{eth}:{0}', 1, now64(9), now64(3), 1, 2",
         twice[0]
     ));
     home.good(&["start", "hot"]);
@@ -249,7 +255,7 @@ async fn a_repair_that_is_killed_between_any_two_steps_is_finished_by_the_next()
             before,
             "killed after {lines} lines ({has_run})"
         );
-        assert_eq!(told(&home.good(&["repair", "--dry-run"])), []);
+        assert_eq!(of_data(&home.good(&["repair", "--dry-run"])), []);
     }
     home.good(&["start", "cold"]);
 }
