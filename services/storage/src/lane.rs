@@ -286,20 +286,10 @@ impl Lane {
         if !self.writer.may_write() {
             return self.become_writer(shutdown).await;
         }
+        let mut was_anothers = false;
         loop {
-            let outcome = match &error {
-                // Somebody else had the table: what was written then is not in our marks.
-                InsertError::Fenced { .. } => self.try_become_writer().await,
-                _ => self
-                    .store
-                    .fence(&self.table)
-                    .await
-                    .map(|generation| self.generation = generation),
-            };
-            match outcome {
-                Ok(()) => {
-                    return Ok(());
-                }
+            match self.take_again(&mut was_anothers).await {
+                Ok(()) => return Ok(()),
                 Err(error) => {
                     self.stats.error_now();
                     tracing::debug!(table = self.table, error = %chain(&error), "no fence yet");
@@ -307,6 +297,18 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Raises the fence. Where it is not the one right behind ours somebody else had the table, and what was written then is not in
+    /// our marks: they are read anew.
+    async fn take_again(&mut self, was_anothers: &mut bool) -> Result<(), StoreError> {
+        let generation = self.store.fence(&self.table).await?;
+        *was_anothers |= generation != self.generation + 1;
+        self.generation = generation;
+        if *was_anothers {
+            self.marks = tables::read_marks(&self.store, self.data_type).await?;
+        }
+        Ok(())
     }
 
     /// Reads back what is stored already of the rows that may be.

@@ -35,11 +35,12 @@ async fn breaks(store: &Store, condition: &str) -> Result<Vec<BreakRow>, StoreEr
     store.fetch_all(&query).await
 }
 
-/// Plans to write down the breaks that the ledger says nothing of, except those that rows from the cold store are going to mend.
+/// Plans to write down the breaks that the ledger says nothing of, except those that rows from the cold store are going to mend, and
+/// those of after `until`, which the rest may still come of.
 pub(super) async fn plan(
     store: &Store,
     ledger: &[LedgerRow],
-    condition: &str,
+    (condition, until): (&str, i64),
     restored: &[(Market, (i64, i64))],
 ) -> Result<Vec<Action>, StoreError> {
     let mut actions = Vec::new();
@@ -58,7 +59,7 @@ pub(super) async fn plan(
                 && *from <= broken.to_ts
                 && *to >= broken.from_ts
         });
-        if is_told || comes_back {
+        if is_told || comes_back || broken.to_ts >= until {
             continue;
         }
         let detail = format!("updates {} to {}: no venue tells its past ones", range.0, range.1);

@@ -32,7 +32,7 @@ struct Found {
     hash: u64,
     exchange: String,
     symbol: String,
-    day: u16,
+    day_number: u16,
     time: i64,
     stored: i64,
     producer_epoch: u64,
@@ -77,7 +77,7 @@ async fn find(store: &Store, tier: Tier, data_type: DataType, condition: &str) -
         content(data_type)
     );
     let query = format!(
-        "SELECT {hash} AS hash, exchange, symbol, toUInt16(day) AS day, toUnixTimestamp64Milli(timestamp) AS time, \
+        "SELECT {hash} AS hash, exchange, symbol, toUInt16(day) AS day_number, toUnixTimestamp64Milli(timestamp) AS time, \
          toUnixTimestamp64Milli(ts_insert) AS stored, producer_epoch, producer_seq, _partition_id AS partition, \
          _part AS part, _part_offset AS offset FROM {table} WHERE {condition} AND {hash} IN (SELECT h FROM (SELECT {hash} AS h \
          FROM {table} WHERE {condition}) GROUP BY h HAVING count() > 1)"
@@ -97,7 +97,7 @@ pub(super) async fn plan(
     let gone = surplus(&copies, |copy| copy.hash);
     let mut by_market: BTreeMap<(&str, &str, u16), (u64, Vec<u64>, (i64, i64))> = BTreeMap::new();
     for row in &found {
-        let key = (row.exchange.as_str(), row.symbol.as_str(), row.day);
+        let key = (row.exchange.as_str(), row.symbol.as_str(), row.day_number);
         let market = by_market.entry(key).or_insert((0, Vec::new(), (row.time, row.time)));
         market.0 += u64::from(gone.binary_search(&row.copy()).is_ok());
         market.1.push(row.hash);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mprism_clickhouse::{Tier, ensure_schema};
 use mprism_collector::refill::{Hole, Refill, Venue};
 use mprism_model::{DataType, Event, Exchange, Gap, InstrumentId, ProducerId};
+use mprism_runtime::clock;
 use mprism_runtime::log::chain;
 use mprism_settings::Settings;
 use mprism_storage::cold::{Hours, MendError, Mender};
@@ -99,9 +100,9 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// Copies what came into the hot store to the cold one, too, as far as the worker would have by now.
+    /// Copies what came into the hot store to the cold one, too: it is stored, so it need not settle as what others send.
     pub(super) async fn copy_touched(&mut self) -> Vec<String> {
-        let until = self.mender.settled_until();
+        let until = clock::now_ms();
         let mut failed = Vec::new();
         for (data_type, (from, to)) in std::mem::take(&mut self.touched) {
             let hour = super::HOUR;

@@ -29,10 +29,10 @@ use mprism_settings::Settings;
 use mprism_storage::cold::{CopierLock, Mender};
 
 use crate::cli::RepairArgs;
-use crate::commands::deployment::{check_supported, deployment_with, paths};
+use crate::commands::deployment::{check_supported, deployment_with};
 use crate::commands::lifecycle::with_services;
 use crate::commands::{Context, integrity, worker};
-use crate::control::{Service, Start, last_deployment};
+use crate::control::{Service, Start};
 use crate::error::{CliError, Exit};
 use execute::Hands;
 use observe::{Wanted, instruments, plan};
@@ -55,7 +55,15 @@ pub(crate) fn run(args: &RepairArgs, context: &Context) -> Result<Exit, CliError
     let wanted = wanted(args)?;
     // The engine first, and alone: a hot worker that starts adds columns by itself, and nobody would know.
     let (engine, is_sim) = needed(context, &settings, &[Service::Clickhouse])?;
-    let (everything, _) = needed(context, &settings, &[Service::Nats, Service::Clickhouse, Service::Hot])?;
+    let mut services = vec![Service::Clickhouse];
+    if wanted.dead_letters || !context.globals.dry_run {
+        services.push(Service::Nats);
+    }
+    if !context.globals.dry_run {
+        services.push(Service::Hot);
+    }
+    services.sort();
+    let (everything, _) = needed(context, &settings, &services)?;
     let repaired = context.block_on(async {
         let lock = only_one(&settings.home.run().join("repair.lock"))?;
         let mender = mender(&settings)?;
@@ -163,8 +171,8 @@ pub(super) fn span(from: Option<&str>, to: Option<&str>) -> Result<Option<(i64, 
 
 /// Returns what has to run, and whether the venue is the simulator.
 pub(super) fn needed(context: &Context, settings: &Settings, services: &[Service]) -> Result<(Start, bool), CliError> {
-    let collector = last_deployment(&paths(settings)).and_then(|last| last.unit(Service::Collector).cloned());
-    let is_sim = collector.is_some_and(|unit| unit.flags.iter().any(|flag| flag == "--sim"));
+    // Where simulated trades are, the simulator has their past: the real venue has other trades under these numbers.
+    let is_sim = settings.home.sim_places().exists();
     if !settings.home.run().is_dir() {
         let text = format!("{} is not a home yet", settings.home.root().display());
         return Err(CliError::failed("no_home", anyhow::Error::msg(text)).hint("make it: `mprism init`"));

@@ -81,12 +81,12 @@ pub(super) async fn plan(
     }
     let places = Places { hot, cold };
     let ledger = trades::ledger(hot).await.map_err(failed)?;
-    let missing = trades::plan(places, &ledger, instruments, &condition, window, |data_type| {
+    let missing = trades::plan(places, &ledger, instruments, &condition, settled, |data_type| {
         wanted.has(data_type)
     });
     plan.extend(missing.await.map_err(failed)?);
     if wanted.has(DataType::OrderBook) {
-        let broken = books::plan(hot, &ledger, &condition, &restored);
+        let broken = books::plan(hot, &ledger, (&condition, settled.1), &restored);
         plan.extend(broken.await.map_err(failed)?);
     }
     plan.extend(copies);

@@ -147,7 +147,7 @@ async fn holes(store: &Store, condition: &str) -> Result<Vec<HoleRow>, StoreErro
     let window =
         "(PARTITION BY exchange, market_type, symbol ORDER BY number ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)";
     let query = format!(
-        "SELECT exchange, market_type, symbol, previous + 1 AS from_id, number - 1 AS to_id, previous_time AS from_ts, \
+        "SELECT exchange, market_type, symbol, previous + 1 AS from_id, toUInt64(number - 1) AS to_id, previous_time AS from_ts, \
          time AS to_ts FROM (SELECT exchange, market_type, symbol, number, time, lagInFrame(number) OVER {window} AS previous, \
          lagInFrame(time) OVER {window} AS previous_time FROM (SELECT exchange, market_type, symbol, {NUMBER} AS number, \
          max(toUnixTimestamp64Milli(timestamp)) AS time FROM marketprism_hot.trades WHERE {condition} \
@@ -175,7 +175,7 @@ pub(super) async fn plan(
     is_wanted: impl Fn(DataType) -> bool,
 ) -> Result<Vec<Action>, StoreError> {
     let mut actions = Vec::new();
-    let is_within = |row: &&LedgerRow| row.from_ts < window.1 && row.to_ts >= window.0;
+    let is_within = |row: &&LedgerRow| row.to_ts < window.1 && row.to_ts >= window.0;
     let is_type = |row: &&LedgerRow| row.data_type.parse().is_ok_and(&is_wanted);
     let open = ledger.iter().filter(|row| row.state == "open").filter(is_type);
     for gap in open.clone().filter(is_within) {
@@ -185,7 +185,8 @@ pub(super) async fn plan(
         return Ok(actions);
     }
     let trades = || ledger.iter().filter(|row| row.data_type == DataType::Trade.as_str());
-    for hole in holes(places.hot, condition).await? {
+    let holes = holes(places.hot, condition).await?;
+    for hole in holes.into_iter().filter(|hole| hole.to_ts < window.1) {
         let market = Market {
             exchange: hole.exchange.clone(),
             market_type: hole.market_type.clone(),

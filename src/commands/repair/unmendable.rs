@@ -15,8 +15,8 @@ struct Wrong {
     exchange: String,
     symbol: String,
     rows: u64,
-    from: i64,
-    to: i64,
+    first: i64,
+    last: i64,
 }
 
 /// Returns what is never zero where a venue said it, in SQL.
@@ -46,8 +46,8 @@ pub(super) async fn plan(store: &Store, data_type: DataType, condition: &str) ->
     for (wrong, why) in [(Some(future.as_str()), ahead), (zero(data_type), zeros)] {
         let Some(wrong) = wrong else { continue };
         let query = format!(
-            "SELECT exchange, symbol, count() AS rows, toUnixTimestamp64Milli(min(timestamp)) AS from, \
-             toUnixTimestamp64Milli(max(timestamp)) AS to FROM marketprism_hot.{} WHERE ({condition}) AND ({wrong}) \
+            "SELECT exchange, symbol, count() AS rows, toUnixTimestamp64Milli(min(timestamp)) AS first, \
+             toUnixTimestamp64Milli(max(timestamp)) AS last FROM marketprism_hot.{} WHERE ({condition}) AND ({wrong}) \
              GROUP BY exchange, symbol ORDER BY exchange, symbol",
             data_type.table()
         );
@@ -55,7 +55,7 @@ pub(super) async fn plan(store: &Store, data_type: DataType, condition: &str) ->
             actions.push(
                 Action::new(Kind::NotMendable, row.rows, why, Work::Nothing)
                     .about(data_type, &row.exchange, &row.symbol)
-                    .within((row.from, row.to)),
+                    .within((row.first, row.last)),
             );
         }
     }

@@ -60,7 +60,8 @@ impl CopierLock {
     /// # Errors
     /// Where somebody has it, or the file cannot be had.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
-        LockFile::acquire(path).map(Self)
+        // Nothing is written into it: it is taken for moments, and on full disks.
+        LockFile::open(path).map(Self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mprism_clickhouse::{Store, Tier, ensure_schema};
+use mprism_runtime::lock::LockError;
 use mprism_runtime::log::chain;
 use tokio_util::sync::CancellationToken;
 
@@ -63,12 +64,19 @@ async fn copy_all(shared: Shared) {
     let mut are_made = false;
     while !shutdown.is_cancelled() {
         // A round at a time: an operator's command that copies has its turn between two of them.
-        let Ok(turn) = options.lock.as_deref().map(CopierLock::acquire).transpose() else {
-            for table in &mut tables {
-                table.close().await;
+        let turn = match options.lock.as_deref().map(CopierLock::acquire).transpose() {
+            Ok(turn) => turn,
+            Err(error) => {
+                for table in &mut tables {
+                    table.close().await;
+                }
+                // Whoever has it copies; anything else is in the way.
+                if !matches!(error, LockError::Held { .. }) {
+                    closed(&shared, &format!("nothing can be copied: {}", chain(&error)));
+                }
+                wait(options.interval, shutdown).await;
+                continue;
             }
-            wait(options.interval, shutdown).await;
-            continue;
         };
         let began = Instant::now();
         are_made = are_made || make_tables(&shared).await;
@@ -108,6 +116,17 @@ async fn wait(time: Duration, shutdown: &CancellationToken) {
     }
 }
 
+/// Says of every table why it is not copied now, and logs it the first time.
+fn closed(shared: &Shared, why: &str) {
+    let mut is_news = false;
+    for data_type in &shared.options.data_types {
+        is_news |= shared.stats.closed(data_type.table(), why);
+    }
+    if is_news {
+        tracing::warn!(error = why, "no table is copied now");
+    }
+}
+
 /// Makes the tables that are needed. Returns whether they are there.
 async fn make_tables(shared: &Shared) -> bool {
     let stores = &shared.stores;
@@ -123,13 +142,7 @@ async fn make_tables(shared: &Shared) -> bool {
             }
             Err(error) => {
                 let why = format!("tables cannot be made: {}", chain(&error));
-                let mut is_news = false;
-                for data_type in &shared.options.data_types {
-                    is_news |= shared.stats.closed(data_type.table(), &why);
-                }
-                if is_news {
-                    tracing::warn!(error = chain(&error), "tables cannot be made yet");
-                }
+                closed(shared, &why);
                 return false;
             }
         }
