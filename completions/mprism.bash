@@ -85,6 +85,9 @@ _mprism() {
             mprism,up)
                 cmd="mprism__subcmd__up"
                 ;;
+            mprism,verify)
+                cmd="mprism__subcmd__verify"
+                ;;
             mprism__subcmd__config,edit)
                 cmd="mprism__subcmd__config__subcmd__edit"
                 ;;
@@ -125,7 +128,7 @@ _mprism() {
 
     case "${cmd}" in
         mprism)
-            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity deps env diagnose clean history config query logs replay smoke bench systemd completions man"
+            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity verify deps env diagnose clean history config query logs replay smoke bench systemd completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -753,7 +756,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__integrity)
-            opts="-q -v -h --since --from --to --strict --report --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help storage hot"
+            opts="-q -v -h --since --from --to --strict --report --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help storage hot cold"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1304,6 +1307,44 @@ _mprism() {
                     return 0
                     ;;
                 --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__verify)
+            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

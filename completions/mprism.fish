@@ -46,6 +46,7 @@ complete -c mprism -n "__fish_mprism_needs_command" -f -a "restart" -d 'Stop and
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "status" -d 'What runs: state, pid, uptime, restarts, memory, address'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "health" -d 'Ask every endpoint and look at the data flow'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "integrity" -d 'Prove by arithmetic that what is stored is complete and consistent'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "verify" -d 'What the cold store has of the hot one, table by table; changes nothing'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "deps" -d 'Pinned dependencies: versions, checksums, where found'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "env" -d 'Endpoints and credential paths for other programs'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "diagnose" -d 'What stands in the way, worst first, and the command that mends it'
@@ -182,7 +183,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand health" -s h -l help -d 'P
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l since -d 'Only the last so much time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l from -d 'From this RFC 3339 time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l to -d 'To this RFC 3339 time' -r
-complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l report -d 'Write the JSON document to this file too' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l report -d 'Write a report to this file too: JSON if it ends with .json, Markdown if with .md' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
@@ -196,6 +197,20 @@ complete -c mprism -n "__fish_mprism_using_subcommand integrity" -s v -l verbose
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l from -d 'From this RFC 3339 time' -r
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l to -d 'To this RFC 3339 time' -r
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
@@ -555,7 +570,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand stop" -f -a "nats clickhou
 complete -c mprism -n "__fish_mprism_using_subcommand restart" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand status" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand health" -f -a "nats clickhouse hot collector cold sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage hot"
+complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage hot cold"
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector storage"
