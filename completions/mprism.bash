@@ -22,6 +22,9 @@ _mprism() {
             mprism,clean)
                 cmd="mprism__subcmd__clean"
                 ;;
+            mprism,cold)
+                cmd="mprism__subcmd__cold"
+                ;;
             mprism,completions)
                 cmd="mprism__subcmd__completions"
                 ;;
@@ -39,6 +42,9 @@ _mprism() {
                 ;;
             mprism,env)
                 cmd="mprism__subcmd__env"
+                ;;
+            mprism,export)
+                cmd="mprism__subcmd__export"
                 ;;
             mprism,health)
                 cmd="mprism__subcmd__health"
@@ -60,6 +66,9 @@ _mprism() {
                 ;;
             mprism,query)
                 cmd="mprism__subcmd__query"
+                ;;
+            mprism,repair)
+                cmd="mprism__subcmd__repair"
                 ;;
             mprism,replay)
                 cmd="mprism__subcmd__replay"
@@ -87,6 +96,9 @@ _mprism() {
                 ;;
             mprism,verify)
                 cmd="mprism__subcmd__verify"
+                ;;
+            mprism__subcmd__cold,backfill)
+                cmd="mprism__subcmd__cold__subcmd__backfill"
                 ;;
             mprism__subcmd__config,edit)
                 cmd="mprism__subcmd__config__subcmd__edit"
@@ -128,7 +140,7 @@ _mprism() {
 
     case "${cmd}" in
         mprism)
-            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity verify deps env diagnose clean history config query logs replay smoke bench systemd completions man"
+            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity repair cold verify deps env diagnose clean history config query export logs replay smoke bench systemd completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -198,6 +210,74 @@ _mprism() {
                 return 0
             fi
             case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__cold)
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help backfill"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__cold__subcmd__backfill)
+            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -653,6 +733,64 @@ _mprism() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mprism__subcmd__export)
+            opts="-o -q -v -h --from --to --output --format --exchange --symbol --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "parquet csv jsonl" -- "${cur}"))
+                    return 0
+                    ;;
+                --exchange)
+                    COMPREPLY=($(compgen -W "binance_spot binance_derivatives okx_spot okx_derivatives deribit_derivatives" -- "${cur}"))
+                    return 0
+                    ;;
+                --symbol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mprism__subcmd__health)
             opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -911,6 +1049,48 @@ _mprism() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mprism__subcmd__repair)
+            opts="-q -v -h --schema --from --to --type --dead-letters --accept-broken-parts --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --type)
+                    COMPREPLY=($(compgen -W "orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index" -- "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mprism__subcmd__replay)
             opts="-q -v -h --to --exchange --market --books --trace --instruments --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -992,7 +1172,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__smoke)
-            opts="-q -v -h --duration --sample --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --duration --sample --live --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

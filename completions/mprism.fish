@@ -46,6 +46,8 @@ complete -c mprism -n "__fish_mprism_needs_command" -f -a "restart" -d 'Stop and
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "status" -d 'What runs: state, pid, uptime, restarts, memory, address'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "health" -d 'Ask every endpoint and look at the data flow'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "integrity" -d 'Prove by arithmetic that what is stored is complete and consistent'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "repair" -d 'Mend what integrity found: doubled, missing and unreadable rows, gaps, dead letters'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "cold" -d 'The cold store by hand'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "verify" -d 'What the cold store has of the hot one, table by table; changes nothing'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "deps" -d 'Pinned dependencies: versions, checksums, where found'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "env" -d 'Endpoints and credential paths for other programs'
@@ -54,6 +56,7 @@ complete -c mprism -n "__fish_mprism_needs_command" -f -a "clean" -d 'Remove sta
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "history" -d 'What operators did to this home: time, user, command, exit code'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "config" -d 'Settings: show them with their origins, check them, change them'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "query" -d 'Run SQL against the store'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "export" -d 'Write rows of both stores to a Parquet, CSV or JSONL file, each row once'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "logs" -d 'Show logs of all services in one stream, ordered by time'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "replay" -d 'Send recorded frames through the collector\'s own code'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "smoke" -d 'The whole pipeline offline in a home of its own, one verdict: for CI'
@@ -197,6 +200,58 @@ complete -c mprism -n "__fish_mprism_using_subcommand integrity" -s v -l verbose
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l from -d 'Only what is from this RFC 3339 time on' -r
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l to -d 'Only what is before this RFC 3339 time' -r
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l type -d 'Only this type of data; may be given again' -r -f -a "orderbook\t''
+trade\t''
+funding_rate\t''
+open_interest\t''
+liquidation\t''
+lsr_top_position\t''
+lsr_all_account\t''
+volatility_index\t''"
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l schema -d 'Rebuild tables that are not as this version makes them, MarketPrism\'s own among them; the old ones are kept'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l dead-letters -d 'Read dead letters again, and store those that are understood now'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l accept-broken-parts -d 'Drop parts that the engine could not read, and ask for their rows again'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -f -a "backfill" -d 'Copy all that the hot store has to the cold one and prove it, now'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l from -d 'Only what is from this RFC 3339 time on' -r
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l to -d 'Only what is before this RFC 3339 time' -r
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -l from -d 'From this RFC 3339 time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -l to -d 'To this RFC 3339 time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
@@ -410,6 +465,31 @@ complete -c mprism -n "__fish_mprism_using_subcommand query" -s v -l verbose -d 
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand query" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l from -d 'From this RFC 3339 time' -r
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l to -d 'Up to this RFC 3339 time, which is not in it' -r
+complete -c mprism -n "__fish_mprism_using_subcommand export" -s o -l output -d 'The file to write; `-` is standard output' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l format -d 'Form of the file [default: by the file\'s name]' -r -f -a "parquet\t'Apache Parquet, compressed with zstd'
+csv\t'Comma-separated values with a head; `.gz` and `.zst` compress'
+jsonl\t'One JSON object a line; `.gz` and `.zst` compress'"
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l exchange -d 'Only this exchange; may be given again' -r -f -a "binance_spot\t''
+binance_derivatives\t''
+okx_spot\t''
+okx_derivatives\t''
+deribit_derivatives\t''"
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l symbol -d 'Only this symbol; may be given again' -r
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l force -d 'Replace a file that is there'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -s n -l lines -d 'Show the last N lines [default: 100, or all with --since]' -r
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -l since -d 'Only what is newer: a duration like 10m, or an RFC 3339 time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -l level -d 'Only this level and worse' -r -f -a "error\t'Data was lost or a human is needed'
@@ -458,6 +538,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l port-offset -d '
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l live -d 'Collect from the exchanges instead of the simulator, as --config says'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s v -l verbose -d 'Say more on standard error'
@@ -572,6 +653,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand status" -f -a "nats clickh
 complete -c mprism -n "__fish_mprism_using_subcommand health" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage hot cold"
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector cold sim broker storage all"
+complete -c mprism -n "__fish_mprism_using_subcommand export" -f -a "orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector storage"
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -f -a "bash zsh fish"
