@@ -17,18 +17,20 @@ pub(super) fn of(findings: &[&Check]) -> Vec<String> {
 
 fn fix(check: &Check) -> Option<&'static str> {
     Some(match (check.id, check.cause.as_str()) {
-        ("schema", _) => "make what is missing: `mprism init`",
+        ("schema", "table_missing" | "column_missing") => "make what is missing: `mprism init`",
+        ("schema", _) => "rebuild what differs, and keep the old one: `mprism repair --schema`",
         ("presence", _) => "look at the flow: `mprism health`",
-        ("transport", "dead_letters") => {
-            "look at them: `mprism query \"SELECT * EXCEPT payload FROM marketprism_hot.dead_letters\"`"
-        }
+        ("duplicates", "doubled") => "keep each row once: `mprism repair`",
+        ("continuity", "open" | "not_in_ledger") => "ask the venues for what is missing: `mprism repair`",
+        ("continuity", _) => "look at the gaps: `mprism query \"SELECT * FROM marketprism_hot.gaps_current\"`",
+        ("transport", "dead_letters") => "store what is understood now: `mprism repair --dead-letters`",
         ("transport", "unreachable") => "start it: `mprism start nats`",
         ("transport", "differs") => "make streams and durables as configured: `mprism init nats`",
         ("transport", "backlog") => "see whether the hot worker stores: `mprism health hot`",
         ("replication", "unreachable") => "look at cold.clickhouse in the settings: `mprism config show cold`",
         ("replication", "behind") => "copy what is missing: `mprism start cold`",
-        ("continuity", _) => "look at the gaps: `mprism query \"SELECT * FROM marketprism_hot.gaps_current\"`",
-        ("replication", _) => "look at each table: `mprism verify`",
+        ("replication", "missing_in_hot" | "missing_in_cold") => "copy what one store lacks: `mprism repair`",
+        ("replication", "differs" | "lost") => "see which windows: `mprism verify`",
         _ => return None,
     })
 }

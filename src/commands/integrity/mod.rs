@@ -86,18 +86,26 @@ pub(crate) async fn examine(settings: &Settings, window: Option<(i64, i64)>) -> 
 
 /// Observes and proves.
 ///
-/// A worker that was restarted stores new messages before those that come again: what lies between is not missing.
+/// A worker that was restarted stores new messages before those that come again: what lies between is not missing. A copy that was
+/// killed is finished by the next life of its worker, and a partition that leaves is in none of the places for a moment.
 async fn examine_what(settings: &Settings, ask: &Ask) -> Result<IntegrityReport, CliError> {
     let began = Instant::now();
     loop {
         let observed = observe::observe(settings, ask).await?;
         let report = prove::prove(&observed);
-        let is_on_its_way = observed.has_unacked() && report.has_holes();
+        let is_on_its_way =
+            (observed.has_unacked() && report.has_holes()) || (report.has_differences() && is_copying(settings).await);
         if !is_on_its_way || began.elapsed() >= ARRIVES_WITHIN {
             return Ok(report);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Returns whether the cold worker runs: then differences may be its work in progress.
+async fn is_copying(settings: &Settings) -> bool {
+    let worker = mprism_settings::loopback(settings.cold.port);
+    mprism_runtime::probe::get(worker, "/health", LOOK_AGAIN).await.is_ok()
 }
 
 /// Returns the window in milliseconds since the Unix epoch.

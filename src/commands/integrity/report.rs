@@ -245,7 +245,14 @@ impl IntegrityReport {
     /// Returns whether something is missing that may still be on its way.
     pub(super) fn has_holes(&self) -> bool {
         let mut checks = self.checks.iter();
-        checks.any(|check| ["continuity", "replication"].contains(&check.id) && check.level == Level::Error)
+        checks.any(|check| check.id == "continuity" && check.level == Level::Error)
+    }
+
+    /// Returns whether rows are not where they should be.
+    pub(super) fn has_differences(&self) -> bool {
+        let causes = ["missing_in_hot", "missing_in_cold", "differs", "lost"];
+        let mut checks = self.checks.iter();
+        checks.any(|check| check.id == "replication" && causes.contains(&check.cause.as_str()))
     }
 
     fn page_of_findings(&self, page: Page) -> Page {

@@ -10,6 +10,9 @@ pub(super) struct Shape {
     pub(super) id: &'static str,
     /// What rows of one id have in common if they are the same.
     pub(super) content: &'static str,
+    /// How many different ids there are. Bitmaps are exact, and small where times and numbers stand close together: years of them
+    /// fit into what a reader may take of the engine's memory.
+    pub(super) distinct: &'static str,
     /// The number of an event within its market, 0 where one has none. Of types that are numbered.
     pub(super) number: Option<&'static str>,
     /// How long a market may be silent, in minutes; `None` of what need not happen. An hour is a multiple of it.
@@ -54,10 +57,14 @@ const SIDE: Rule = rule(
 const PRICE: Rule = rule("price", "price <= 0", "no price");
 const QUANTITY: Rule = rule("quantity", "quantity <= 0", "no quantity");
 
+const BY_TIME: &str = "groupBitmap(toUInt64(toUnixTimestamp64Milli(timestamp)))";
+
 /// Trades are numbered without holes: by their ids, or by a number of their own where the venue has one.
 const TRADES: Shape = Shape {
     id: "trade_id",
     content: "trade_id, price, quantity, side, trade_time",
+    distinct: "groupBitmapIf(if(trade_seq > 0, trade_seq, toUInt64OrZero(trade_id)), trade_seq > 0 OR toUInt64OrZero(trade_id) > 0) \
+               + uniqExactIf(cityHash64(trade_id), trade_seq = 0 AND toUInt64OrZero(trade_id) = 0)",
     number: Some("if(trade_seq > 0, trade_seq, toUInt64OrZero(trade_id))"),
     bucket_minutes: Some(60),
     has_venue_time: true,
@@ -69,6 +76,7 @@ const BOOKS: Shape = Shape {
     id: "last_update_id",
     // The touch instead of all levels: reading these would take as long as reading the whole table.
     content: "last_update_id, bids_count, asks_count, best_bid_price, best_bid_quantity, best_ask_price, best_ask_quantity",
+    distinct: "groupBitmap(last_update_id)",
     number: Some("last_update_id"),
     bucket_minutes: Some(5),
     has_venue_time: true,
@@ -98,6 +106,7 @@ const BOOKS: Shape = Shape {
 const FUNDING_RATES: Shape = Shape {
     id: "timestamp, kind",
     content: "timestamp, kind, funding_rate",
+    distinct: "groupBitmap(toUInt64(toUnixTimestamp64Milli(timestamp) * 2 + (kind = 'settled')))",
     number: None,
     bucket_minutes: Some(5),
     has_venue_time: true,
@@ -129,6 +138,7 @@ const FUNDING_RATES: Shape = Shape {
 const OPEN_INTERESTS: Shape = Shape {
     id: "timestamp",
     content: "timestamp, open_interest",
+    distinct: BY_TIME,
     number: None,
     bucket_minutes: Some(5),
     has_venue_time: true,
@@ -152,6 +162,7 @@ const OPEN_INTERESTS: Shape = Shape {
 const LIQUIDATIONS: Shape = Shape {
     id: "liquidation_id",
     content: "liquidation_id, timestamp, side, price, quantity",
+    distinct: "uniqExact(cityHash64(liquidation_id))",
     number: None,
     bucket_minutes: None,
     has_venue_time: false,
@@ -190,6 +201,7 @@ const TOP_POSITIONS: Shape = Shape {
 const ALL_ACCOUNTS: Shape = Shape {
     id: "period_ts, period",
     content: "period_ts, period, long_short_ratio",
+    distinct: "uniqExact(period_ts, period)",
     number: None,
     bucket_minutes: Some(15),
     has_venue_time: false,
@@ -211,6 +223,7 @@ const ALL_ACCOUNTS: Shape = Shape {
 const VOLATILITY_INDICES: Shape = Shape {
     id: "timestamp",
     content: "timestamp, index_value",
+    distinct: BY_TIME,
     number: None,
     bucket_minutes: Some(5),
     has_venue_time: true,
@@ -224,6 +237,7 @@ const VOLATILITY_INDICES: Shape = Shape {
 const GAPS: Shape = Shape {
     id: "gap_id, version",
     content: "gap_id, version, state",
+    distinct: "uniqExact(cityHash64(gap_id, version))",
     number: None,
     bucket_minutes: None,
     has_venue_time: false,

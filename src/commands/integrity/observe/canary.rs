@@ -69,11 +69,9 @@ pub(super) async fn look(reader: &Reader, found: &Found, now: i64) -> Result<Opt
         let by_predicate = predicates
             .iter()
             .map(|(text, _)| format!("(SELECT count() FROM {table} WHERE {text})"));
-        let by_scan = predicates
-            .iter()
-            .map(|(_, text)| format!("(SELECT countIf({text}) FROM {table})"));
+        let by_scan = predicates.iter().map(|(_, text)| format!("countIf({text})"));
         let query = format!(
-            "SELECT [{}] AS by_predicate, [{}] AS by_scan",
+            "SELECT [{}] AS by_predicate, (SELECT [{}] FROM {table}) AS by_scan",
             by_predicate.collect::<Vec<_>>().join(", "),
             by_scan.collect::<Vec<_>>().join(", ")
         );

@@ -165,6 +165,13 @@ pub(crate) async fn observe(settings: &Settings, ask: &Ask) -> Result<Observed, 
     Ok(observed)
 }
 
+/// Returns the first day that a store has rows of; after every day where it has none.
+fn first_day(tier: &Option<TierObserved>) -> i64 {
+    let markets = tier.iter().flat_map(|tier| &tier.markets);
+    let first = markets.map(|market| market.first_event.div_euclid(mprism_storage::cold::DAY));
+    first.min().unwrap_or(i64::MAX)
+}
+
 /// Returns an error and its causes in one line.
 pub(crate) fn in_words(error: &CliError) -> String {
     let chain: Vec<String> = error.source.chain().map(ToString::to_string).collect();
@@ -212,7 +219,8 @@ impl Look<'_> {
             table.days = presence::days(&self.stores.hot, Tier::Hot, data_type, self.within).await?;
             table.backwards = time::backwards(&self.stores.hot, data_type, self.within).await?;
         }
-        if table.cold.as_ref().is_some_and(|cold| !cold.markets.is_empty()) {
+        // What both stores have of a day is the same; what left only the cold one has.
+        if first_day(&table.cold) < first_day(&table.hot) {
             let days = presence::days(&self.stores.cold, Tier::Cold, data_type, self.within).await?;
             table.days = presence::joined(std::mem::take(&mut table.days), days);
         }

@@ -101,6 +101,13 @@ pub(super) async fn look(
     columns: &[String],
     settings: &Settings,
 ) -> Result<Replication, CliError> {
+    // Of order books the levels are nearly all there is to read, and the cold worker proves them when it copies: they are read
+    // again where somebody asks about a part of the cold store by its time.
+    let is_read = |name: &&String| {
+        let is_asked = look.ask.is_of_cold() && look.ask.window.is_some();
+        is_asked || !["bid_levels", "ask_levels"].contains(&name.as_str())
+    };
+    let columns: Vec<&str> = columns.iter().filter(is_read).map(String::as_str).collect();
     let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let settled = look.now.saturating_sub(ms(settings.cold.safety_lag));
     let table = Comparing {

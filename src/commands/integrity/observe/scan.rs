@@ -70,25 +70,21 @@ pub(super) async fn markets(
     now: i64,
 ) -> Result<Vec<MarketScan>, CliError> {
     let shape = Shape::of(data_type);
+    let distinct = shape.distinct;
     let numbers = match shape.number {
         Some(number) => format!(
             "countIf({number} > 0) AS numbered, groupBitmapIf({number}, {number} > 0) AS numbers, \
-             minIf({number}, {number} > 0) AS first_number, max({number}) AS last_number, \
-             numbers + uniqExactIf(cityHash64({}), {number} = 0) AS naturals",
-            shape.id
+             minIf({number}, {number} > 0) AS first_number, max({number}) AS last_number, {distinct} AS naturals"
         ),
-        None => format!(
-            "0 AS numbered, 0 AS numbers, 0 AS first_number, 0 AS last_number, uniqExact({}) AS naturals",
-            shape.id
-        ),
+        None => format!("0 AS numbered, 0 AS numbers, 0 AS first_number, 0 AS last_number, {distinct} AS naturals"),
     };
     let wrong: Vec<String> = rules.iter().map(|rule| format!("countIf({})", rule.wrong)).collect();
     let event = "toUnixTimestamp64Milli(timestamp)";
     let insert = "toUnixTimestamp64Milli(ts_insert)";
-    let came = match data_type {
-        // Has no source of its own; when it was noticed is no event's time.
-        DataType::Gap => "1",
-        _ => "source = 'ws'",
+    // How long rows take is a matter of the hot store.
+    let delays = match tier {
+        Tier::Hot => format!("quantilesTimingIf(0.5, 0.99)(greatest({insert} - {event}, 0), source = 'ws')"),
+        Tier::Leaving | Tier::Cold => "[]".to_owned(),
     };
     let query = format!(
         "SELECT exchange, market_type, symbol, count() AS rows, \
@@ -96,7 +92,7 @@ pub(super) async fn markets(
          min({event}) AS first_event, max({event}) AS last_event, min({insert}) AS first_insert, \
          max({insert}) AS last_insert, \
          countIf({event} > {insert} + {FUTURE_TOLERANCE_MS} OR {event} > {now} + {FUTURE_TOLERANCE_MS}) AS future, \
-         quantilesTimingIf(0.5, 0.99)(greatest({insert} - {event}, 0), {came}) AS delays, [{}] AS wrong \
+         {delays} AS delays, [{}] AS wrong \
          FROM {} WHERE {within} GROUP BY exchange, market_type, symbol ORDER BY exchange, symbol, market_type",
         wrong.join(", "),
         name(tier, data_type.table())

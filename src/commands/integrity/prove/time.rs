@@ -119,7 +119,7 @@ fn delays(table: &TableObserved, tier: &TierObserved) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::observe::Backwards;
+    use super::super::super::observe::{Backwards, MarketScan};
     use super::super::tests::{messages, scan, table, tier};
     use super::*;
     use mprism_model::DataType;
@@ -135,9 +135,16 @@ mod tests {
         }
     }
 
+    /// A market that has just begun.
+    fn young() -> MarketScan {
+        let mut market = scan(10);
+        (market.first_event, market.first_insert) = (NOW, NOW);
+        market
+    }
+
     #[test]
     fn the_future_is_an_error_and_told_once() {
-        let mut market = scan(10);
+        let mut market = young();
         market.future = 2;
         let mut both = table(DataType::Trade, tier(vec![market.clone()]));
         both.cold = Some(tier(vec![market]));
@@ -161,7 +168,7 @@ mod tests {
 
     #[test]
     fn times_that_run_backwards_are_worth_a_look() {
-        let mut back = table(DataType::Trade, tier(vec![scan(10)]));
+        let mut back = table(DataType::Trade, tier(vec![young()]));
         back.backwards.push(Backwards {
             exchange: "okx_spot".into(),
             symbol: "BTC-USDT".into(),
@@ -178,9 +185,9 @@ mod tests {
 
     #[test]
     fn delays_are_those_of_the_slowest_market() {
-        let mut slow = scan(10);
+        let mut slow = young();
         slow.delays = vec![Some(40.0), Some(900.0)];
-        let mut quiet = scan(10);
+        let mut quiet = young();
         quiet.delays = vec![None, None];
         let mut checks = Vec::new();
         prove(
