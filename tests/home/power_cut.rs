@@ -56,7 +56,8 @@ async fn what_is_older_than_a_moment_outlives_a_power_cut_and_nothing_is_doubled
         let cut = at_once(&home, cut);
         // What was received until then is what the home itself stored of it, once it goes on.
         home.flows().await;
-        comes_back(&home, &cut).await;
+        let slowest = comes_back(&home, &cut).await;
+        println!("cut at {}: durable after {slowest:?} at most", cut.at_ms);
         fs::remove_file(&cut.disk).expect("removed");
     }
 }
@@ -91,8 +92,8 @@ fn children(of: &[ProcessIdentity]) -> Vec<ProcessIdentity> {
     found
 }
 
-/// Opens what is left, and compares it with what the home that went on has of the same time.
-async fn comes_back(home: &Home, cut: &Cut) {
+/// Opens what is left, and compares it with what the home that went on has of the same time. Returns how long the disk took at most.
+async fn comes_back(home: &Home, cut: &Cut) -> Duration {
     let mut survivor = Home::whole();
     fs::create_dir_all(survivor.path()).expect("made");
     survivor.disk = Some(Image::open(&cut.disk, &survivor.path()));
@@ -114,7 +115,6 @@ async fn comes_back(home: &Home, cut: &Cut) {
     .await;
     // A busy machine's disk takes its time, and the collector says how much.
     let slowest = durable_after(home).await;
-    println!("cut at {}: durable after {slowest:?} at most", cut.at_ms);
     let kept_after = KEPT_AFTER.max(slowest + MOMENT);
     let kept_ns = (cut.at_ms - i64::try_from(kept_after.as_millis()).expect("small")) * 1_000_000;
     for table in TABLES {
@@ -138,6 +138,7 @@ async fn comes_back(home: &Home, cut: &Cut) {
             wanted.len()
         );
     }
+    slowest
 }
 
 /// Returns the longest time that an event took to be on the disk for good.

@@ -85,6 +85,15 @@ async fn find(store: &Store, tier: Tier, data_type: DataType, condition: &str) -
     store.fetch_all(&query).await
 }
 
+/// What one market has more than once of one day.
+struct Doubled {
+    /// How many copies go.
+    rows: u64,
+    hashes: Vec<u64>,
+    /// The first and the last row's time, in milliseconds since the Unix epoch.
+    span: (i64, i64),
+}
+
 /// Plans the removal of what a tier has more than once.
 pub(super) async fn plan(
     store: &Store,
@@ -95,17 +104,21 @@ pub(super) async fn plan(
     let found = find(store, tier, data_type, condition).await?;
     let copies: Vec<Copy> = found.iter().map(Found::copy).collect();
     let gone = surplus(&copies, |copy| copy.hash);
-    let mut by_market: BTreeMap<(&str, &str, u16), (u64, Vec<u64>, (i64, i64))> = BTreeMap::new();
+    let mut by_market: BTreeMap<(&str, &str, u16), Doubled> = BTreeMap::new();
     for row in &found {
         let key = (row.exchange.as_str(), row.symbol.as_str(), row.day_number);
-        let market = by_market.entry(key).or_insert((0, Vec::new(), (row.time, row.time)));
-        market.0 += u64::from(gone.binary_search(&row.copy()).is_ok());
-        market.1.push(row.hash);
-        market.2 = (market.2.0.min(row.time), market.2.1.max(row.time));
+        let market = by_market.entry(key).or_insert_with(|| Doubled {
+            rows: 0,
+            hashes: Vec::new(),
+            span: (row.time, row.time),
+        });
+        market.rows += u64::from(gone.binary_search(&row.copy()).is_ok());
+        market.hashes.push(row.hash);
+        market.span = (market.span.0.min(row.time), market.span.1.max(row.time));
     }
     let actions = by_market
         .into_iter()
-        .map(|((exchange, symbol, _), (rows, mut hashes, span))| {
+        .map(|((exchange, symbol, _), Doubled { rows, mut hashes, span })| {
             hashes.sort_unstable();
             hashes.dedup();
             let detail = format!("{}.{}: the first of each stays", tier.database(), data_type.table());

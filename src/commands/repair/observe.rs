@@ -72,14 +72,20 @@ pub(super) async fn plan(
         let doubled = duplicates::plan(hot, Tier::Hot, data_type, &condition);
         plan.extend(doubled.await.map_err(failed)?);
     }
-    let (mut copies, mut restored) = (Vec::new(), Vec::new());
+    let mut found = Between::default();
     let window = wanted.window();
     let settled = (window.0, window.1.min(mender.settled_until()));
     for data_type in wanted.types() {
         let differences = mender.differences(data_type, settled).await;
-        tiers(data_type, differences, settled, (&mut plan, &mut copies, &mut restored)).map_err(failed)?;
+        tiers(data_type, differences, settled, &mut found).map_err(failed)?;
     }
     let places = Places { hot, cold };
+    let Between {
+        mended,
+        copies,
+        restored,
+    } = found;
+    plan.extend(mended);
     let ledger = trades::ledger(hot).await.map_err(failed)?;
     let missing = trades::plan(places, &ledger, instruments, &condition, settled, |data_type| {
         wanted.has(data_type)
@@ -108,12 +114,22 @@ pub(super) async fn plan(
     Ok(plan)
 }
 
+/// What differs between the tiers, as actions.
+#[derive(Default)]
+struct Between {
+    mended: Vec<Action>,
+    /// Done last: what was mended before is copied with it.
+    copies: Vec<Action>,
+    /// Where order books come back, and of which time.
+    restored: Vec<(Market, (i64, i64))>,
+}
+
 /// What one tier has and the other lacks.
 fn tiers(
     data_type: DataType,
     differences: Result<Differences, MendError>,
     settled: (i64, i64),
-    (plan, copies, restored): (&mut Vec<Action>, &mut Vec<Action>, &mut Vec<(Market, (i64, i64))>),
+    found: &mut Between,
 ) -> Result<(), StoreError> {
     let differences = match differences {
         Ok(differences) => differences,
@@ -122,7 +138,7 @@ fn tiers(
             let why = mprism_runtime::log::chain(&other);
             let mut left = Action::new(Kind::CopyToCold, 0, why, Work::Nothing);
             left.r#type = Some(data_type.to_string());
-            plan.push(left);
+            found.mended.push(left);
             return Ok(());
         }
     };
@@ -138,13 +154,13 @@ fn tiers(
             symbol: rows.symbol.clone(),
         };
         if data_type == DataType::OrderBook {
-            restored.push((market, rows.span));
+            found.restored.push((market, rows.span));
         }
         let work = Work::Restore {
             data_type,
             rows: rows.clone(),
         };
-        plan.push(about(
+        found.mended.push(about(
             Kind::RestoreHot,
             &rows,
             "the cold store has them, and they have not left the hot one",
@@ -159,7 +175,9 @@ fn tiers(
             rows: rows.identities.len() as u64,
         };
         let work = Work::Copy { data_type, hours };
-        copies.push(about(Kind::CopyToCold, &rows, "the hot store has them", work));
+        found
+            .copies
+            .push(about(Kind::CopyToCold, &rows, "the hot store has them", work));
     }
     for (tier, blank) in [(Tier::Hot, differences.hot_blank), (Tier::Cold, differences.cold_blank)] {
         for rows in blank {
@@ -173,12 +191,12 @@ fn tiers(
                 tier,
                 rows: rows.clone(),
             };
-            plan.push(about(Kind::ReplaceBlank, &rows, &detail, work));
+            found.mended.push(about(Kind::ReplaceBlank, &rows, &detail, work));
         }
     }
     for rows in differences.conflicts {
         let why = "the same rows say other things in the hot and in the cold store: neither is overwritten";
-        plan.push(about(Kind::NotMendable, &rows, why, Work::Nothing));
+        found.mended.push(about(Kind::NotMendable, &rows, why, Work::Nothing));
     }
     Ok(())
 }
