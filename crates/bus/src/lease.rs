@@ -171,6 +171,21 @@ impl Lease {
         self.until.borrow().is_some_and(|until| Instant::now() < until)
     }
 
+    /// Waits until it is lost: it could not be renewed in time, or somebody else has it. Cancel safe.
+    pub async fn lost(&self) {
+        let mut renewed = self.until.clone();
+        loop {
+            let until = *renewed.borrow_and_update();
+            let Some(until) = until.filter(|until| Instant::now() < *until) else {
+                return;
+            };
+            tokio::select! {
+                changed = renewed.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(until.into()) => {}
+            }
+        }
+    }
+
     /// Gives it up, so that the next one need not wait. Failing to costs only that.
     pub async fn release(self) {
         self.renewing.abort();

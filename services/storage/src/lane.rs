@@ -61,8 +61,13 @@ pub(crate) struct Lane {
     writer: Writer,
 }
 
-/// The lane was told to stop and could not store what it holds. It is not acked, so it comes again.
-struct GaveUp;
+/// Why the lane cannot store what it holds. It is not acked, so it comes again.
+enum Stopped {
+    /// It was told to stop and its time is over.
+    GaveUp,
+    /// Another writer may have the table.
+    NotOurs,
+}
 
 impl Lane {
     #[expect(
@@ -103,13 +108,22 @@ impl Lane {
 
     /// Stores until `shutdown` is cancelled, then what is pulled.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), StorageError> {
-        if self.become_writer(&shutdown).await.is_err() {
-            self.writer.release().await;
-            return Ok(());
+        while !shutdown.is_cancelled() && self.become_writer(&shutdown).await.is_ok() {
+            self.serve(&shutdown).await?;
         }
+        if self.generation > 0 {
+            self.store.release(&self.table, self.generation).await;
+        }
+        self.writer.release().await;
+        Ok(())
+    }
+
+    /// Stores while the table is ours.
+    async fn serve(&mut self, shutdown: &CancellationToken) -> Result<(), StorageError> {
         // One batch is pulled while another is written.
         let (sender, mut batches) = mpsc::channel(1);
         let pace = Pace::default();
+        let ours = shutdown.child_token();
         let pulling = tokio::spawn(pull(
             Arc::clone(&self.bus),
             self.durable.clone(),
@@ -117,37 +131,70 @@ impl Lane {
             pace.clone(),
             sender,
             Arc::clone(&self.stats),
-            shutdown.clone(),
+            ours.clone(),
         ));
-        while let Some(batch) = batches.recv().await {
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = self.writer.lost() => None,
+                batch = batches.recv() => match batch {
+                    Some(batch) => Some(batch),
+                    None => break,
+                },
+            };
             let began = Instant::now();
-            let written = self.write(batch, &shutdown).await;
+            let stopped = match batch {
+                Some(batch) => self.write(batch, shutdown).await.err(),
+                None => Some(Stopped::NotOurs),
+            };
             pace.wrote_within(began.elapsed());
-            if written.is_err() {
-                tracing::warn!(
-                    table = self.table,
-                    "stopped with messages that are not stored; they will come again"
-                );
-                break;
+            match stopped {
+                None => {}
+                Some(Stopped::GaveUp) => {
+                    tracing::warn!(
+                        table = self.table,
+                        "stopped with messages that are not stored; they will come again"
+                    );
+                    break;
+                }
+                Some(Stopped::NotOurs) => {
+                    tracing::warn!(
+                        table = self.table,
+                        "the table is not ours any more; what is not stored goes to whoever has it"
+                    );
+                    ours.cancel();
+                    while let Some(batch) = batches.recv().await {
+                        self.give_back(batch.rows.iter().map(|row| &row.delivery)).await;
+                        self.give_back(batch.unstorable.iter().map(|bad| &bad.delivery)).await;
+                    }
+                    break;
+                }
             }
         }
         drop(batches);
-        self.store.release(&self.table, self.generation).await;
-        self.writer.release().await;
         pulling.await.map_err(|panic| StorageError::Lane {
             table: self.data_type.table(),
             reason: panic.to_string(),
         })
     }
 
+    /// Has messages delivered again at once, to whoever reads then; a message that cannot be given back comes after the ack wait.
+    async fn give_back<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) {
+        for delivery in deliveries {
+            if let Some(reply) = delivery.reply.clone() {
+                let _comes_later = self.bus.client().publish(reply, NAK).await;
+            }
+        }
+    }
+
     /// Takes the lease, raises the fence and reads the marks, for as long as it takes.
-    async fn become_writer(&mut self, shutdown: &CancellationToken) -> Result<(), GaveUp> {
+    async fn become_writer(&mut self, shutdown: &CancellationToken) -> Result<(), Stopped> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut logged = false;
         loop {
             let taken = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Err(GaveUp),
+                () = shutdown.cancelled() => return Err(Stopped::GaveUp),
                 taken = self.writer.take() => taken,
             };
             let made = match taken {
@@ -169,7 +216,7 @@ impl Lane {
             }
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return Err(GaveUp),
+                () = shutdown.cancelled() => return Err(Stopped::GaveUp),
                 () = tokio::time::sleep(backoff.next_wait()) => {}
             }
         }
@@ -182,7 +229,7 @@ impl Lane {
     }
 
     /// Stores a batch and acks it.
-    async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), GaveUp> {
+    async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), Stopped> {
         let messages = (batch.rows.len() + batch.unstorable.len()) as u64;
         self.stats.held.fetch_add(messages, Ordering::Relaxed);
         self.stats.holds(self.data_type.table(), messages);
@@ -195,13 +242,13 @@ impl Lane {
             };
             self.bury(letter, shutdown).await?;
         }
-        self.store_rows(batch.rows, &mut last, shutdown).await?;
+        let stored = self.store_rows(batch.rows, &mut last, shutdown).await;
         if let Some(delivery) = last {
             self.ack_confirmed(&delivery).await;
         }
         self.stats.held.fetch_sub(messages, Ordering::Relaxed);
         self.stats.stored(self.data_type.table());
-        Ok(())
+        stored
     }
 
     async fn store_rows(
@@ -209,7 +256,7 @@ impl Lane {
         mut rows: Vec<Row>,
         last: &mut Option<Delivery>,
         shutdown: &CancellationToken,
-    ) -> Result<(), GaveUp> {
+    ) -> Result<(), Stopped> {
         let mut in_doubt = false;
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
         while !rows.is_empty() {
@@ -261,7 +308,10 @@ impl Lane {
                     Err(error) => {
                         rows.extend(group);
                         rows.extend(groups.drain(..).flatten());
-                        self.recover(error, &mut backoff, shutdown).await?;
+                        if let Err(stopped) = self.recover(error, &mut backoff, shutdown).await {
+                            self.give_back(rows.iter().map(|row| &row.delivery)).await;
+                            return Err(stopped);
+                        }
                         in_doubt = true;
                     }
                 }
@@ -276,15 +326,14 @@ impl Lane {
         error: InsertError,
         backoff: &mut Backoff,
         shutdown: &CancellationToken,
-    ) -> Result<(), GaveUp> {
+    ) -> Result<(), Stopped> {
         self.stats.kept_from_storing(self.data_type.table(), &chain(&error));
         self.stats.retries.fetch_add(1, Ordering::Relaxed);
         self.stats.in_doubt.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(table = self.table, error = %chain(&error), "batch in doubt, reading back");
         self.pause(backoff, error.pause(), shutdown).await?;
-        // Where another writer had the table, what is known of it is out of date.
         if !self.writer.may_write() {
-            return self.become_writer(shutdown).await;
+            return Err(Stopped::NotOurs);
         }
         let mut was_anothers = false;
         loop {
@@ -360,7 +409,7 @@ impl Lane {
     }
 
     /// Takes a message out of the way of the others, for as long as it takes: nothing is dropped without a trace.
-    async fn bury(&mut self, letter: DeadLetter, shutdown: &CancellationToken) -> Result<(), GaveUp> {
+    async fn bury(&mut self, letter: DeadLetter, shutdown: &CancellationToken) -> Result<(), Stopped> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut logged = false;
         while let Err(error) = bury(&self.bus, &letter).await {
@@ -447,11 +496,11 @@ impl Lane {
         backoff: &mut Backoff,
         at_least: Duration,
         shutdown: &CancellationToken,
-    ) -> Result<(), GaveUp> {
+    ) -> Result<(), Stopped> {
         if shutdown.is_cancelled() {
             let give_up = *self.give_up.get_or_insert_with(|| Instant::now() + DRAIN_WITHIN);
             if Instant::now() >= give_up {
-                return Err(GaveUp);
+                return Err(Stopped::GaveUp);
             }
         }
         tokio::time::sleep(backoff.next_wait().max(at_least)).await;
@@ -460,6 +509,7 @@ impl Lane {
 }
 
 const ACK: Bytes = Bytes::from_static(b"+ACK");
+const NAK: Bytes = Bytes::from_static(b"-NAK");
 
 fn lock_path(options: &StorageOptions, table: &str) -> PathBuf {
     options.locks.join(format!("writer.{table}.lock"))

@@ -71,6 +71,13 @@ impl Writer {
         Ok(true)
     }
 
+    /// Waits until the table may not be written any more. Cancel safe.
+    pub(crate) async fn lost(&self) {
+        if let Some(lease) = &self.lease {
+            lease.lost().await;
+        }
+    }
+
     /// Gives the table to whoever waits for it.
     pub(crate) async fn release(&mut self) {
         if let Some(lease) = self.lease.take() {
