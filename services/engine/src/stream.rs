@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,35 +132,43 @@ impl Source {
 /// Sends what was held back, then what is still to come; without a source nothing is.
 fn streamed(held: Spool, source: Option<Source>, encoder: Encoder, tag: String) -> Body {
     // Two portions under way: a slow client slows the engine, and memory stays constant.
-    let (sender, receiver) = mpsc::channel::<Bytes>(2);
-    let done = Arc::new(AtomicBool::new(false));
-    let came_whole = Arc::clone(&done);
+    let (sender, receiver) = mpsc::channel(2);
     tokio::spawn(async move {
         let mut sink = Sink { encoder, sender };
-        if let Err(lost) = pump(held, source, &mut sink).await {
-            let Lost::Failed(exception) = lost else { return };
+        match pump(held, source, &mut sink).await {
+            Ok(()) => {
+                let _gone = sink.end().await;
+            }
             // As the server does: the text ends the answer, and the broken transfer says that it is not whole.
-            let _gone = sink.send(exception.late(&tag).into()).await;
-        } else if sink.end().await.is_ok() {
-            done.store(true, Ordering::Release);
+            Err(Lost::Failed(exception)) => {
+                let _gone = sink.send(exception.late(&tag).into()).await;
+            }
+            Err(Lost::Client) => {}
         }
     });
-    let stream = stream::unfold(Some(receiver), move |receiver| {
-        let came_whole = Arc::clone(&came_whole);
-        async move {
+    let stream = stream::unfold(
+        Some(receiver),
+        move |receiver: Option<mpsc::Receiver<Piece>>| async move {
             let mut receiver = receiver?;
             match receiver.recv().await {
-                Some(bytes) => Some((Ok(Frame::data(bytes)), Some(receiver))),
-                None if came_whole.load(Ordering::Acquire) => None,
+                Some(Piece::Bytes(bytes)) => Some((Ok(Frame::data(bytes)), Some(receiver))),
+                Some(Piece::Whole) => None,
                 None => {
                     // An error drops what is not written yet, and nothing tells when it is: whoever reads has it by then.
                     tokio::time::sleep(LAST_WORDS).await;
                     Some((Err(io::Error::other("the answer is not whole")), None))
                 }
             }
-        }
-    });
+        },
+    );
     StreamBody::new(stream).boxed_unsync()
+}
+
+/// What is on its way to the client. That all came is said in its order: that nothing more comes is also how an answer ends that
+/// is not whole.
+enum Piece {
+    Bytes(Bytes),
+    Whole,
 }
 
 /// Why an answer does not come whole.
@@ -215,7 +222,7 @@ async fn pump(held: Spool, source: Option<Source>, sink: &mut Sink) -> Result<()
 /// Packs and sends.
 struct Sink {
     encoder: Encoder,
-    sender: mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<Piece>,
 }
 
 impl Sink {
@@ -232,17 +239,20 @@ impl Sink {
                 packed.map_err(not_packed)?
             }
         };
-        let sent = self.sender.send_timeout(packed, STALLED_MAX).await;
+        let sent = self.sender.send_timeout(Piece::Bytes(packed), STALLED_MAX).await;
         sent.map_err(|_gone_or_stalled| Lost::Client)
     }
 
+    /// Says that all came.
     async fn end(self) -> Result<(), Lost> {
         let last = self.encoder.finish().map_err(not_packed)?;
-        if last.is_empty() {
-            return Ok(());
+        let last = Some(last).filter(|last| !last.is_empty());
+        let pieces = last.map(Piece::Bytes).into_iter().chain([Piece::Whole]);
+        for piece in pieces {
+            let sent = self.sender.send_timeout(piece, STALLED_MAX).await;
+            sent.map_err(|_gone_or_stalled| Lost::Client)?;
         }
-        let sent = self.sender.send_timeout(last, STALLED_MAX).await;
-        sent.map_err(|_gone_or_stalled| Lost::Client)
+        Ok(())
     }
 }
 
