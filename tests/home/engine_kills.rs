@@ -22,7 +22,7 @@ const WATCHED: Duration = Duration::from_secs(5);
 const CHANGES: &str = "openat,creat,write,pwrite64,writev,pwritev,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,mkdir,\
     mkdirat,link,linkat,unlink,unlinkat,rmdir,ftruncate,fallocate,close";
 /// Of these an insert makes some, whatever else it does.
-const SURELY: [&str; 5] = ["openat", "write", "fsync", "rename", "close"];
+const SURELY: [&str; 5] = ["openat", "write", "fdatasync", "rename", "close"];
 
 /// Follows a process's calls.
 fn strace(process: &ProcessIdentity, arguments: &[&str]) -> Option<Child> {
