@@ -15,7 +15,7 @@ pub(crate) const TABLES: [&str; 9] = [
     "gaps",
 ];
 /// Cadences of seconds instead of minutes.
-const FAST: &str = "cold: {interval: 200ms, window: 1s, safety_lag: 0s}\n";
+const FAST: &str = "cold: {interval: 200ms, window: 1s, safety_lag: 2s}\n";
 
 fn count(home: &Home, database: &str, table: &str) -> u64 {
     let counted = home.query(&format!("SELECT count() FROM {database}.{table}"));
@@ -100,7 +100,7 @@ async fn the_cold_store_may_be_another_homes() {
     let credential = archive.path().join("secrets/clickhouse-writer");
     let settings = |credential: &str| {
         format!(
-            "cold: {{interval: 200ms, window: 1s, safety_lag: 0s, clickhouse: {{url: '{url}', credential_file: {credential}}}}}\n"
+            "cold: {{interval: 200ms, window: 1s, safety_lag: 2s, clickhouse: {{url: '{url}', credential_file: {credential}}}}}\n"
         )
     };
     // The credential of this home is not that of the other.

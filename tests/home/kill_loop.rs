@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::Value;
 
 use crate::cold::is_copied;
 use crate::support::{Home, kill};
@@ -53,6 +54,7 @@ async fn kills_at_random_moments_lose_and_double_nothing_in_either_store() {
         home.back(service, &process).await;
         back_ms.entry(service).or_default().push(began.elapsed().as_millis());
     }
+    every_market_is_heard(&home).await;
     let found = home.settled_quietly_within(MISSED_WITHIN).await;
     let told = format!("seed {seed}: {found:?}");
     assert_eq!((found.lost, found.duplicated, found.wrong_books), (0, 0, 0), "{told}");
@@ -70,4 +72,20 @@ async fn kills_at_random_moments_lose_and_double_nothing_in_either_store() {
             times.len()
         );
     }
+}
+
+/// Waits until something is stored of every market that was received after this moment: what a market said before shows as missing
+/// only when it says something again.
+async fn every_market_is_heard(home: &Home) {
+    let counts: Value = serde_json::from_str(&home.sim("/truth/counts").await).expect("a document");
+    let exchanges = counts["trade"].as_object().expect("exchanges").values();
+    let markets: usize = exchanges.filter_map(Value::as_object).map(serde_json::Map::len).sum();
+    let now = mprism_runtime::clock::now_ns();
+    home.until("every market is heard", || {
+        let heard = home.query(&format!(
+            "SELECT uniqExact(exchange, symbol) FROM marketprism_hot.trades WHERE toUnixTimestamp64Nano(ts_recv) > {now} AND source = 'ws'"
+        ));
+        if heard == markets.to_string() { Ok(()) } else { Err(format!("{heard} of {markets}")) }
+    })
+    .await;
 }

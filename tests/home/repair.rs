@@ -172,11 +172,12 @@ async fn what_is_lost_comes_back_once_and_a_second_repair_does_nothing() {
     .map(|(kind, data_type, symbol, rows)| (kind.into(), data_type.into(), symbol.into(), rows))
     .into();
     let plan = planned(&home, wanted.len()).await;
-    assert_eq!(told(&plan), wanted, "{plan}");
+    assert_eq!(of_data(&plan), wanted, "{plan}");
     assert!(outcomes(&plan).iter().all(|outcome| *outcome == "planned"));
 
     let done = home.good(&["repair"]);
-    assert_eq!(told(&done), wanted, "what was planned is what is done: {done}");
+    // The ledger's rows were too young to be copied when the plan was made.
+    assert_eq!(of_data(&done), wanted, "what was planned is what is done: {done}");
     assert!(outcomes(&done).iter().all(|outcome| *outcome == "done"), "{done}");
     assert_ne!(done["integrity"]["verdict"], "fail", "{done}");
     assert_eq!(content(&home, "marketprism_hot"), before);
