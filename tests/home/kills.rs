@@ -84,11 +84,12 @@ async fn what_a_killed_collector_missed_is_ledgered_to_the_trade_and_had_from_hi
     assert_eq!(integrity["verdict"], "warn", "{integrity}");
 }
 
-/// Every process that data goes through, thirty times, with books and trades.
+/// Every process that data goes through, three times each, with books and trades of one exchange at its fullest. `kill_loop` has
+/// all exchanges, and as many rounds as asked for.
 #[tokio::test]
-async fn thirty_kills_lose_and_double_nothing_and_no_stored_book_is_wrong() {
+async fn a_dozen_kills_lose_and_double_nothing_and_no_stored_book_is_wrong() {
     let home = started().await;
-    for round in 0..30 {
+    for round in 0..12 {
         let service = ["hot", "collector", "clickhouse", "nats"][round % 4];
         home.until_stable(service).await;
         let process = home.process(service);
@@ -103,7 +104,7 @@ async fn thirty_kills_lose_and_double_nothing_and_no_stored_book_is_wrong() {
         "{found:?}"
     );
     assert!(
-        found.rows["trade"] > 30_000 && found.rows["orderbook"] > 100,
+        found.rows["trade"] > 10_000 && found.rows["orderbook"] > 100,
         "{found:?}"
     );
     home.until_gaps_are_closed().await;
