@@ -1,0 +1,21 @@
+//! The arguments of each verb.
+
+mod data;
+mod home;
+mod integration;
+mod proofs;
+mod services;
+mod trials;
+mod values;
+
+pub use data::{ExportArgs, ExportFormat, QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget};
+pub use home::{
+    ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, HistoryArgs, LogLevel, LogsArgs,
+};
+pub use integration::{CompletionsArgs, ManArgs, ShellName, SystemdArgs, SystemdVerb};
+pub use proofs::{ColdArgs, ColdBackfillArgs, ColdVerb, IntegrityArgs, IntegrityScope, RepairArgs, VerifyArgs};
+pub use services::{
+    CleanArgs, HealthArgs, InitArgs, RestartArgs, ServiceName, SimArgs, StartArgs, StatusArgs, StopArgs, UpArgs,
+    WorkerArgs, WorkerName,
+};
+pub use trials::{BenchArgs, SmokeArgs};
