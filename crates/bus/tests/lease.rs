@@ -1,21 +1,16 @@
 //! Leases on a real nats-server, and a server that lost the end of a stream.
 
+mod common;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use mprism_bus::{Bus, BusOptions, LayoutOptions, Lease, LeaseOptions, layout, open_durable, reconcile};
+use mprism_bus::{Bus, LayoutOptions, Lease, LeaseOptions, layout, open_durable, reconcile};
 use mprism_testkit::{NatsServer, PATIENCE, free_address, until};
 
 async fn connect(server: &NatsServer) -> Arc<Bus> {
-    let options = BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    };
-    let bus = Bus::connect(options).await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
-    Arc::new(bus)
+    Arc::new(common::connect(server).await)
 }
 
 fn lease(owner: &str) -> LeaseOptions {

@@ -1,26 +1,15 @@
 //! The bus against a real nats-server.
 
+mod common;
+
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::connect;
 use futures_util::StreamExt;
-use mprism_bus::{
-    Bus, BusOptions, LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable, purge,
-    reconcile,
-};
+use mprism_bus::{LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable, purge, reconcile};
 use mprism_model::{Epoch, ProducerId};
 use mprism_testkit::{NatsServer, PATIENCE, free_address};
-
-async fn connect(server: &NatsServer) -> Bus {
-    let options = BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    };
-    let bus = Bus::connect(options).await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
-    bus
-}
 
 fn standard() -> LayoutOptions {
     LayoutOptions::standard(&["trade", "gap"], 100)

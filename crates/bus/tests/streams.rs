@@ -1,11 +1,14 @@
 //! Streams and durables of others, on a real nats-server: taken over without losing a message.
 
+mod common;
+
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use common::connect;
 use futures_util::StreamExt;
-use mprism_bus::{Bus, BusLayout, BusOptions, LayoutOptions, Report, layout, move_streams, open_durable, reconcile};
+use mprism_bus::{Bus, BusLayout, LayoutOptions, Report, layout, move_streams, open_durable, reconcile};
 use mprism_testkit::{NatsServer, PATIENCE, free_address};
 
 const SUBJECTS: [&str; 7] = [
@@ -17,17 +20,6 @@ const SUBJECTS: [&str; 7] = [
     "lsr_top_position.>",
     "lsr_all_account.>",
 ];
-
-async fn connect(server: &NatsServer) -> Bus {
-    let options = BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    };
-    let bus = Bus::connect(options).await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
-    bus
-}
 
 fn wanted() -> BusLayout {
     layout(&LayoutOptions::standard(&["trade"], 100))

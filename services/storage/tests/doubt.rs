@@ -2,6 +2,8 @@
 //! are in the table once.
 
 mod common;
+#[path = "common/worker.rs"]
+mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,15 +14,15 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use common::{Engine, samples};
-use mprism_bus::{Bus, BusOptions, LayoutOptions, layout, reconcile};
+use mprism_bus::{LayoutOptions, layout, reconcile};
 use mprism_clickhouse::StoreOptions;
 use mprism_model::{DataType, Event, SEQUENCE_HEADER};
-use mprism_storage::{BatchOptions, StorageOptions};
-use mprism_testkit::{NatsServer, PATIENCE, free_address, until};
+use mprism_testkit::{NatsServer, free_address, until};
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use worker::{connect, worker_options};
 
 const TABLE: &str = "marketprism_hot.open_interests";
 const ROUNDS: u64 = 50;
@@ -138,36 +140,16 @@ async fn an_insert_without_an_answer_is_never_doubled_and_never_lost() {
     let (between, address) = Between::start(&engine.options).await;
     let folder = tempfile::tempdir().expect("a folder");
     let server = NatsServer::start(folder.path(), free_address());
-    let bus_options = BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    };
-    let bus = Bus::connect(bus_options.clone()).await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
+    let bus = connect(&server).await;
     let layout = layout(&LayoutOptions::standard(&[DataType::OpenInterest.as_str()], 1_000));
     reconcile(&bus, &layout).await.expect("made");
-    let durables = std::iter::once(DataType::OpenInterest).zip(layout.durables);
-    let listen = free_address();
-    let options = StorageOptions {
-        listen,
-        bus: bus_options,
-        store: StoreOptions {
-            url: format!("http://{address}"),
-            insert_timeout: PATIENCE_OF_THE_WORKER,
-            ..engine.options.clone()
-        },
-        cold: None,
-        durables: durables.collect(),
-        batch: BatchOptions {
-            rows_max: 1_000,
-            bytes_max: 16 << 20,
-            age_max: Duration::from_millis(20),
-        },
-        locks: folder.path().to_owned(),
-        lease_ttl: mprism_bus::LEASE_TTL,
-        cold_worker: free_address(),
+    let store = StoreOptions {
+        url: format!("http://{address}"),
+        insert_timeout: PATIENCE_OF_THE_WORKER,
+        ..engine.options.clone()
     };
+    let options = worker_options(&server.url(), store, &[DataType::OpenInterest], folder.path());
+    let listen = options.listen;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(mprism_storage::run(options, shutdown.clone()));
     let sample = samples().into_iter().find(|sample| TABLE.ends_with(sample.table));

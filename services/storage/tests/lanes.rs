@@ -3,19 +3,22 @@
 mod common;
 #[path = "common/cold.rs"]
 mod support;
+#[path = "common/worker.rs"]
+mod worker;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Engine, Sample, samples};
-use mprism_bus::{Bus, BusOptions, LayoutOptions, layout, reconcile};
+use mprism_bus::{Bus, LayoutOptions, layout, reconcile};
 use mprism_model::{DataType, Event, SEQUENCE_HEADER};
+use mprism_storage::StorageOptions;
 use mprism_storage::cold::ColdOptions;
-use mprism_storage::{BatchOptions, StorageOptions};
-use mprism_testkit::{NatsServer, PATIENCE, free_address, until};
+use mprism_testkit::{NatsServer, free_address, until};
 use serde_json::{Value, json};
 use support::AT_ONCE;
 use tokio_util::sync::CancellationToken;
+use worker::{connect, worker_options};
 
 /// Publishes and waits until the stream has it. Without an identity it comes from another publisher, without headers.
 async fn publish(bus: &Bus, sample: &Sample, message: &Value, identity: Option<&str>) {
@@ -122,34 +125,13 @@ async fn every_type_is_stored_once_and_its_revisions_beside_it() {
     let engine = Engine::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let server = NatsServer::start(folder.path(), free_address());
-    let bus_options = BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    };
-    let bus = Bus::connect(bus_options.clone()).await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
+    let bus = connect(&server).await;
     let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.as_str()).collect();
     let layout = layout(&LayoutOptions::standard(&names, 1_000));
     reconcile(&bus, &layout).await.expect("made");
-    let durables: Vec<_> = DataType::ALL.iter().copied().zip(layout.durables).collect();
-    assert_eq!(durables.len(), 9);
-    let listen = free_address();
-    let options = StorageOptions {
-        listen,
-        bus: bus_options,
-        store: engine.options.clone(),
-        cold: None,
-        durables,
-        batch: BatchOptions {
-            rows_max: 1_000,
-            bytes_max: 16 << 20,
-            age_max: Duration::from_millis(50),
-        },
-        locks: folder.path().to_owned(),
-        lease_ttl: mprism_bus::LEASE_TTL,
-        cold_worker: free_address(),
-    };
+    let options = worker_options(&server.url(), engine.options.clone(), DataType::ALL, folder.path());
+    assert_eq!(options.durables.len(), 9);
+    let listen = options.listen;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(mprism_storage::run(options.clone(), shutdown.clone()));
 

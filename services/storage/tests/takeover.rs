@@ -1,13 +1,15 @@
 //! Two hot workers on one bus and one store, as on two hosts: one writes, the other waits, and takes over; nothing is stored twice.
 
 mod common;
+#[path = "common/worker.rs"]
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Engine, store_options};
-use mprism_bus::{Bus, BusOptions, LayoutOptions, layout, reconcile};
+use mprism_bus::{Bus, LayoutOptions, layout, reconcile};
 use mprism_clickhouse::{Copy, InsertError};
 use mprism_model::DataType;
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
@@ -15,31 +17,22 @@ use mprism_storage::{BatchOptions, StorageOptions};
 use mprism_testkit::{NatsServer, PATIENCE, free_address, until};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use worker::{connect, worker_options};
 
 const TTL: Duration = Duration::from_secs(2);
 /// Tells this program that it is the worker of the other host: where bus, store, locks and endpoints are.
 const CHILD: &str = "MPRISM_TEST_TAKEOVER";
 
 fn options(bus: &str, store: &str, locks: &Path, listen: std::net::SocketAddr) -> StorageOptions {
-    let layout = layout(&LayoutOptions::standard(&["trade"], 100));
+    let options = worker_options(bus, store_options(store), &[DataType::Trade], locks);
     StorageOptions {
         listen,
-        bus: BusOptions {
-            url: bus.into(),
-            credentials: None,
-            client_name: "test".into(),
-        },
-        store: store_options(store),
-        cold: None,
-        durables: vec![(DataType::Trade, layout.durables[0].clone())],
         batch: BatchOptions {
             rows_max: 50,
-            bytes_max: 1 << 20,
-            age_max: Duration::from_millis(20),
+            ..options.batch
         },
-        locks: locks.to_owned(),
         lease_ttl: TTL,
-        cold_worker: free_address(),
+        ..options
     }
 }
 
@@ -132,13 +125,7 @@ async fn a_second_worker_waits_takes_over_and_a_holder_that_wakes_up_writes_noth
     let engine = Engine::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let server = NatsServer::start(folder.path(), free_address());
-    let bus = Bus::connect(BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    });
-    let bus = bus.await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
+    let bus = connect(&server).await;
     reconcile(&bus, &layout(&LayoutOptions::standard(&["trade"], 100)))
         .await
         .expect("made");

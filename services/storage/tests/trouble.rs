@@ -2,6 +2,8 @@
 //! row is there once.
 
 mod common;
+#[path = "common/worker.rs"]
+mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +16,14 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use common::{Engine, store_options};
-use mprism_bus::{Bus, BusOptions, LayoutOptions, layout, reconcile};
+use mprism_bus::{Bus, LayoutOptions, layout, reconcile};
 use mprism_clickhouse::StoreOptions;
 use mprism_model::DataType;
 use mprism_storage::{BatchOptions, StorageOptions};
 use mprism_testkit::{NatsServer, PATIENCE, Tmpfs, free_address, until};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use worker::{connect, worker_options};
 
 /// What stands between the worker and the engine.
 #[derive(Clone)]
@@ -195,34 +198,22 @@ async fn whatever_the_store_or_the_bus_do_every_row_is_there_once() {
     let engine = Engine::start_in(tempfile::tempdir_in(&disk_folder).expect("a folder")).await;
     let (address, mode) = between(&engine.options.url).await;
     let server = NatsServer::start(folder.path(), free_address());
-    let bus_options = BusOptions {
-        url: server.url(),
-        credentials: None,
-        client_name: "test".into(),
-    };
-    let bus = Bus::connect(bus_options.clone()).await.expect("an address");
-    bus.ready(PATIENCE).await.expect("connected");
-    let layout = layout(&LayoutOptions::standard(&["liquidation"], 100));
+    let bus = connect(&server).await;
+    let layout = layout(&LayoutOptions::standard(&["liquidation"], 1_000));
     reconcile(&bus, &layout).await.expect("made");
-    let listen = free_address();
+    let store = StoreOptions {
+        insert_timeout: Duration::from_secs(2),
+        ..store_options(&format!("http://{address}"))
+    };
+    let options = worker_options(&server.url(), store, &[DataType::Liquidation], folder.path());
     let options = StorageOptions {
-        listen,
-        bus: bus_options,
-        store: StoreOptions {
-            insert_timeout: Duration::from_secs(2),
-            ..store_options(&format!("http://{address}"))
-        },
-        cold: None,
-        durables: vec![(DataType::Liquidation, layout.durables[0].clone())],
         batch: BatchOptions {
             rows_max: 100,
-            bytes_max: 4 << 20,
-            age_max: Duration::from_millis(20),
+            ..options.batch
         },
-        locks: folder.path().to_owned(),
-        lease_ttl: mprism_bus::LEASE_TTL,
-        cold_worker: free_address(),
+        ..options
     };
+    let listen = options.listen;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(mprism_storage::run(options, shutdown.clone()));
     let mut line = Line {
