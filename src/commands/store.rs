@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use mprism_clickhouse::{Store, StoreOptions};
 use mprism_settings::Settings;
 use serde::de::DeserializeOwned;
 
 use crate::error::CliError;
+
+/// How long a server may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A reader of the store.
 #[derive(Clone, Debug)]
@@ -27,7 +31,7 @@ impl Reader {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
-            .connect_timeout(Duration::from_secs(2))
+            .connect_timeout(CONNECT_WITHIN)
             .build()
             .map_err(|e| CliError::failed("store", e).context("cannot make HTTP connections"))?;
         Ok(Self {
@@ -44,6 +48,22 @@ impl Reader {
             credential: Some((user.to_owned(), password.to_owned())),
             ..self
         }
+    }
+
+    /// Returns a client of the store's own library for the same server, which reads and nothing else.
+    pub(crate) fn store(&self, within: Duration) -> Result<Store, CliError> {
+        let anonymous = || ("default".to_owned(), String::new());
+        let (user, password) = self.credential.clone().unwrap_or_else(anonymous);
+        let options = StoreOptions {
+            url: self.url.clone(),
+            user,
+            password,
+            connect_timeout: CONNECT_WITHIN,
+            query_timeout: within,
+            insert_timeout: within,
+            fence_timeout: within,
+        };
+        Store::new(options).map_err(|e| CliError::failed("store", e))
     }
 
     /// Returns a query's rows.

@@ -17,7 +17,9 @@ pub(super) fn of(findings: &[&Check]) -> Vec<String> {
 
 fn fix(check: &Check) -> Option<&'static str> {
     Some(match (check.id, check.cause.as_str()) {
-        ("schema", "table_missing" | "column_missing") => "make what is missing: `mprism init`",
+        ("schema", "table_missing" | "column_missing" | "index_missing" | "definition" | "view") => {
+            "make what is missing: `mprism init`"
+        }
         ("schema", _) => "rebuild what differs, and keep the old one: `mprism repair --schema`",
         ("presence", _) => "look at the flow: `mprism health`",
         ("duplicates", "doubled") => "keep each row once: `mprism repair`",

@@ -27,7 +27,7 @@ pub(crate) use presence::{DayBuckets, Wanted};
 pub(crate) use replication::{CellKey, Replication};
 pub(crate) use rows::{Doubled, StoredRow};
 pub(crate) use scan::MarketScan;
-pub(crate) use schema::{Difference, Found};
+pub(crate) use schema::Found;
 pub(crate) use sequence::{LedgerRow, Spans};
 pub(crate) use stores::Stores;
 pub(crate) use time::Backwards;
@@ -44,7 +44,7 @@ pub(crate) struct Observed {
     /// When it was looked at, in milliseconds since the epoch.
     pub(crate) now: i64,
     /// Differences between the tables and the schema.
-    pub(crate) schema: Vec<Difference>,
+    pub(crate) schema: Vec<mprism_clickhouse::Difference>,
     pub(crate) tables: Vec<TableObserved>,
     /// What should be collected.
     pub(crate) wanted: Vec<Wanted>,
@@ -142,11 +142,15 @@ pub(crate) async fn observe(settings: &Settings, ask: &Ask) -> Result<Observed, 
         },
     };
     if ask.looks_at_hot() {
-        observed.schema.extend(hot.differences(Tier::Hot));
+        observed
+            .schema
+            .extend(schema::differences(&stores.hot, Tier::Hot).await?);
     }
-    observed
-        .schema
-        .extend(cold.iter().flat_map(|found| found.differences(Tier::Cold)));
+    if cold.is_some() {
+        observed
+            .schema
+            .extend(schema::differences(&stores.cold, Tier::Cold).await?);
+    }
     let look = Look {
         stores: &stores,
         ask,
