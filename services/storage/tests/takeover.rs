@@ -14,7 +14,7 @@ use mprism_clickhouse::{Copy, InsertError};
 use mprism_model::DataType;
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
 use mprism_storage::{BatchOptions, StorageOptions};
-use mprism_testkit::{NatsServer, PATIENCE, free_address, until};
+use mprism_testkit::{NatsServer, free_address, until};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use worker::{connect, worker_options};
