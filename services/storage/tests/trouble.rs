@@ -20,7 +20,7 @@ use mprism_bus::{Bus, LayoutOptions, layout, reconcile};
 use mprism_clickhouse::StoreOptions;
 use mprism_model::DataType;
 use mprism_storage::{BatchOptions, StorageOptions};
-use mprism_testkit::{NatsServer, PATIENCE, Tmpfs, free_address, until};
+use mprism_testkit::{NatsServer, Tmpfs, free_address, until};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use worker::{connect, worker_options};
