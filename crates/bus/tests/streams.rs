@@ -9,7 +9,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use common::connect;
 use futures_util::StreamExt;
 use mprism_bus::{Bus, BusLayout, LayoutOptions, Report, layout, move_streams, open_durable, reconcile};
-use mprism_testkit::{NatsServer, PATIENCE, free_address};
+use mprism_testkit::{NatsServer, free_address};
 
 const SUBJECTS: [&str; 7] = [
     "trade.>",
