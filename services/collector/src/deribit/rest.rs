@@ -103,6 +103,7 @@ impl Rest {
 
 impl History for Rest {
     const TRADES_MAX: usize = 1_000;
+    const DIFFS_ARE_NET: bool = true;
 
     async fn snapshot(&self, instrument: &InstrumentId) -> Result<Snapshot, RestError> {
         let depth = self.depth.to_string();

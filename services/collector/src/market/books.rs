@@ -66,14 +66,21 @@ struct Hole {
 }
 
 impl BookState {
-    pub(super) fn new(about: Subject, instrument: InstrumentId, last: Option<Seen>, stats: Arc<StreamStats>) -> Self {
+    /// Begins to follow a book; `are_net` as in [`crate::rest::History::DIFFS_ARE_NET`].
+    pub(super) fn new(
+        about: Subject,
+        instrument: InstrumentId,
+        last: Option<Seen>,
+        stats: Arc<StreamStats>,
+        are_net: bool,
+    ) -> Self {
         Self {
             subject: about.to_string().into(),
             gap_subject: gap_subject(&about),
             about,
             instrument,
             stats,
-            sync: Sync::default(),
+            sync: Sync::of_net_diffs(are_net),
             is_fed: false,
             seen: last,
             hole: Hole {

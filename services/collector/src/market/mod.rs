@@ -149,7 +149,7 @@ fn assemble<H: History>(
     (stats, batches, admission): (Arc<ExchangeStats>, mpsc::Sender<Vec<Outgoing>>, Admission),
 ) -> Market<H> {
     let states = instruments.into_iter().map(|instrument| {
-        let state = State::new(options.exchange, &instrument, thinned, &stats);
+        let state = State::new::<H>(options.exchange, &instrument, thinned, &stats);
         (instrument.id, state)
     });
     Market {
@@ -208,7 +208,7 @@ fn polled<H: History>(
 }
 
 impl State {
-    fn new(
+    fn new<H: History>(
         exchange: Exchange,
         instrument: &Instrument,
         thinned: &dyn Fn(DataType) -> Option<Duration>,
@@ -227,7 +227,13 @@ impl State {
         });
         let books = instrument.books.map(|last| {
             let stream = stats.stream(DataType::OrderBook, symbol);
-            BookState::new(subject(DataType::OrderBook), instrument.id.clone(), last, stream)
+            BookState::new(
+                subject(DataType::OrderBook),
+                instrument.id.clone(),
+                last,
+                stream,
+                H::DIFFS_ARE_NET,
+            )
         });
         let series = instrument.series.iter().map(|(data_type, mark)| {
             let stream = stats.stream(*data_type, symbol);

@@ -110,6 +110,7 @@ impl Throttle for Rest {
 
 impl History for Rest {
     const TRADES_MAX: usize = 100;
+    const DIFFS_ARE_NET: bool = true;
 
     /// The venue's caches may answer with an older book than the one before.
     async fn snapshot(&self, instrument: &InstrumentId) -> Result<Snapshot, RestError> {

@@ -14,6 +14,8 @@
 //!
 //! Venues that chain messages by the previous one's number say the same as `first..=last` (see [`Diff`]): the diff with
 //! `pu <= L < u` is the one to apply first to a snapshot that ends at `L`.
+//! 10. Where a diff says only how its end differs from its beginning ([`Sync::of_net_diffs`]), one that begins before the last
+//!     change does not continue the book: a level that came and went within it would stay for ever.
 //!
 //! Source: <https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams>, "How to manage a local order book
 //! correctly"; its "first event" rule is narrower than needed, because a snapshot may end exactly where a diff does.
@@ -37,6 +39,8 @@ const CONFIRMED_LEVELS: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Sync {
     phase: Phase,
+    /// Diffs say only how their ends differ from their beginnings.
+    is_net: bool,
     book: Book,
     /// The last change in the book.
     last: u64,
@@ -108,11 +112,20 @@ pub(crate) enum Join {
     Refreshed,
     /// It showed that the live book was wrong, and took its place.
     Corrected,
-    /// It ends before the oldest diff that is kept: another one has to be fetched.
+    /// It ends before the oldest diff that is kept, or within one of which only the whole can be applied: another one has to be
+    /// fetched.
     TooOld,
 }
 
 impl Sync {
+    /// Begins to follow a venue whose diffs say only how their ends differ from their beginnings, where `is_net`.
+    pub(crate) fn of_net_diffs(is_net: bool) -> Self {
+        Self {
+            is_net,
+            ..Self::default()
+        }
+    }
+
     /// Returns whether the book is what the venue has.
     pub(crate) fn is_live(&self) -> bool {
         self.phase == Phase::Live
@@ -191,14 +204,14 @@ impl Sync {
             return self.skip(diff);
         }
         self.known = 0;
-        if diff.first > self.last + 1 {
+        if diff.first > self.last + 1 || !self.goes_on(&diff, self.last) {
             let cause = match self.phase {
                 Phase::Suspended => GapCause::Disconnect,
                 _ => GapCause::Sequence,
             };
             let hole = Break {
                 from: self.last + 1,
-                to: diff.first - 1,
+                to: (diff.first - 1).max(self.last + 1),
                 cause,
             };
             return self.lose(hole, diff);
@@ -220,6 +233,8 @@ impl Sync {
                 self.refresh = Some(None);
                 self.keep(diff);
             }
+            // The second snapshot was taken in the middle of this diff: another one is asked for.
+            Some(Some((_, last))) if diff.last > last && !self.goes_on(&diff, last) => {}
             Some(Some((mut ahead, mut last))) => {
                 if diff.last > last {
                     ahead.apply(&diff);
@@ -241,7 +256,7 @@ impl Sync {
             return self.confirm(snapshot);
         }
         // With nothing kept, what was there before says how old a snapshot may be.
-        if self.is_too_old(snapshot) || (self.kept.is_empty() && snapshot.last < self.last) {
+        if !self.joins(snapshot) || (self.kept.is_empty() && snapshot.last < self.last) {
             return Join::TooOld;
         }
         let (book, last) = self.joined(snapshot);
@@ -257,7 +272,7 @@ impl Sync {
     /// As [`Sync::snapshot`] for a book that is not live, but the kept diffs that are not in the snapshot are given back instead
     /// of applied: who wants to see the book after each of them takes them one by one. `None` where the snapshot is too old.
     pub(crate) fn begin(&mut self, snapshot: &Snapshot) -> Option<Vec<Diff>> {
-        if self.is_too_old(snapshot) || (self.kept.is_empty() && snapshot.last < self.last) {
+        if !self.joins(snapshot) || (self.kept.is_empty() && snapshot.last < self.last) {
             return None;
         }
         let mut book = Book::default();
@@ -272,9 +287,22 @@ impl Sync {
         Some(kept.into_iter().filter(|diff| diff.last > snapshot.last).collect())
     }
 
-    fn is_too_old(&self, snapshot: &Snapshot) -> bool {
+    /// Whether the kept diffs go on from a snapshot.
+    fn joins(&self, snapshot: &Snapshot) -> bool {
         let oldest = self.kept.front();
-        oldest.is_some_and(|diff| snapshot.last.saturating_add(1) < diff.first)
+        if oldest.is_some_and(|diff| snapshot.last.saturating_add(1) < diff.first) {
+            return false;
+        }
+        match self.kept.iter().find(|diff| diff.last > snapshot.last) {
+            Some(next) => self.goes_on(next, snapshot.last),
+            None if self.is_net => self.kept.back().is_none_or(|newest| newest.last == snapshot.last),
+            None => true,
+        }
+    }
+
+    /// Whether a diff may be applied to a book that ends at a change within it or right before it.
+    fn goes_on(&self, diff: &Diff, last: u64) -> bool {
+        !self.is_net || diff.first == last.saturating_add(1)
     }
 
     /// Applies the kept diffs to a snapshot that is not too old for them.
@@ -294,7 +322,7 @@ impl Sync {
     /// Compares the live book with a second snapshot and lets that take its place: it knows more levels.
     fn confirm(&mut self, snapshot: &Snapshot) -> Join {
         let is_behind = self.kept.is_empty() && snapshot.last < self.last;
-        if is_behind || self.is_too_old(snapshot) {
+        if is_behind || !self.joins(snapshot) {
             return Join::TooOld;
         }
         let (book, last) = self.joined(snapshot);

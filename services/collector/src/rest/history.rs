@@ -27,6 +27,10 @@ pub(crate) trait History: Send + Sync + 'static {
     /// Most trades in one answer.
     const TRADES_MAX: usize;
 
+    /// Whether a message of the order book's stream says only how its end differs from its beginning, so that it fits no book
+    /// between the two.
+    const DIFFS_ARE_NET: bool = false;
+
     /// Fetches an instrument's order book, sizes as the venue has them.
     fn snapshot(&self, instrument: &InstrumentId) -> impl Future<Output = Result<Snapshot, RestError>> + Send;
 

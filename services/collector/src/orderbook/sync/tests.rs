@@ -290,3 +290,50 @@ proptest! {
         }
     }
 }
+
+/// A level comes with change 11 and goes with change 12; the venue's message says nothing of it.
+#[test]
+fn a_snapshot_from_within_a_net_diff_is_no_book_to_go_on_from() {
+    let change = |is_bid, price, quantity| Change {
+        is_bid,
+        price,
+        quantity,
+    };
+    let mut changes: Vec<Change> = (0..10)
+        .map(|n| change(n % 2 == 0, if n % 2 == 0 { 90 + n } else { 100 + n }, 5))
+        .collect();
+    changes.extend([change(false, 150, 7), change(false, 150, 0), change(true, 95, 3)]);
+    let v = Venue::new(changes);
+    let net = Diff {
+        bids: Vec::new(),
+        asks: Vec::new(),
+        ..v.diff(11, 12)
+    };
+    let mut sync = Sync::of_net_diffs(true);
+    assert_eq!(sync.diff(v.diff(9, 10)), Step::Kept);
+    assert_eq!(sync.diff(net.clone()), Step::Kept);
+    assert!(
+        sync.begin(&v.snapshot(11, 1_000)).is_none(),
+        "it has the level that is gone"
+    );
+    assert_eq!(sync.snapshot(&v.snapshot(11, 1_000)), Join::TooOld);
+    assert_eq!(sync.snapshot(&v.snapshot(10, 1_000)), Join::Live(10));
+    assert!(sync.last() == 12 && equals(&sync, &v));
+    assert_eq!(sync.diff(v.diff(13, 13)), Step::Applied);
+    assert!(equals(&sync, &v));
+
+    // Told from within a diff by the stream itself, the diff does not continue it.
+    let mut told = Sync::of_net_diffs(true);
+    told.replace(&v.snapshot(11, 1_000));
+    let hole = Break {
+        from: 12,
+        to: 12,
+        cause: GapCause::Sequence,
+    };
+    assert_eq!(told.diff(net.clone()), Step::Broken(hole));
+    // Of a venue that names every level it touched the same is right.
+    let mut touching = Sync::default();
+    touching.replace(&v.snapshot(11, 1_000));
+    assert_eq!(touching.diff(v.diff(11, 12)), Step::Applied);
+    assert!(equals(&touching, &v));
+}
