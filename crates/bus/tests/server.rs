@@ -9,7 +9,7 @@ use common::connect;
 use futures_util::StreamExt;
 use mprism_bus::{LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable, purge, reconcile};
 use mprism_model::{Epoch, ProducerId};
-use mprism_testkit::{NatsServer, free_address};
+use mprism_testkit::{NatsServer, PATIENCE, free_address};
 
 fn standard() -> LayoutOptions {
     LayoutOptions::standard(&["trade", "gap"], 100)
