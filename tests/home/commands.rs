@@ -122,7 +122,10 @@ fn init_repairs_what_is_broken_and_repeats_itself_for_nothing() {
     home.write("DROP TABLE marketprism_hot.trades");
     let broken = home.run(&["integrity", "--json"]);
     assert_eq!(broken.code, 1, "{broken:?}");
-    assert!(broken.stdout.contains("table marketprism_hot.trades is missing"), "{broken:?}");
+    assert!(
+        broken.stdout.contains("table marketprism_hot.trades is missing"),
+        "{broken:?}"
+    );
     let repaired = home.good(&["init"]);
     assert_eq!(repaired["tables"], serde_json::json!(["trades"]));
     assert_eq!(home.status("clickhouse")["state"], "running", "what ran before goes on");

@@ -23,7 +23,7 @@ pub use lease::{Holder, LEASE_TTL, LEASES, Lease, LeaseOptions, ensure_leases};
 pub use look::{count_by_subject, skipped_from};
 pub use moving::{Moved, move_streams};
 pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
-pub use purge::{DurablePosition, Fill, PurgePolicy, plan_purge, purge};
+pub use purge::{Fill, PurgePlan, PurgePolicy, plan_purge, purge};
 pub use reconcile::{Change, Observed, Plan, Report, observe, plan, reconcile};
 pub use spec::{
     BusLayout, DATA_SUBJECTS, DEAD_LETTER, DeliverFrom, DurableSpec, LayoutOptions, MARKET_DATA, ORDERBOOK_SNAP,

@@ -23,7 +23,7 @@ pub const DATA_SUBJECTS: [&str; 9] = [
 ];
 
 /// A stream as mprism wants it. All keep by limits on disk, refuse what is new when full, and know no age: what leaves is
-/// purged below a durable's own floor, never by the server.
+/// purged below what any durable has yet to ack, never by the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSpec {
     /// The stream's name.

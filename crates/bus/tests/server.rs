@@ -7,7 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::connect;
 use futures_util::StreamExt;
-use mprism_bus::{LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable, purge, reconcile};
+use mprism_bus::{
+    Answers, Bus, DurableSpec, LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable,
+    purge, reconcile,
+};
 use mprism_model::{Epoch, ProducerId};
 use mprism_testkit::{NatsServer, PATIENCE, free_address};
 
@@ -98,6 +101,82 @@ async fn answers_carry_their_token_and_a_repeat_is_recognised_across_a_restart()
     assert!(answer.outcome.expect("stored").duplicate);
 }
 
+const POLICY: PurgePolicy = PurgePolicy {
+    age_max: Some(Duration::from_secs(3600)),
+    fill_percent_max: 70,
+    fill_percent_target: 50,
+    fill_percent_urgent: 85,
+};
+
+/// Publishes trades until the server refuses one. Returns how many it took.
+async fn publish_until_full(publisher: &Publisher, answers: &mut Answers) -> usize {
+    let subject = SubjectText::from("trade.binance_spot.spot.BTC-USDT");
+    let payload = Bytes::from(vec![b'x'; 900]);
+    for token in 0.. {
+        let sent = publisher
+            .publish(token, &subject, &token.to_string(), identity(token), payload.clone())
+            .await;
+        sent.expect("sent");
+        if let Err(trouble) = answers.next().await.expect("an answer").outcome {
+            assert_eq!(trouble, Trouble::Full);
+            return usize::try_from(token).expect("few");
+        }
+    }
+    unreachable!("a stream has a limit")
+}
+
+async fn ack_all(bus: &Bus, durable: &DurableSpec, count: usize) {
+    let durable = open_durable(bus, durable).await.expect("there");
+    assert_eq!(durable.was_ahead, None);
+    let pulled = durable.consumer.fetch().max_messages(count).messages().await;
+    let mut messages = pulled.expect("pulled");
+    let mut acked = 0;
+    while let Some(message) = messages.next().await {
+        message.expect("a message").double_ack().await.expect("acked");
+        acked += 1;
+    }
+    assert_eq!(acked, count);
+}
+
+#[tokio::test]
+async fn a_durable_that_stands_still_does_not_fill_the_stream_for_the_others() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let server = NatsServer::start(folder.path(), free_address());
+    let bus = connect(&server).await;
+    let small = LayoutOptions {
+        market_data_bytes_max: 100_000,
+        ..standard()
+    };
+    let layout = layout(&small);
+    reconcile(&bus, &layout).await.expect("made");
+    let (publisher, mut answers) = Publisher::new(&bus).await.expect("open");
+    let gap = SubjectText::from("gap.binance_spot.spot.BTC-USDT");
+    let sent = publisher
+        .publish(0, &gap, "gap", identity(0), Bytes::from_static(b"{}"))
+        .await;
+    sent.expect("sent");
+    answers.next().await.expect("an answer").outcome.expect("stored");
+    let kept = publish_until_full(&publisher, &mut answers).await;
+    let trades = &layout.durables[0];
+    ack_all(&bus, trades, kept).await;
+    let both: Vec<_> = layout.durables.iter().collect();
+    let now = mprism_runtime::clock::now_ms();
+    let purged = purge(&bus, "MARKET_DATA", &both, &POLICY, now).await.expect("asked");
+    assert!(purged > 0 && purged < kept as u64, "{purged} of {kept}");
+    let first = bus
+        .context()
+        .get_stream("MARKET_DATA")
+        .await
+        .expect("there")
+        .cached_info()
+        .state
+        .first_sequence;
+    assert_eq!(first, 1, "nobody has read the gap yet");
+    // The first of these are known and take no room.
+    let again = publish_until_full(&publisher, &mut answers).await;
+    assert!(again > kept, "{again}: there is no room");
+}
+
 #[tokio::test]
 async fn a_full_stream_refuses_and_a_purge_below_the_floor_makes_room() {
     let folder = tempfile::tempdir().expect("temporary folder");
@@ -112,54 +191,25 @@ async fn a_full_stream_refuses_and_a_purge_below_the_floor_makes_room() {
     let (publisher, mut answers) = Publisher::new(&bus).await.expect("open");
     let subject = SubjectText::from("trade.binance_spot.spot.BTC-USDT");
     let payload = Bytes::from(vec![b'x'; 900]);
-    let mut kept = 0;
-    for token in 0.. {
-        let sent = publisher
-            .publish(token, &subject, &token.to_string(), identity(token), payload.clone())
-            .await;
-        sent.expect("sent");
-        match answers.next().await.expect("an answer").outcome {
-            Ok(_) => kept += 1,
-            Err(trouble) => {
-                assert_eq!(trouble, Trouble::Full);
-                break;
-            }
-        }
-    }
-    let policy = PurgePolicy {
-        age_max: Some(Duration::from_secs(3600)),
-        fill_percent_max: 70,
-        fill_percent_target: 50,
-    };
+    let kept = publish_until_full(&publisher, &mut answers).await;
+    let policy = POLICY;
     let trades = &layout.durables[0];
+    // The other has acked all it will ever get: that is no leave to purge this one's messages, and nothing that keeps them.
+    let both: Vec<_> = layout
+        .durables
+        .iter()
+        .filter(|durable| durable.stream == "MARKET_DATA")
+        .collect();
+    assert!(both.len() > 1);
     let now = mprism_runtime::clock::now_ms();
-    assert_eq!(
-        purge(&bus, trades, &policy, now).await.expect("asked"),
-        0,
-        "nothing is acked"
-    );
-    // The other durable has acked all it will ever get: that is no leave to purge this one's messages.
-    assert_eq!(purge(&bus, &layout.durables[1], &policy, now).await.expect("asked"), 0);
+    let purged = async |policy: &PurgePolicy, now| purge(&bus, "MARKET_DATA", &both, policy, now).await.expect("asked");
+    assert_eq!(purged(&policy, now).await, 0, "nothing is acked");
 
-    let durable = open_durable(&bus, trades).await.expect("there");
-    assert_eq!(durable.was_ahead, None);
-    let mut messages = durable
-        .consumer
-        .fetch()
-        .max_messages(kept)
-        .messages()
-        .await
-        .expect("pulled");
-    let mut acked = 0;
-    while let Some(message) = messages.next().await {
-        message.expect("a message").double_ack().await.expect("acked");
-        acked += 1;
-    }
-    assert_eq!(acked, kept);
-    let purged = purge(&bus, trades, &policy, now).await.expect("purged");
+    ack_all(&bus, trades, kept).await;
+    let made = purged(&policy, now).await;
     assert!(
-        purged > 0 && purged < kept as u64,
-        "{purged} of {kept}: down to the target, not to nothing"
+        made > 0 && made < kept as u64,
+        "{made} of {kept}: down to the target, not to nothing"
     );
     publisher
         .publish(0, &subject, "after", identity(0), payload)
@@ -175,7 +225,7 @@ async fn a_full_stream_refuses_and_a_purge_below_the_floor_makes_room() {
         age_max: Some(Duration::ZERO),
         ..policy
     };
-    purge(&bus, trades, &all_old, now + 60_000).await.expect("purged");
+    purged(&all_old, now + 60_000).await;
     let left = bus
         .context()
         .get_stream("MARKET_DATA")

@@ -171,33 +171,45 @@ async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
         tokio::time::sleep(PURGE_EVERY).await;
         let looks_at_ages = rounds.is_multiple_of(ROUNDS_OF_AGES);
         rounds = rounds.wrapping_add(1);
-        for durable in &options.layout.durables {
-            make_room(&bus, durable, looks_at_ages, &mut troubles).await;
+        for stream in &options.layout.streams {
+            let of = |durable: &&DurableSpec| durable.stream == stream.name;
+            let durables: Vec<&DurableSpec> = options.layout.durables.iter().filter(of).collect();
+            make_room(&bus, &stream.name, &durables, looks_at_ages, &mut troubles).await;
         }
     }
 }
 
-async fn make_room(bus: &Bus, durable: &DurableSpec, looks_at_ages: bool, troubles: &mut mprism_runtime::log::Causes) {
+async fn make_room(
+    bus: &Bus,
+    stream: &str,
+    durables: &[&DurableSpec],
+    looks_at_ages: bool,
+    troubles: &mut mprism_runtime::log::Causes,
+) {
+    // What no durable reads stays: dead letters wait for the operator.
+    if durables.is_empty() {
+        return;
+    }
     let now_ms = mprism_runtime::clock::now_ms();
-    let policy = policy(durable, looks_at_ages);
-    match mprism_bus::purge(bus, durable, &policy, now_ms).await {
+    match mprism_bus::purge(bus, stream, durables, &policy(stream, looks_at_ages), now_ms).await {
         Ok(0) => {}
-        Ok(messages) => tracing::info!(durable = durable.name, messages, "stored messages left the stream"),
+        Ok(messages) => tracing::info!(stream, messages, "stored messages left the stream"),
         // The next round tries again; what matters, a full stream, shows in health.
         Err(error) => {
-            if troubles.first(&durable.name) {
-                tracing::warn!(durable = durable.name, error = %mprism_runtime::log::chain(&error), "no room made");
+            if troubles.first(stream) {
+                tracing::warn!(stream, error = %mprism_runtime::log::chain(&error), "no room made");
             }
         }
     }
 }
 
 /// Stored messages stay as long as the original kept them, if there is room.
-fn policy(durable: &DurableSpec, looks_at_ages: bool) -> PurgePolicy {
-    let hours = if durable.stream == ORDERBOOK_SNAP { 24 } else { 48 };
+fn policy(stream: &str, looks_at_ages: bool) -> PurgePolicy {
+    let hours = if stream == ORDERBOOK_SNAP { 24 } else { 48 };
     PurgePolicy {
         age_max: looks_at_ages.then(|| Duration::from_secs(hours * 3600)),
         fill_percent_max: 70,
         fill_percent_target: 50,
+        fill_percent_urgent: 85,
     }
 }
