@@ -3,6 +3,7 @@
 mod collector;
 mod export;
 mod frames;
+mod hot;
 mod integrity;
 mod storage;
 

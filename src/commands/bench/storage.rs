@@ -36,6 +36,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         ..worker::cold(&settings)?
     };
     execute(&store, "CREATE DATABASE bare").await?;
+    let mut results = super::hot::measure(home, &store, context).await?;
     execute(&store, "CREATE TABLE bare.trades AS marketprism_cold.trades").await?;
     let columns = insert_columns(&store).await?;
     let (mut bare, mut copies, mut proofs, mut ways) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -101,7 +102,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
     }
     let ceiling = super::median_of(&bare);
     let exported = super::export::measure(home, &store, context).await?;
-    let mut results = vec![
+    results.extend([
         Measured::of(
             "cold_copy",
             "rows/s",
@@ -114,7 +115,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         Measured::of("cold_proven", "rows/s", Better::Higher, &proofs, None, Some(ceiling)),
         Measured::new("cold_way", &ways, Some(WAY_BUDGET_MS), None),
         exported,
-    ];
+    ]);
     results.extend(super::integrity::measure(home, context).await?);
     Ok(results)
 }
@@ -158,12 +159,12 @@ async fn work<F: Future<Output = Result<bool, CliError>>>(
         .unwrap_or(f64::NAN))
 }
 
-async fn execute(store: &Store, statement: &str) -> Result<(), CliError> {
+pub(super) async fn execute(store: &Store, statement: &str) -> Result<(), CliError> {
     let done = store.execute(statement).await;
     done.map_err(|e| CliError::failed("bench", e).context("the engine refused a statement"))
 }
 
-async fn count(store: &Store, query: &str) -> Result<u64, CliError> {
+pub(super) async fn count(store: &Store, query: &str) -> Result<u64, CliError> {
     let counted = store.fetch_one(query).await;
     counted.map_err(|e| CliError::failed("bench", e).context("the engine refused a query"))
 }

@@ -66,6 +66,11 @@ fn bus(settings: &Settings, user: &str, secret: &str) -> Result<BusOptions, CliE
     })
 }
 
+/// Returns the bus as the collector reaches it.
+pub(crate) fn collector_bus(settings: &Settings) -> Result<BusOptions, CliError> {
+    bus(settings, USER_COLLECTOR, "nats-collector")
+}
+
 /// Returns the bus as the operator reaches it.
 pub(crate) fn operator_bus(settings: &Settings) -> Result<BusOptions, CliError> {
     bus(settings, "operator", "nats-operator")
@@ -257,7 +262,7 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
     Ok(CollectorOptions {
         listen: loopback(collector.port),
         metrics_listen: loopback(collector.metrics_port),
-        bus: bus(settings, USER_COLLECTOR, "nats-collector")?,
+        bus: collector_bus(settings)?,
         store: (settings.clickhouse.mode == Mode::Managed).then(|| loopback(settings.clickhouse.port)),
         exchanges: exchanges.collect(),
         spool: SpoolOptions {
