@@ -33,6 +33,16 @@ pub enum BusError {
         /// What the server or the client said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The server ended a pull request, and would end the next one, too.
+    #[error("cannot pull from durable `{durable}`: {said} (status {status})")]
+    Pull {
+        /// The durable.
+        durable: String,
+        /// NATS status code.
+        status: u16,
+        /// What the server said.
+        said: String,
+    },
     /// A message is larger than the server takes.
     #[error("message for `{subject}` has {bytes} bytes, the server takes {bytes_max}")]
     TooLarge {
@@ -70,7 +80,7 @@ impl BusError {
     /// Returns whether the same call can succeed later without anything being changed by hand.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NotConnected { .. } | Self::Api { .. } | Self::Moving { .. } => true,
+            Self::NotConnected { .. } | Self::Api { .. } | Self::Pull { .. } | Self::Moving { .. } => true,
             Self::NotStored { trouble, .. } => trouble.is_retryable(),
             Self::Address { .. } | Self::TooLarge { .. } | Self::Closed => false,
         }

@@ -11,6 +11,7 @@ mod lease;
 mod look;
 mod moving;
 mod publish;
+mod pull;
 mod purge;
 mod reconcile;
 mod spec;
@@ -23,6 +24,7 @@ pub use lease::{Holder, LEASE_TTL, LEASES, Lease, LeaseOptions, ensure_leases};
 pub use look::{count_by_subject, skipped_from};
 pub use moving::{Moved, move_streams};
 pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
+pub use pull::Pull;
 pub use purge::{Fill, PurgePlan, PurgePolicy, plan_purge, purge};
 pub use reconcile::{Change, Observed, Plan, Report, observe, plan, reconcile};
 pub use spec::{
@@ -30,11 +32,9 @@ pub use spec::{
     StreamSpec, durable_name, layout,
 };
 
+/// A message as it comes.
+pub use async_nats::Message;
 /// The text of a subject, cheap to clone.
 pub use async_nats::Subject as SubjectText;
-/// A durable that messages are pulled from.
-pub type PullConsumer = async_nats::jetstream::consumer::Consumer<async_nats::jetstream::consumer::pull::Config>;
-/// A pulled message.
-pub use async_nats::jetstream::Message;
 /// A message as its stream keeps it.
 pub use async_nats::jetstream::message::StreamMessage as KeptMessage;

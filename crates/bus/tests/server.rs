@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::connect;
 use futures_util::StreamExt;
 use mprism_bus::{
-    Answers, Bus, DurableSpec, LayoutOptions, Publisher, PurgePolicy, SubjectText, Trouble, layout, open_durable,
+    Answers, Bus, DurableSpec, LayoutOptions, Publisher, Pull, PurgePolicy, SubjectText, Trouble, layout, open_durable,
     purge, reconcile,
 };
 use mprism_model::{Epoch, ProducerId};
@@ -275,4 +275,72 @@ async fn a_durable_that_the_server_lost_begins_at_the_first_message() {
     let stream = bus.context().get_stream("MARKET_DATA").await.expect("there");
     stream.delete_consumer(&spec.name).await.expect("deleted");
     assert_eq!(pull().await, 3, "a replay is harmless, a skip is not");
+}
+
+#[tokio::test]
+async fn no_more_is_on_its_way_than_was_asked_for_and_a_new_server_is_asked_again() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut server = NatsServer::start(folder.path(), free_address());
+    let bus = connect(&server).await;
+    let layout = layout(&standard());
+    reconcile(&bus, &layout).await.expect("made");
+    let (publisher, mut answers) = Publisher::new(&bus).await.expect("open");
+    let subject = SubjectText::from("trade.binance_spot.spot.BTC-USDT");
+    let mut publish = async |token: u64| {
+        let payload = Bytes::from(vec![b'x'; 1_000]);
+        let id = token.to_string();
+        let sent = publisher.publish(token, &subject, &id, identity(token), payload).await;
+        sent.expect("sent");
+        answers.next().await.expect("an answer").outcome
+    };
+    for token in 0..100 {
+        publish(token).await.expect("stored");
+    }
+    let trades = &layout.durables[0];
+    open_durable(&bus, trades).await.expect("there");
+    let mut pull = Pull::new(&bus, trades).await.expect("open");
+    let on_their_way = async || {
+        let stream = bus.context().get_stream("MARKET_DATA").await.expect("there");
+        stream.consumer_info(&trades.name).await.expect("told").num_ack_pending
+    };
+    pull.ask(10, 1 << 20).await.expect("asked");
+    let first = pull.next().await.expect("well").expect("a message");
+    assert_eq!(first.payload.len(), 1_000);
+    // A reader that takes its time, and asks in vain as long as some are to come.
+    pull.ask(10, 1 << 20).await.expect("not asked");
+    mprism_testkit::until("all that was asked for is on its way", async || {
+        match on_their_way().await {
+            10 => Ok(()),
+            count => Err(count.to_string()),
+        }
+    })
+    .await;
+    let mut taken = 1;
+    while pull.next().await.expect("well").is_some() {
+        taken += 1;
+    }
+    assert_eq!((taken, on_their_way().await), (10, 10));
+    // By size.
+    pull.ask(50, 5_500).await.expect("asked");
+    let mut sized = 0;
+    while pull.next().await.expect("well").is_some() {
+        sized += 1;
+    }
+    assert!((1..=5).contains(&sized), "{sized} messages of 1,000 bytes in 5,500");
+    // The request dies with its server; what it asked for is asked for again.
+    let before = on_their_way().await;
+    for token in 100..110 {
+        publish(token).await.expect("stored");
+    }
+    pull.ask(1_000, 1 << 20).await.expect("asked");
+    for _ in before..110 {
+        pull.next().await.expect("well").expect("a message");
+    }
+    server.kill();
+    server.start_again();
+    assert!(pull.next().await.expect("well").is_none(), "this request is gone");
+    pull.ask(1_000, 1 << 20).await.expect("asked");
+    // A server takes connections before its streams are there.
+    while publish(110).await.is_err() {}
+    pull.next().await.expect("well").expect("the new one");
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use mprism_bus::{Bus, DurableSpec, PullConsumer, open_durable, reclaim_unacked};
+use mprism_bus::{Bus, BusError, DurableSpec, Pull, open_durable, reclaim_unacked};
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
@@ -91,11 +90,11 @@ pub(crate) async fn pull(
                     reclaiming = Some(tokio::spawn(reclaim(Arc::clone(&bus), durable.clone())));
                 }
                 stats.begins(&durable.name);
-                let ended = consume(&opened.consumer, options, &pace, &batches, &stats, &shutdown).await;
+                let ended = consume(&bus, &durable, options, &pace, &batches, &stats, &shutdown).await;
                 stats.ends(&durable.name);
-                if let Err(reason) = ended {
+                if let Err(error) = ended {
                     stats.error_now();
-                    tracing::warn!(durable = durable.name, reason, "pulling stopped and begins again");
+                    tracing::warn!(durable = durable.name, error = %mprism_runtime::log::chain(&error), "pulling stopped and begins again");
                 }
             }
             Err(error) => {
@@ -127,24 +126,20 @@ async fn reclaim(bus: Arc<Bus>, durable: DurableSpec) {
 }
 
 async fn consume(
-    consumer: &PullConsumer,
+    bus: &Bus,
+    durable: &DurableSpec,
     options: BatchOptions,
     pace: &Pace,
     batches: &mpsc::Sender<Batch>,
     stats: &Stats,
     shutdown: &CancellationToken,
-) -> Result<(), String> {
-    let pulled = consumer
-        .stream()
-        .max_messages_per_batch(options.rows_max)
-        .heartbeat(Duration::from_secs(2))
-        .expires(Duration::from_secs(20))
-        .messages()
-        .await;
-    let mut messages = pulled.map_err(|e| e.to_string())?;
+) -> Result<(), BusError> {
+    let mut messages = Pull::new(bus, durable).await?;
     let mut batch = Batch::default();
     let mut deadline = Instant::now();
     loop {
+        // One request for the next batch while this one is gathered: what comes early waits in the connection, and not more.
+        messages.ask(options.rows_max, options.bytes_max).await?;
         let due = tokio::select! {
             biased;
             // What is pulled and not yet handed over is not acked: it comes again.
@@ -155,14 +150,11 @@ async fn consume(
             () = tokio::time::sleep_until(deadline), if batch.len() > 0 => true,
             message = messages.next() => {
                 let message = match message {
-                    Some(Ok(message)) => message,
-                    Some(Err(error)) => {
+                    Ok(Some(message)) => message,
+                    Ok(None) => continue,
+                    Err(error) => {
                         hand_over(batch, batches).await;
-                        return Err(error.to_string());
-                    }
-                    None => {
-                        hand_over(batch, batches).await;
-                        return Err("the subscription ended".into());
+                        return Err(error);
                     }
                 };
                 if batch.len() == 0 {

@@ -72,9 +72,6 @@ pub(crate) struct Unstorable {
 
 /// Reads a message.
 pub(crate) fn read(message: Message) -> Result<Row, Box<Unstorable>> {
-    // Splitting takes the reply out of the message: we ack by ourselves, without waiting for each.
-    let reply = message.reply.clone();
-    let (message, _) = message.split();
     let header = |name: &str| {
         let headers = message.headers.as_ref()?;
         headers.get(name).map(|value| value.as_str().to_owned())
@@ -88,7 +85,8 @@ pub(crate) fn read(message: Message) -> Result<Row, Box<Unstorable>> {
         message_id: message_id.unwrap_or_default(),
         subject: message.subject,
         payload: message.payload,
-        reply,
+        // We ack by ourselves, without waiting for each.
+        reply: message.reply,
     };
     match Event::parse(delivery.subject.as_str(), &delivery.payload) {
         Ok(event) => Ok(Row::of(event, identity, delivery)),
