@@ -250,7 +250,7 @@ impl Look<'_> {
         }
         let reader = self.stores.of(tier);
         let rules = shape.rules(columns);
-        let markets = scan::markets(reader, tier, data_type, &rules, self.within, self.now).await?;
+        let markets = scan::markets(reader, tier, data_type, &rules, self.within).await?;
         let suspects: Vec<Market> = markets
             .iter()
             .filter(|market| market.is_doubtful())
