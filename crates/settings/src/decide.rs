@@ -242,6 +242,7 @@ impl Decider {
             order_book: OrderBookSettings {
                 cadence: self.values.span_or_word("collector.orderbook.cadence"),
                 snapshot_limit: self.values.small("collector.orderbook.snapshot_limit"),
+                audit_every: self.values.span_or_word("collector.orderbook.audit_every"),
             },
             spool,
             publish: PublishSettings {

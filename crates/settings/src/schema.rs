@@ -126,6 +126,10 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     // Fewer than 400 levels a side could not be published whole; more than 5,000 the venue does not give.
     field("collector.orderbook.snapshot_limit", Kind::Integer(500, 5_000)),
+    field(
+        "collector.orderbook.audit_every",
+        Kind::Or("never", &Kind::Span(100, 24 * 60 * MINUTE)),
+    ),
     field("collector.spool.bytes_max", Kind::Bytes(64 * MIB, 16 * TIB)),
     field("collector.spool.free_bytes_min", Kind::Bytes(0, 16 * TIB)),
     field("collector.spool.fsync_interval", Kind::Span(1, 10 * SECOND)),

@@ -216,6 +216,8 @@ pub struct OrderBookSettings {
     pub cadence: Option<Duration>,
     /// Levels a side of the snapshots that a book begins with.
     pub snapshot_limit: usize,
+    /// How often a live book is compared with a second snapshot; `None` is never.
+    pub audit_every: Option<Duration>,
 }
 
 /// The collector's spool.

@@ -76,6 +76,7 @@ pub(crate) async fn follow<P: Protocol, H: History>(
         wire: protocol.wire(),
         terms: terms.clone(),
         cadence: around.order_book.cadence,
+        audit_every: around.order_book.audit_every,
         polling: around.polling,
         store: around.store,
     };

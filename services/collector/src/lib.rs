@@ -99,6 +99,8 @@ pub struct OrderBookOptions {
     pub cadence: Cadence,
     /// Levels a side of the snapshots they begin with.
     pub snapshot_limit: usize,
+    /// How often live books are compared with a second snapshot; `None` is never.
+    pub audit_every: Option<Duration>,
 }
 
 /// One venue.

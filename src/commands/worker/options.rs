@@ -281,6 +281,7 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
         order_book: OrderBookOptions {
             cadence: cadence(collector.order_book.cadence),
             snapshot_limit: collector.order_book.snapshot_limit,
+            audit_every: collector.order_book.audit_every,
         },
         latency: LatencyOptions {
             warn_above: collector.latency.warn_above,

@@ -85,7 +85,7 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         .sum();
     text.gauge("marketprism_active_symbols_count", "Symbols with events.", &[], symbols);
     type Value = fn(&ExchangeStats) -> u64;
-    let per_exchange: [(&str, &str, Value); 23] = [
+    let per_exchange: [(&str, &str, Value); 24] = [
         (
             "marketprism_websocket_reconnections_total",
             "Connections after the first.",
@@ -164,6 +164,11 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
             "marketprism_orderbook_resyncs_total",
             "Order books that stopped being valid.",
             |e| e.resyncs.load(Ordering::Relaxed),
+        ),
+        (
+            "marketprism_orderbook_confirmed_total",
+            "Live order books that a second snapshot confirmed.",
+            |e| e.confirmed.load(Ordering::Relaxed),
         ),
         (
             "marketprism_orderbook_corrected_total",

@@ -278,6 +278,8 @@ async fn status(State(source): State<Source>) -> Response {
                 "books": load(&exchange.books),
                 "diffs": load(&exchange.diffs),
                 "resyncs": load(&exchange.resyncs),
+                "confirmed": load(&exchange.confirmed),
+                "corrected": load(&exchange.corrected),
                 "snapshots": load(&exchange.snapshots),
                 "rest_errors": exchange.rest_errors.counts(),
                 "malformed": exchange.malformed.counts(),

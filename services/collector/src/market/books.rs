@@ -20,6 +20,8 @@ use crate::stats::StreamStats;
 
 /// With fewer certain levels on a side, a snapshot is fetched although the book is live: before 400 of them are too few.
 const CERTAIN_MIN: usize = 600;
+/// So long after a book was joined it is compared with a second snapshot for the first time, if audits are not more frequent.
+const FIRST_AUDIT_AFTER: Duration = Duration::from_secs(30);
 /// Between two snapshots of which the first came too early: the venue's cache needs a moment.
 const TOO_OLD_WAIT: Duration = Duration::from_millis(150);
 
@@ -44,6 +46,12 @@ pub(super) struct BookState {
     is_fed: bool,
     /// The last change that was ever in a book of ours, here or in an earlier life.
     seen: Option<Seen>,
+    /// How often a live book is compared with a second snapshot, and when next.
+    audit_every: Option<Duration>,
+    audit_due: Option<Instant>,
+    /// The change up to which this chain is proven by a second snapshot; at first the one at which it was joined, as which the
+    /// first snapshot may have been wrong.
+    sound: u64,
     /// Why the next hole, if there is one, came about; and the gap that is in the ledger already.
     hole: Hole,
     /// [`OrderBook::last_update_id`] of the last published book of this chain.
@@ -66,13 +74,15 @@ struct Hole {
 }
 
 impl BookState {
-    /// Begins to follow a book; `are_net` as in [`crate::rest::History::DIFFS_ARE_NET`].
+    /// Begins to follow a book; `are_net` as in [`crate::rest::History::DIFFS_ARE_NET`]. `audit_every` says how often it is compared
+    /// with a second snapshot.
     pub(super) fn new(
         about: Subject,
         instrument: InstrumentId,
         last: Option<Seen>,
         stats: Arc<StreamStats>,
         are_net: bool,
+        audit_every: Option<Duration>,
     ) -> Self {
         Self {
             subject: about.to_string().into(),
@@ -83,6 +93,9 @@ impl BookState {
             sync: Sync::of_net_diffs(are_net),
             is_fed: false,
             seen: last,
+            audit_every,
+            audit_due: None,
+            sound: 0,
             hole: Hole {
                 cause: GapCause::CollectorDown,
                 ledgered: None,
@@ -117,12 +130,15 @@ impl BookState {
         self.stats.last_ms.store(received.0, Ordering::Relaxed);
         self.is_fed = true;
         match self.sync.diff(diff) {
-            Step::Applied => {
+            step @ (Step::Applied | Step::Corrected) => {
                 (self.ts, self.ts_recv) = (Some(ts), ts_recv);
                 out.stats.diffs.fetch_add(1, Ordering::Relaxed);
                 self.stats.events.fetch_add(1, Ordering::Relaxed);
                 self.stats.set_live(true);
                 self.note_seen(ts);
+                if step == Step::Corrected {
+                    self.corrected(out);
+                }
                 self.changed(cadence, out);
             }
             Step::Known => {
@@ -158,6 +174,7 @@ impl BookState {
             return;
         }
         self.stats.set_live(true);
+        self.begins_at(snapshot.last);
         if !was_live {
             self.close_hole(snapshot.last, out);
         }
@@ -209,6 +226,7 @@ impl BookState {
         };
         self.wait = Duration::ZERO;
         self.stats.set_live(true);
+        self.begins_at(snapshot.last);
         self.close_hole(snapshot.last, out);
         self.note_seen(self.ts.unwrap_or_else(now));
         if kept.is_empty() {
@@ -220,6 +238,14 @@ impl BookState {
         }
     }
 
+    /// Says at which change a chain begins.
+    fn begins_at(&mut self, at: u64) {
+        self.sound = at;
+        self.audit_due = self
+            .audit_every
+            .map(|every| Instant::now() + every.min(FIRST_AUDIT_AFTER));
+    }
+
     fn too_old(&mut self, out: &mut Out) {
         out.stats.snapshots_too_old.fetch_add(1, Ordering::Relaxed);
         self.wait = TOO_OLD_WAIT;
@@ -229,20 +255,37 @@ impl BookState {
     fn confirmed(&mut self, snapshot: &Snapshot, cadence: Cadence, out: &mut Out) {
         self.wait = Duration::ZERO;
         match self.sync.snapshot(snapshot) {
-            Join::TooOld => self.too_old(out),
-            // What was too uncertain to be published may be certain now, and nothing else may change for a while.
-            Join::Refreshed | Join::Live(_) if self.chained != Some(self.sync.last()) => self.changed(cadence, out),
-            Join::Refreshed | Join::Live(_) => {}
+            Join::TooOld => return self.too_old(out),
+            Join::Refreshed | Join::Live(_) => {
+                out.stats.confirmed.fetch_add(1, Ordering::Relaxed);
+                self.audit_due = self.audit_every.map(|every| Instant::now() + every);
+                // One that is ahead of the diffs confirms when they have reached it, or corrects.
+                if snapshot.last <= self.sync.last() {
+                    self.sound = self.sync.last();
+                }
+                // What was too uncertain to be published may be certain now, and nothing else may change for a while.
+                if self.chained != Some(self.sync.last()) {
+                    self.changed(cadence, out);
+                }
+            }
             Join::Corrected => {
-                out.stats.corrected.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(symbol = %self.about.symbol, "the book did not agree with a second snapshot, which replaces it");
-                let last = self.sync.last();
-                self.hole.cause = GapCause::Desync;
-                out.gap(&self.gap_subject, self.gap(last, last, 1, now()));
-                self.chained = None;
+                self.corrected(out);
                 self.changed(cadence, out);
             }
         }
+    }
+
+    /// Says that the book was wrong, nobody knows since when: since it was last known to be right at worst. A third snapshot will
+    /// say soon which of the two was right.
+    fn corrected(&mut self, out: &mut Out) {
+        out.stats.corrected.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(symbol = %self.about.symbol, "the book did not agree with a second snapshot, which replaces it");
+        let last = self.sync.last();
+        self.hole.cause = GapCause::Desync;
+        out.gap(&self.gap_subject, self.gap(self.sound.min(last), last, 1, now()));
+        self.hole.cause = GapCause::Sequence;
+        self.chained = None;
+        self.begins_at(last);
     }
 
     /// Writes down what is missing between the last change that was seen and the one at which the book was joined.
@@ -283,7 +326,8 @@ impl BookState {
         }
         if self.sync.is_live() {
             let is_short = self.sync.book().certain_min().is_some_and(|count| count < CERTAIN_MIN);
-            if !is_short {
+            let is_due = self.audit_due.is_some_and(|due| due <= Instant::now());
+            if !(is_short || is_due) {
                 return None;
             }
             self.sync.begin_refresh();

@@ -66,6 +66,7 @@ impl Crowd {
             wire: registry::wire(Exchange::BinanceSpot),
             terms: SharedTerms::default(),
             cadence: Cadence::Every,
+            audit_every: None,
             polling: BTreeMap::new(),
             store: None,
         };

@@ -91,6 +91,8 @@ pub(crate) struct MarketOptions {
     pub(crate) terms: SharedTerms,
     /// When books are published.
     pub(crate) cadence: Cadence,
+    /// How often live books are compared with a second snapshot.
+    pub(crate) audit_every: Option<Duration>,
     /// How often is asked for a type, where that is not left to the venue.
     pub(crate) polling: BTreeMap<DataType, Duration>,
     /// A store on this machine whose ledger knows what earlier lives left open.
@@ -149,7 +151,7 @@ fn assemble<H: History>(
     (stats, batches, admission): (Arc<ExchangeStats>, mpsc::Sender<Vec<Outgoing>>, Admission),
 ) -> Market<H> {
     let states = instruments.into_iter().map(|instrument| {
-        let state = State::new::<H>(options.exchange, &instrument, thinned, &stats);
+        let state = State::new::<H>(&options, &instrument, thinned, &stats);
         (instrument.id, state)
     });
     Market {
@@ -209,14 +211,14 @@ fn polled<H: History>(
 
 impl State {
     fn new<H: History>(
-        exchange: Exchange,
+        options: &MarketOptions,
         instrument: &Instrument,
         thinned: &dyn Fn(DataType) -> Option<Duration>,
         stats: &ExchangeStats,
     ) -> Self {
         let subject = |data_type| Subject {
             data_type,
-            exchange,
+            exchange: options.exchange,
             market_type: instrument.market_type,
             symbol: instrument.symbol.clone(),
         };
@@ -233,6 +235,7 @@ impl State {
                 last,
                 stream,
                 H::DIFFS_ARE_NET,
+                options.audit_every,
             )
         });
         let series = instrument.series.iter().map(|(data_type, mark)| {

@@ -22,7 +22,7 @@
 
 use std::collections::VecDeque;
 
-use mprism_model::GapCause;
+use mprism_model::{GapCause, LEVELS_MAX};
 
 use super::{Book, Diff, Snapshot};
 
@@ -32,8 +32,6 @@ const KEPT_MAX: usize = 5_000;
 const KEPT_LEVELS_MAX: usize = 1_000_000;
 /// Diffs in a row that held nothing new; more of them, and the venue numbers its changes anew.
 const KNOWN_MAX: u32 = 100;
-/// Levels that are compared when a second snapshot confirms the book.
-const CONFIRMED_LEVELS: usize = 20;
 
 /// One instrument's book and how well it is known.
 #[derive(Debug, Default)]
@@ -69,6 +67,8 @@ enum Phase {
 pub(crate) enum Step {
     /// The book is up to date.
     Applied,
+    /// It is up to date, and a second snapshot that was ahead of it showed now that it was wrong before.
+    Corrected,
     /// It held nothing new.
     Known,
     /// It said that nothing has changed.
@@ -241,7 +241,11 @@ impl Sync {
                     last = diff.last;
                 }
                 if last == self.last {
+                    let is_same = same_levels(&self.book, &ahead);
                     self.book = ahead;
+                    if !is_same {
+                        return Step::Corrected;
+                    }
                 } else {
                     self.refresh = Some(Some((ahead, last)));
                 }
@@ -332,7 +336,7 @@ impl Sync {
             self.refresh = Some(Some((book, last)));
             return Join::Refreshed;
         }
-        let is_same = same_top(&self.book, &book);
+        let is_same = same_levels(&self.book, &book);
         self.book = book;
         if is_same { Join::Refreshed } else { Join::Corrected }
     }
@@ -386,10 +390,10 @@ impl Sync {
     }
 }
 
-/// Whether two books agree on what both are certain of, near the touch.
-fn same_top(a: &Book, b: &Book) -> bool {
+/// Whether two books agree on what both are certain of, as far as it is published.
+fn same_levels(a: &Book, b: &Book) -> bool {
     [(&a.bids, &b.bids), (&a.asks, &b.asks)].into_iter().all(|(a, b)| {
-        let count = a.certain().min(b.certain()).min(CONFIRMED_LEVELS);
+        let count = a.certain().min(b.certain()).min(LEVELS_MAX);
         a.top(count).eq(b.top(count))
     })
 }

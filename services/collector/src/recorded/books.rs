@@ -162,7 +162,7 @@ impl Followed {
         let (first, last) = (diff.first, diff.last);
         let mut has_gap = false;
         match self.sync.diff(diff) {
-            Step::Applied => {}
+            Step::Applied | Step::Corrected => {}
             Step::Known if self.joined == Some(last) => {}
             Step::Known => return content.skip("order-book diff that the book has already"),
             Step::Idle => return content.skip("order-book heartbeat"),

@@ -179,6 +179,11 @@ fn a_second_snapshot_widens_what_is_certain_without_a_pause() {
     let mut other = v.snapshot(22, 1_000);
     other.bids[0] = level(&other.bids[0].price.to_string(), "77");
     assert_eq!(sync.snapshot(&other), Join::Corrected);
+    // So is one that was ahead, when the diffs have reached it; and one that says the same as the corrected book says nothing.
+    sync.begin_refresh();
+    assert_eq!(sync.snapshot(&v.snapshot(24, 1_000)), Join::Refreshed);
+    assert_eq!(sync.diff(v.diff(23, 24)), Step::Corrected);
+    assert!(equals(&sync, &v));
 }
 
 #[test]
@@ -259,17 +264,17 @@ proptest! {
             match act {
                 Act::Deliver => if let Some(diff) = take(&mut next) {
                     sent.push(diff.clone());
-                    sync.diff(diff);
+                    prop_assert!(sync.diff(diff) != Step::Corrected);
                 },
                 Act::Drop => drop(take(&mut next)),
                 Act::Repeat(back) => if let Some(diff) = sent.iter().rev().nth(back) {
-                    sync.diff(diff.clone());
+                    prop_assert!(sync.diff(diff.clone()) != Step::Corrected);
                 },
                 Act::Swap => {
                     let (one, two) = (take(&mut next), take(&mut next));
                     for diff in two.into_iter().chain(one) {
                         sent.push(diff.clone());
-                        sync.diff(diff);
+                        prop_assert!(sync.diff(diff) != Step::Corrected);
                     }
                 }
                 Act::Snapshot(at, limit) => {
