@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mprism_deps::Dependency;
-use mprism_settings::{Mode, Settings, loopback};
+use mprism_settings::{Backend, Mode, Settings, loopback};
 
 use crate::cli::{ServiceName, SimArgs, WorkerName};
 use crate::commands::Context;
@@ -52,8 +52,23 @@ pub(crate) fn deployment(context: &Context, settings: &Settings, sim: &SimArgs) 
 ///
 /// # Errors
 /// For a ClickHouse of somebody else's: a writer of ours is fenced by our own engine only, and without a fence a row could be
-/// stored twice.
+/// stored twice. For servers that would run where this version cannot run them.
 pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
+    let infra = &settings.infra;
+    let backends = [
+        ("infra.nats.mode", infra.nats_backend),
+        ("infra.clickhouse.mode", infra.clickhouse_backend),
+    ];
+    for (key, backend) in backends {
+        let word = match backend {
+            Backend::Embedded | Backend::External => continue,
+            Backend::Native => "native",
+            Backend::Docker => "docker",
+        };
+        let text = format!("{key} `{word}` is not supported yet");
+        return Err(CliError::usage("not_supported", anyhow::Error::msg(text))
+            .hint(format!("use what mprism brings along: `{key}: embedded`")));
+    }
     if settings.clickhouse.mode == Mode::Managed {
         return Ok(());
     }

@@ -9,10 +9,10 @@ use crate::home::HomeFolders;
 use crate::layers::{Gathered, Ignored};
 use crate::schema;
 use crate::settings::{
-    BatchSettings, ClickhouseSettings, ClickhouseTimeouts, ColdSettings, CollectorSettings, Durability, EXCHANGES,
-    ExchangeSettings, HotSettings, LatencySettings, LeaveSettings, LivenessSettings, LoggingSettings, Mode,
-    NatsSettings, OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings,
-    StopTimeouts, SupervisorSettings, SyncInterval,
+    Backend, BatchSettings, ClickhouseServer, ClickhouseSettings, ClickhouseTimeouts, ColdSettings, CollectorSettings,
+    ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HotSettings, InfraSettings, LatencySettings,
+    LeaveSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings, PublishSettings,
+    SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -55,6 +55,7 @@ impl Decider {
             hot: self.hot(&home),
             cold: self.cold(&home),
             sim: self.sim(),
+            infra: self.infra(),
             supervisor: self.supervisor(),
             logging: LoggingSettings {
                 level: self.values.text("logging.level").to_owned(),
@@ -115,26 +116,72 @@ impl Decider {
         }
     }
 
-    fn server(&mut self, mode: &'static str, url: &'static str, scheme: &str, port: u16) -> (Mode, ServerUrl) {
+    /// Decides who runs a server: `infra.<name>.mode: external` says the same as `<name>.mode: external`.
+    fn server(&mut self, [mode, url, infra]: [&'static str; 3], scheme: &str, port: u16) -> (Mode, ServerUrl) {
         let ours = ServerUrl::loopback(scheme, port);
-        match (self.values.text(mode), self.values.url(url).cloned()) {
-            ("external", Some(url)) => (Mode::External, url),
-            ("external", None) => {
-                self.problem(&[mode], format!("{mode}: external needs {url}"));
+        let is_elsewhere = self.values.text(infra) == "external";
+        let said = if is_elsewhere { infra } else { mode };
+        let is_external = is_elsewhere || self.values.text(mode) == "external";
+        match (is_external, self.values.url(url).cloned()) {
+            (true, Some(url)) => (Mode::External, url),
+            (true, None) => {
+                self.problem(&[said], format!("{said}: external needs {url}"));
                 (Mode::External, ours)
             }
-            (_, Some(_)) => {
+            (false, Some(_)) => {
                 self.problem(&[mode, url], format!("{url}: has a meaning only with {mode}: external"));
                 (Mode::Managed, ours)
             }
-            (_, None) => (Mode::Managed, ours),
+            (false, None) => (Mode::Managed, ours),
+        }
+    }
+
+    /// Decides where a server runs.
+    fn backend(&mut self, infra: &'static str, mode: &'static str) -> Backend {
+        let is_external = self.values.text(mode) == "external";
+        let backend = match self.values.text(infra) {
+            "native" => Backend::Native,
+            "docker" => Backend::Docker,
+            "external" => Backend::External,
+            // The default: whoever names a server has said where it runs.
+            _ if is_external => Backend::External,
+            _ => Backend::Embedded,
+        };
+        if is_external && matches!(backend, Backend::Native | Backend::Docker) {
+            let said = self.values.text(infra).to_owned();
+            self.problem(&[infra, mode], format!("{infra}: {said} contradicts {mode}: external"));
+        }
+        backend
+    }
+
+    fn infra(&mut self) -> InfraSettings {
+        InfraSettings {
+            network: self.values.text("infra.network").to_owned(),
+            nats_backend: self.backend("infra.nats.mode", "nats.mode"),
+            nats: self.container("infra.nats"),
+            clickhouse_backend: self.backend("infra.clickhouse.mode", "clickhouse.mode"),
+            clickhouse: self.container("infra.clickhouse"),
+            clickhouse_server: match self.values.text("infra.clickhouse.server") {
+                "mprism" => ClickhouseServer::Mprism,
+                _ => ClickhouseServer::Clickhouse,
+            },
+            clickhouse_native_port: self.port("infra.clickhouse.native_port"),
+            workers: self.container("infra.workers"),
+        }
+    }
+
+    fn container(&self, section: &str) -> ContainerSettings {
+        ContainerSettings {
+            image: self.values.text(&format!("{section}.image")).to_owned(),
+            memory_bytes_max: self.values.integer(&format!("{section}.memory_bytes_max")),
+            cpu_percent_max: self.values.integer(&format!("{section}.cpu_percent_max")),
         }
     }
 
     fn nats(&mut self, home: &HomeFolders) -> NatsSettings {
         let port = self.port("nats.port");
         let monitor_port = self.port("nats.monitor_port");
-        let (mode, url) = self.server("nats.mode", "nats.url", "nats", port);
+        let (mode, url) = self.server(["nats.mode", "nats.url", "infra.nats.mode"], "nats", port);
         let durability = match self.values.text("nats.durability") {
             "strict" => Durability::Strict,
             "fast" => Durability::Fast,
@@ -184,7 +231,11 @@ impl Decider {
 
     fn clickhouse(&mut self) -> ClickhouseSettings {
         let port = self.port("clickhouse.port");
-        let (mode, url) = self.server("clickhouse.mode", "clickhouse.url", "http", port);
+        let (mode, url) = self.server(
+            ["clickhouse.mode", "clickhouse.url", "infra.clickhouse.mode"],
+            "http",
+            port,
+        );
         ClickhouseSettings {
             mode,
             url,

@@ -84,6 +84,7 @@ fn of_kind(kind: &Kind) -> Json {
         }),
         Kind::LogFilter => json!({"type": "string", "minLength": 1}),
         Kind::Path => json!({"type": ["string", "null"], "pattern": "^/"}),
+        Kind::Reference => json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$"}),
     }
 }
 

@@ -26,10 +26,11 @@ pub use json_schema::json_schema;
 pub use layers::{DEFAULT_YAML, Ignored, Override, Sources};
 pub use legacy::keys as marketprism_keys;
 pub use settings::{
-    BatchSettings, COLD_DATABASE, ClickhouseSettings, ClickhouseTimeouts, ColdSettings, CollectorSettings, Durability,
-    EXCHANGES, ExchangeSettings, HOT_DATABASE, HotSettings, LatencySettings, LeaveSettings, LivenessSettings,
-    LoggingSettings, Mode, NatsSettings, OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate,
-    SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval, WRITER_USER, loopback,
+    Backend, BatchSettings, COLD_DATABASE, ClickhouseServer, ClickhouseSettings, ClickhouseTimeouts, ColdSettings,
+    CollectorSettings, ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HOT_DATABASE, HotSettings,
+    InfraSettings, LatencySettings, LeaveSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings,
+    OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts,
+    SupervisorSettings, SyncInterval, WRITER_USER, loopback,
 };
 pub use units::{format_duration, parse_bytes, parse_duration};
 pub use url::ServerUrl;

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     LogFilter,
     /// Nothing, or an absolute path.
     Path,
+    /// What a container engine calls an image or a network.
+    Reference,
 }
 
 pub(crate) struct Field {
@@ -45,6 +47,11 @@ const fn field(path: &'static str, kind: Kind) -> Field {
 
 const PORT: Kind = Kind::Integer(1, 65_535);
 const MODE: Kind = Kind::Choice(&["managed", "external"]);
+const BACKEND: Kind = Kind::Choice(&["embedded", "native", "docker", "external"]);
+/// Docker refuses less than 6 MiB.
+const CONTAINER_MEMORY: Kind = Kind::Bytes(6 * MIB, 16 * TIB);
+/// 100 is one core.
+const CONTAINER_CPU: Kind = Kind::Integer(1, 100_000);
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const STOP: Kind = Kind::Span(100, 10 * MINUTE);
@@ -189,6 +196,20 @@ pub(crate) const FIELDS: &[Field] = &[
     field("sim.port", PORT),
     field("sim.rate", Kind::Or("max", &Kind::Integer(1, 10_000_000))),
     field("sim.seed", Kind::Integer(0, u64::MAX)),
+    field("infra.network", Kind::Reference),
+    field("infra.nats.mode", BACKEND),
+    field("infra.nats.image", Kind::Reference),
+    field("infra.nats.memory_bytes_max", CONTAINER_MEMORY),
+    field("infra.nats.cpu_percent_max", CONTAINER_CPU),
+    field("infra.clickhouse.mode", BACKEND),
+    field("infra.clickhouse.image", Kind::Reference),
+    field("infra.clickhouse.server", Kind::Choice(&["clickhouse", "mprism"])),
+    field("infra.clickhouse.native_port", PORT),
+    field("infra.clickhouse.memory_bytes_max", CONTAINER_MEMORY),
+    field("infra.clickhouse.cpu_percent_max", CONTAINER_CPU),
+    field("infra.workers.image", Kind::Reference),
+    field("infra.workers.memory_bytes_max", CONTAINER_MEMORY),
+    field("infra.workers.cpu_percent_max", CONTAINER_CPU),
     field("supervisor.ready_timeout", Kind::Span(SECOND, 60 * MINUTE)),
     field("supervisor.probe_interval", Kind::Span(50, MINUTE)),
     field("supervisor.stable_after", Kind::Span(100, 60 * MINUTE)),
@@ -269,6 +290,7 @@ impl Kind {
             Self::Url(schemes) => return ServerUrl::parse(text, schemes).map(Value::Url),
             Self::LogFilter => log_filter(text).map(Value::Text),
             Self::Path => (text.starts_with('/') && !text.contains('\0')).then(|| Value::Text(text.to_owned())),
+            Self::Reference => is_reference(text).then(|| Value::Text(text.to_owned())),
             Self::Symbols | Self::Words(_) => None,
         };
         read.ok_or_else(|| self.allowed())
@@ -298,6 +320,7 @@ impl Kind {
             Self::Words(known) => format!("a list of some of {}, each once", known.join(", ")),
             Self::LogFilter => "error, warn, info, debug, trace, or directives like info,mprism_hot=debug".to_owned(),
             Self::Path => "an absolute path".to_owned(),
+            Self::Reference => "a name as Docker writes it, like clickhouse/clickhouse-server:26.5".to_owned(),
         }
     }
 
@@ -353,6 +376,12 @@ fn words(items: &[Node], known: &[&str]) -> Option<Value> {
         found.push(word.clone());
     }
     (!found.is_empty()).then_some(Value::List(found))
+}
+
+/// Accepts what can be an image, with its registry, tag and digest, or a network. Docker has the last word.
+fn is_reference(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    text.len() <= 255 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits)
 }
 
 /// Accepts a level, MarketPrism's level names, and directives of the right form; the log set-up reads them whole.

@@ -37,6 +37,8 @@ pub struct Settings {
     pub cold: ColdSettings,
     /// The exchange simulator.
     pub sim: SimSettings,
+    /// Where the servers run.
+    pub infra: InfraSettings,
     /// The supervisor.
     pub supervisor: SupervisorSettings,
     /// Logs of every process.
@@ -52,6 +54,60 @@ pub enum Mode {
     Managed,
     /// Somebody else does; mprism never starts or stops it.
     External,
+}
+
+/// Where a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// As mprism's own child process, of what mprism brings along.
+    Embedded,
+    /// As mprism's own child process, of a program found on the machine.
+    Native,
+    /// In a container that mprism makes.
+    Docker,
+    /// Somewhere else; then the server's [`Mode`] is [`Mode::External`].
+    External,
+}
+
+/// Which program an image for ClickHouse has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClickhouseServer {
+    /// ClickHouse's own server.
+    Clickhouse,
+    /// mprism, whose worker runs the embedded engine.
+    Mprism,
+}
+
+/// Where the servers run, and their containers.
+#[derive(Clone, Debug)]
+pub struct InfraSettings {
+    /// The containers' network; `host` is the machine's own.
+    pub network: String,
+    /// Where nats-server runs.
+    pub nats_backend: Backend,
+    /// nats-server's container.
+    pub nats: ContainerSettings,
+    /// Where ClickHouse runs.
+    pub clickhouse_backend: Backend,
+    /// ClickHouse's container.
+    pub clickhouse: ContainerSettings,
+    /// What ClickHouse's image has.
+    pub clickhouse_server: ClickhouseServer,
+    /// Port of ClickHouse's native protocol.
+    pub clickhouse_native_port: u16,
+    /// The containers of each of the workers.
+    pub workers: ContainerSettings,
+}
+
+/// A container.
+#[derive(Clone, Debug)]
+pub struct ContainerSettings {
+    /// Its image.
+    pub image: String,
+    /// Memory that it may take, in bytes.
+    pub memory_bytes_max: u64,
+    /// CPU that it may take in percent, 100 being one core.
+    pub cpu_percent_max: u64,
 }
 
 /// What a power cut may cost the broker.

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use mprism_settings::{DEFAULT_YAML, Mode, Override, Settings, SettingsError, SimRate, Sources, SyncInterval};
+use mprism_settings::{
+    Backend, ClickhouseServer, DEFAULT_YAML, Mode, Override, Settings, SettingsError, SimRate, Sources, SyncInterval,
+};
 
 struct Home(tempfile::TempDir);
 
@@ -128,7 +130,7 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
         ),
         (
             "xyzzy: 1\n",
-            "config.yaml:1: unknown key \"xyzzy\"; known keys: nats, clickhouse, collector, hot, cold, sim, supervisor, logging",
+            "config.yaml:1: unknown key \"xyzzy\"; known keys: nats, clickhouse, collector, hot, cold, sim, infra, supervisor, logging",
         ),
         (
             "collector:\n  exchanges:\n    kraken: {}\n",
@@ -241,6 +243,45 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
         assert!(said.contains(expected), "{yaml:?}\n said {said}\n not  {expected}");
         assert!(!said.contains("built-in"), "{yaml:?}: {said}");
     }
+}
+
+#[test]
+fn where_a_server_runs_is_said_once_or_twice_but_not_differently() {
+    let load = |yaml: &str| Home::new(&[("a.yaml", yaml)]).load(&[]).expect("valid");
+    let infra = load("").infra;
+    assert_eq!(
+        (infra.nats_backend, infra.clickhouse_backend),
+        (Backend::Embedded, Backend::Embedded)
+    );
+    assert_eq!(infra.clickhouse_server, ClickhouseServer::Clickhouse);
+    let infra =
+        load("infra: {nats: {mode: docker}, clickhouse: {mode: native, image: \"r.internal:5000/c@sha256:ab\"}}\n")
+            .infra;
+    assert_eq!(
+        (infra.nats_backend, infra.clickhouse_backend),
+        (Backend::Docker, Backend::Native)
+    );
+    assert_eq!(infra.clickhouse.image, "r.internal:5000/c@sha256:ab");
+    for yaml in [
+        "nats: {mode: external, url: \"nats://lake:4222\"}\n",
+        "nats: {url: \"nats://lake:4222\"}\ninfra: {nats: {mode: external}}\n",
+    ] {
+        let settings = load(yaml);
+        assert_eq!(
+            (settings.nats.mode, settings.infra.nats_backend),
+            (Mode::External, Backend::External),
+            "{yaml}"
+        );
+    }
+    let told = problems("nats: {mode: external, url: \"nats://lake:4222\"}\ninfra: {nats: {mode: docker}}\n");
+    assert!(
+        told.contains("infra.nats.mode: docker contradicts nats.mode: external"),
+        "{told}"
+    );
+    let told = problems("infra: {nats: {mode: external}}\n");
+    assert!(told.contains("infra.nats.mode: external needs nats.url"), "{told}");
+    let told = problems("infra: {nats: {image: \"nats; rm\"}}\n");
+    assert!(told.contains("a name as Docker writes it"), "{told}");
 }
 
 #[test]
