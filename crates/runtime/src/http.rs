@@ -12,6 +12,8 @@ use serde_json::ser::{Formatter, Serializer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::guard::{Guard, GuardError, TlsListener};
+
 /// Why endpoints cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -30,6 +32,14 @@ pub enum ServeError {
         listen: SocketAddr,
         /// Why.
         source: io::Error,
+    },
+    /// What stands before the endpoints cannot be set up.
+    #[error("endpoints on {listen} cannot be guarded")]
+    Guard {
+        /// The address asked for.
+        listen: SocketAddr,
+        /// Why not.
+        source: GuardError,
     },
 }
 
@@ -66,6 +76,29 @@ pub async fn serve_on(listener: TcpListener, router: Router, shutdown: Cancellat
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
     });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .map_err(|source| ServeError::Serve { listen, source })
+}
+
+/// As [`serve_on`], behind a guard where there is one.
+///
+/// # Errors
+/// Where the guard's files cannot be used, or the listener fails.
+pub async fn serve_guarded(
+    listener: TcpListener,
+    guard: Option<Guard>,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let Some(guard) = guard else {
+        return serve_on(listener, router, shutdown).await;
+    };
+    let listen = listener.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
+    let refused = |source| ServeError::Guard { listen, source };
+    let router = guard.before(router).map_err(refused)?;
+    let listener = TlsListener::new(listener, &guard.identity).map_err(refused)?;
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await

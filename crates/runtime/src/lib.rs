@@ -4,7 +4,9 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod endpoint;
 pub mod files;
+pub mod guard;
 pub mod http;
 pub mod lock;
 pub mod log;
@@ -13,3 +15,4 @@ pub mod probe;
 pub mod process;
 pub mod redact;
 pub mod shutdown;
+pub mod tls;

@@ -2,6 +2,7 @@
 //!
 //! Only for tests; it panics where a test could not go on.
 
+mod authority;
 mod clients;
 mod image;
 mod nats;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use mprism_deps::{Dependency, FetchOptions, Provider};
 
+pub use authority::{Authority, Pem};
 pub use clients::{node_clients, python_clients};
 pub use image::Image;
 pub use nats::NatsServer;

@@ -22,8 +22,26 @@ impl NatsServer {
     /// # Panics
     /// Where it does not start.
     pub fn start(folder: &Path, address: SocketAddr) -> Self {
+        Self::with(folder, address, Vec::new())
+    }
+
+    /// As [`NatsServer::start`], with lines of configuration.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn configured(folder: &Path, address: SocketAddr, lines: &str) -> Self {
+        let config = folder.join("nats.conf");
+        std::fs::write(&config, lines).expect("written");
+        Self::with(
+            folder,
+            address,
+            vec!["--config".to_owned(), config.display().to_string()],
+        )
+    }
+
+    fn with(folder: &Path, address: SocketAddr, mut arguments: Vec<String>) -> Self {
         let program = crate::dependency(Dependency::NatsServer);
-        let arguments = vec![
+        arguments.extend([
             "--addr".to_owned(),
             address.ip().to_string(),
             "--port".to_owned(),
@@ -33,7 +51,7 @@ impl NatsServer {
             folder.display().to_string(),
             "--log".to_owned(),
             folder.join("nats.log").display().to_string(),
-        ];
+        ]);
         let child = spawn(&program, &arguments, address);
         Self {
             program,
