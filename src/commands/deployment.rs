@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mprism_deps::Dependency;
+use mprism_runtime::endpoint::Endpoint;
 use mprism_settings::{Backend, Mode, Settings, loopback};
 
 use crate::cli::{ServiceName, SimArgs, WorkerName};
 use crate::commands::Context;
+use crate::commands::native;
+use crate::commands::reach::{self, elsewhere, listens};
 use crate::commands::worker::lock_path;
 use crate::control::{Deployment, HomePaths, ProbeSpec, RestartPolicy, Service, UnitSpec, last_deployment};
 use crate::error::CliError;
@@ -51,30 +54,63 @@ pub(crate) fn deployment(context: &Context, settings: &Settings, sim: &SimArgs) 
 /// Refuses what the settings allow and this version cannot run.
 ///
 /// # Errors
-/// For a ClickHouse of somebody else's: a writer of ours is fenced by our own engine only, and without a fence a row could be
-/// stored twice. For servers that would run where this version cannot run them.
+/// For servers that would run where this version cannot run them.
 pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
     let infra = &settings.infra;
-    let backends = [
-        ("infra.nats.mode", infra.nats_backend),
-        ("infra.clickhouse.mode", infra.clickhouse_backend),
-    ];
-    for (key, backend) in backends {
-        let word = match backend {
-            Backend::Embedded | Backend::External => continue,
-            Backend::Native => "native",
-            Backend::Docker => "docker",
-        };
-        let text = format!("{key} `{word}` is not supported yet");
-        return Err(CliError::usage("not_supported", anyhow::Error::msg(text))
-            .hint(format!("use what mprism brings along: `{key}: embedded`")));
+    match infra.nats_backend {
+        Backend::Embedded | Backend::External => {}
+        Backend::Native => drop(native::check_nats_server()?),
+        Backend::Docker => {
+            return Err(not_supported(
+                "infra.nats.mode `docker` is not supported yet",
+                "infra.nats.mode",
+            ));
+        }
     }
-    if settings.clickhouse.mode == Mode::Managed {
+    match infra.clickhouse_backend {
+        Backend::Embedded | Backend::External => Ok(()),
+        Backend::Native => Err(not_supported(
+            "infra.clickhouse.mode `native` is not supported: nothing in a ClickHouse server keeps an insert of a writer that was \
+             killed from landing late, so a row could be stored twice",
+            "infra.clickhouse.mode",
+        )),
+        Backend::Docker => Err(not_supported(
+            "infra.clickhouse.mode `docker` is not supported yet",
+            "infra.clickhouse.mode",
+        )),
+    }
+}
+
+fn not_supported(text: &'static str, key: &str) -> CliError {
+    CliError::usage("not_supported", anyhow::anyhow!(text))
+        .hint(format!("use what mprism brings along: `{key}: embedded`"))
+}
+
+/// Refuses to listen where other hosts can reach a service with a certificate that cannot be shown to them. One that is made is made
+/// before anything starts.
+///
+/// # Errors
+/// Where what the settings name is missing or unusable; nothing was changed.
+pub(crate) fn check_listeners(settings: &Settings, services: &[Service]) -> Result<(), CliError> {
+    if settings.tls.is_generated {
         return Ok(());
     }
-    let text = "clickhouse.mode `external` is not supported yet: rows could not be stored exactly once";
-    Err(CliError::usage("not_supported", anyhow::anyhow!(text))
-        .hint("use the embedded engine: `clickhouse: {mode: managed}`"))
+    for service in services.iter().filter(|service| runs_here(settings, **service)) {
+        let Some(listen) = listens(settings, *service).first().map(SocketAddr::ip) else {
+            continue;
+        };
+        let Some(identity) = reach::identity(settings, listen).filter(|_| *service != Service::Sim) else {
+            continue;
+        };
+        if let Err(error) = identity.server_config() {
+            let hint =
+                "look at tls.cert_file and tls.key_file in the settings, or leave them out: `mprism init` makes both";
+            return Err(CliError::usage("no_certificate", error)
+                .context(format!("{service} listens on {listen}, where it needs TLS"))
+                .hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// Fewer open files than this are too few for a collector, a broker and an engine.
@@ -98,6 +134,23 @@ pub(crate) fn check_limits() -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the deployment of the last start, with what runs on other hosts as the settings say it now: nobody started that.
+///
+/// # Errors
+/// Where our own program cannot be found.
+pub(crate) fn observed(context: &Context, settings: &Settings) -> Result<Deployment, CliError> {
+    let now = deployment(context, settings, &SimArgs::default())?;
+    let Some(mut last) = last_deployment(&paths(settings)) else {
+        return Ok(now);
+    };
+    for unit in now.units.into_iter().filter(|unit| !unit.managed) {
+        last.units.retain(|known| known.service != unit.service);
+        last.units.push(unit);
+    }
+    last.units.sort_by_key(|unit| unit.service);
+    Ok(last)
 }
 
 /// Returns the deployment of the last start with these services as the settings are now: what is started for a moment changes
@@ -167,25 +220,25 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
         Service::Collector => (WorkerName::Collector, stop.collector),
         Service::Cold => (WorkerName::Cold, stop.cold),
     };
-    let listens = listens(settings, service);
-    let probe = match service {
-        Service::Nats => ProbeSpec::Nats(loopback(settings.nats.monitor_port)),
-        Service::Clickhouse => ProbeSpec::Clickhouse(listens[0]),
-        Service::Sim | Service::Hot | Service::Collector | Service::Cold => ProbeSpec::Worker(listens[0]),
-    };
+    let is_here = runs_here(settings, service);
+    let probe = probe(settings, service);
     let pinned = |dependency: Dependency| dependency.pin().ok().map(|pin| pin.reports);
     UnitSpec {
         service,
-        managed: match service {
-            Service::Nats => settings.nats.mode == Mode::Managed,
-            Service::Clickhouse => settings.clickhouse.mode == Mode::Managed,
-            Service::Sim | Service::Hot | Service::Collector | Service::Cold => true,
-        },
+        managed: is_here,
         flags,
         lock: lock_path(settings, worker),
-        listens,
+        listens: if is_here {
+            listens(settings, service)
+        } else {
+            Vec::new()
+        },
+        elsewhere: (!is_here).then(|| place(settings, service)),
         probe,
         version: match service {
+            _ if !is_here => None,
+            // The machine's own is asked where it matters.
+            Service::Nats if settings.infra.nats_backend == Backend::Native => None,
             Service::Nats => pinned(Dependency::NatsServer),
             Service::Clickhouse => pinned(Dependency::Libchdb),
             Service::Sim | Service::Hot | Service::Collector | Service::Cold => {
@@ -196,16 +249,44 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
     }
 }
 
-fn listens(settings: &Settings, service: Service) -> Vec<SocketAddr> {
-    let ports = match service {
-        Service::Sim => vec![settings.sim.port],
-        Service::Nats => vec![settings.nats.port, settings.nats.monitor_port],
-        Service::Clickhouse => vec![settings.clickhouse.port],
-        Service::Hot => vec![settings.hot.port],
-        Service::Collector => vec![settings.collector.port, settings.collector.metrics_port],
-        Service::Cold => vec![settings.cold.port],
-    };
-    ports.into_iter().map(loopback).collect()
+/// Returns whether this home runs a service itself.
+pub(crate) fn runs_here(settings: &Settings, service: Service) -> bool {
+    match service {
+        Service::Nats => settings.nats.mode == Mode::Managed,
+        Service::Clickhouse => settings.clickhouse.mode == Mode::Managed,
+        Service::Sim | Service::Hot | Service::Collector | Service::Cold => elsewhere(settings, service).is_none(),
+    }
+}
+
+/// Returns how a service is asked how it is.
+fn probe(settings: &Settings, service: Service) -> ProbeSpec {
+    match (service, runs_here(settings, service)) {
+        (Service::Nats, true) => ProbeSpec::Nats(loopback(settings.nats.monitor_port).into()),
+        (Service::Nats, false) => ProbeSpec::Broker(Box::new(reach::broker(settings))),
+        // Whether it serves shows without asking who we are.
+        (Service::Clickhouse, true) => ProbeSpec::Clickhouse(Endpoint {
+            login: None,
+            ..reach::store_endpoint(settings)
+        }),
+        (Service::Clickhouse, false) => ProbeSpec::Store(reach::store_endpoint(settings)),
+        (Service::Sim | Service::Hot | Service::Collector | Service::Cold, _) => {
+            ProbeSpec::Worker(reach::worker(settings, service))
+        }
+    }
+}
+
+/// Returns where a service on another host is.
+fn place(settings: &Settings, service: Service) -> String {
+    match service {
+        Service::Nats => {
+            let url = &settings.nats.url;
+            format!("{}:{}", url.host(), url.port().unwrap_or(4222))
+        }
+        Service::Clickhouse => reach::store_endpoint(settings).authority(),
+        Service::Sim | Service::Hot | Service::Collector | Service::Cold => {
+            reach::worker(settings, service).authority()
+        }
+    }
 }
 
 /// Returns the services that names stand for, each once and in start order; no name at all is all of `everything`.
@@ -234,7 +315,7 @@ pub(crate) fn selected(names: &[ServiceName], everything: &[Service]) -> Vec<Ser
 /// Returns the dependencies that services need.
 pub(crate) fn dependencies_of(services: &[Service], settings: &Settings) -> Vec<Dependency> {
     let mut needed = Vec::new();
-    if services.contains(&Service::Nats) && settings.nats.mode == Mode::Managed {
+    if services.contains(&Service::Nats) && settings.infra.nats_backend == Backend::Embedded {
         needed.push(Dependency::NatsServer);
     }
     if services.contains(&Service::Clickhouse) && settings.clickhouse.mode == Mode::Managed {

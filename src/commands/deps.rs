@@ -46,7 +46,7 @@ fn install(wanted: &[Dependency], options: &FetchOptions, context: &Context) -> 
     }
     let progress = context.printer.progress();
     let interrupt = context.interrupt()?;
-    interrupt.during(|| prepare::execute(&plan, options, &|now| show_progress(&progress, now)))?;
+    interrupt.during(|| prepare::execute(&context.home, &plan, options, &|now| show_progress(&progress, now)))?;
     let mut report = observe(context, verify_quick)?;
     report.dependencies.retain(|found| wanted.contains(&found.name));
     context.printer.report(&report)

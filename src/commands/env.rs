@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use mprism_runtime::endpoint::Endpoint;
 use mprism_settings::{COLD_DATABASE, HOT_DATABASE, Settings, WRITER_USER};
 use serde::Serialize;
 
 use crate::cli::{EnvArgs, EnvFormat};
 use crate::commands::Context;
 use crate::commands::prepare::SECRETS;
+use crate::commands::reach;
+use crate::control::Service;
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
 
@@ -29,6 +32,11 @@ struct EnvReport {
 impl EnvReport {
     fn new(settings: &Settings) -> Self {
         let local = |port: u16| format!("http://127.0.0.1:{port}");
+        let worker = |service: Service| reach::worker(settings, service).to_string();
+        let metrics = Endpoint {
+            port: settings.collector.metrics_port,
+            ..reach::worker(settings, Service::Collector)
+        };
         let variables = [
             ("MPRISM_HOME", settings.home.root().display().to_string()),
             // Credentials within a URL stay where they were said.
@@ -38,16 +46,23 @@ impl EnvReport {
             ("CLICKHOUSE_HOT_DB", HOT_DATABASE.to_owned()),
             ("CLICKHOUSE_COLD_DB", COLD_DATABASE.to_owned()),
             ("MPRISM_CLICKHOUSE_WRITER_USER", WRITER_USER.to_owned()),
-            ("MPRISM_HOT_URL", local(settings.hot.port)),
-            ("MPRISM_COLD_URL", local(settings.cold.port)),
-            ("MPRISM_COLLECTOR_URL", local(settings.collector.port)),
-            ("MPRISM_COLLECTOR_METRICS_URL", local(settings.collector.metrics_port)),
+            ("MPRISM_HOT_URL", worker(Service::Hot)),
+            ("MPRISM_COLD_URL", worker(Service::Cold)),
+            ("MPRISM_COLLECTOR_URL", worker(Service::Collector)),
+            ("MPRISM_COLLECTOR_METRICS_URL", metrics.to_string()),
             ("MPRISM_SIM_URL", local(settings.sim.port)),
         ];
         let credential =
             |(variable, name): &(&'static str, &str)| (*variable, settings.home.secret(name).display().to_string());
+        let mut variables: BTreeMap<_, _> = variables.into_iter().collect();
+        // Whoever believes this host's listeners has to know whom: it is no secret.
+        if let Some(ca_file) = &settings.tls.ca_file
+            && ca_file.is_file()
+        {
+            variables.insert("MPRISM_CA_FILE", ca_file.display().to_string());
+        }
         Self {
-            variables: variables.into_iter().collect(),
+            variables,
             credentials: SECRETS.iter().map(credential).collect(),
         }
     }

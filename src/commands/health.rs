@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mprism_bus::Bus;
 use mprism_model::DataType;
-use mprism_settings::{ExchangeSettings, Settings, loopback};
+use mprism_settings::{ExchangeSettings, Mode, Settings, loopback};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::{ServiceName, SimArgs};
+use crate::cli::ServiceName;
 use crate::commands::Context;
-use crate::commands::deployment::{deployment, paths, selected};
+use crate::commands::deployment::{observed, paths, selected};
 use crate::commands::store::Reader;
 use crate::commands::up;
+use crate::commands::worker::bus_layout;
+use crate::commands::{reach, trouble};
 use crate::control::{self, Service, UnitState, UnitStatus};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
@@ -49,10 +52,7 @@ pub(crate) async fn examine(
     services: &[ServiceName],
     context: &Context,
 ) -> Result<HealthReport, CliError> {
-    let deployment = match control::last_deployment(&paths(settings)) {
-        Some(last) => last,
-        None => deployment(context, settings, &SimArgs::default())?,
-    };
+    let deployment = observed(context, settings)?;
     let statuses = control::status(&paths(settings), &deployment).await?;
     let wanted = selected(services, &deployment.services());
     let mut asked = Vec::new();
@@ -172,6 +172,9 @@ fn expected(settings: &Settings, data_type: DataType) -> Vec<(&'static str, bool
 
 /// Returns what the broker says of its streams.
 pub(crate) async fn streams(settings: &Settings) -> Option<Vec<StreamHealth>> {
+    if settings.nats.mode == Mode::External {
+        return streams_elsewhere(settings).await;
+    }
     let monitor = loopback(settings.nats.monitor_port);
     let path = "/jsz?streams=true&consumers=true";
     let (_, body) = mprism_runtime::probe::get(monitor, path, ASK_WITHIN).await.ok()?;
@@ -206,6 +209,37 @@ pub(crate) async fn streams(settings: &Settings) -> Option<Vec<StreamHealth>> {
     Some(streams)
 }
 
+/// Asks a broker whose monitoring is on another host: over the bus, as whoever may.
+async fn streams_elsewhere(settings: &Settings) -> Option<Vec<StreamHealth>> {
+    let options = reach::broker(settings).options("mprism-health").ok()?;
+    let bus = Bus::connect(options).await.ok()?;
+    bus.ready(ASK_WITHIN).await.ok()?;
+    let layout = bus_layout(settings);
+    let mut streams = Vec::new();
+    for spec in &layout.streams {
+        let Ok(found) = bus.context().get_stream(&spec.name).await else {
+            continue;
+        };
+        let state = &found.cached_info().state;
+        let mut pending = 0;
+        for durable in layout.durables.iter().filter(|durable| durable.stream == spec.name) {
+            // Who may not ask about durables knows nothing of what is pending.
+            if let Ok(info) = found.consumer_info(&durable.name).await {
+                pending += info.num_pending + info.num_ack_pending as u64;
+            }
+        }
+        streams.push(StreamHealth {
+            name: spec.name.clone(),
+            messages: state.messages,
+            bytes: state.bytes,
+            consumers: state.consumer_count as u64,
+            pending,
+        });
+    }
+    streams.sort_by(|a, b| a.name.cmp(&b.name));
+    (!streams.is_empty()).then_some(streams)
+}
+
 async fn throughput(settings: &Settings, flow: &[Flow]) -> Throughput {
     let stats = hot_stats(settings).await.unwrap_or_default();
     let number = |name: &str| {
@@ -224,7 +258,7 @@ async fn throughput(settings: &Settings, flow: &[Flow]) -> Throughput {
 
 /// Returns the hot worker's own statistics.
 pub(crate) async fn hot_stats(settings: &Settings) -> Option<BTreeMap<String, Value>> {
-    let (_, body) = mprism_runtime::probe::get(loopback(settings.hot.port), "/stats", ASK_WITHIN)
+    let (_, body) = mprism_runtime::probe::get(reach::worker(settings, Service::Hot), "/stats", ASK_WITHIN)
         .await
         .ok()?;
     serde_json::from_str(&body).ok()
@@ -308,6 +342,22 @@ impl HealthReport {
     }
 }
 
+impl HealthReport {
+    /// Says what to type: what mends a stranger's distrust, or ours, before anything else.
+    fn hints(&self, ill: &[&ServiceHealth], first: &ServiceHealth) -> Vec<String> {
+        let advice = ill
+            .iter()
+            .filter_map(|service| trouble::advice(&service.detail, service.name));
+        let mut hints: Vec<String> = advice.collect();
+        hints.dedup();
+        if hints.is_empty() {
+            hints.push("start what is stopped: `mprism start`".to_owned());
+        }
+        hints.push(format!("see what it wrote: `mprism logs {}`", first.name));
+        hints
+    }
+}
+
 fn verdict(services: &[ServiceHealth], flow: &[Flow]) -> &'static str {
     if services.iter().any(|service| !service.healthy) {
         "unhealthy"
@@ -337,10 +387,7 @@ impl Report for HealthReport {
                 .iter()
                 .map(|service| format!("{}: {}", service.name, service.detail))
                 .collect(),
-            hints: vec![
-                "start what is stopped: `mprism start`".to_owned(),
-                format!("see what it wrote: `mprism logs {}`", first.name),
-            ],
+            hints: self.hints(&ill, first),
         })
     }
 

@@ -2,22 +2,28 @@
 
 use std::time::Duration;
 
-use mprism_bus::{Bus, BusError, BusOptions};
-use mprism_clickhouse::Difference;
-use mprism_settings::{Mode, Settings};
+use mprism_bus::{Bus, BusError};
+use mprism_clickhouse::{Difference, Store, StoreError};
+use mprism_settings::{Mode, NatsLogin, Settings};
 use serde::Serialize;
 
 use crate::cli::{InitArgs, SimArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{check_supported, dependencies_of, deployment, deployment_with, selected};
+use crate::commands::deployment::{
+    check_listeners, check_supported, dependencies_of, deployment, deployment_with, runs_here, selected,
+};
 use crate::commands::lifecycle::with_services;
 use crate::commands::prepare::{self, Planned, Step};
+use crate::commands::store::Reader;
+use crate::commands::{reach, trouble};
 use crate::control::{Service, Start};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Page, Report};
 
 /// How long somebody else's broker may take to answer.
 const BROKER_WITHIN: Duration = Duration::from_secs(10);
+/// What is fenced to see whether a store has fences: no table of this name is ever made.
+const FENCE_TRIED: &str = "marketprism_hot.fence_tried";
 /// How long tables and streams may take once their servers answer.
 const MADE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -29,14 +35,16 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     let services = selected(&args.services, &deployment.services());
     let options = super::fetch_options(context, args.provider, args.offline)?;
     let needed = dependencies_of(&services, &settings);
+    check_listeners(&settings, &services)?;
+    let certificate = prepare::wanted_certificate(&settings);
     if context.globals.dry_run {
-        let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        let plan = prepare::plan(&settings.home, &needed, certificate.as_ref(), &options.cache);
         prepare::check_providers(&plan, &options)?;
         return context.printer.report(&Planned::new(&plan));
     }
     let progress = context.printer.progress();
     let steps = context.interrupt()?.during(|| {
-        prepare::prepare(&settings.home, &needed, &options, &|now| {
+        prepare::prepare(&settings.home, &needed, certificate.as_ref(), &options, &|now| {
             super::show_progress(&progress, now)
         })
     })?;
@@ -59,8 +67,17 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
 /// Makes tables and streams.
 async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
     let mut report = InitReport::default();
-    if servers.contains(&Service::Clickhouse) {
+    let stores_here = [Service::Clickhouse, Service::Hot, Service::Cold]
+        .iter()
+        .any(|service| runs_here(settings, *service));
+    if servers.contains(&Service::Clickhouse) && !stores_here {
+        // Whoever stores there makes the tables; here they are only read.
+        Reader::new(settings)?
+            .rows::<serde_json::Value>("SELECT 1 AS one", BROKER_WITHIN)
+            .await?;
+    } else if servers.contains(&Service::Clickhouse) {
         let store = super::worker::store(settings)?;
+        check_fences(settings, &store).await?;
         let schema = mprism_clickhouse::ensure_schema(&store, super::worker::tiers_here(settings)).await;
         let schema = schema.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
         report.tables = [schema.created, schema.added].concat();
@@ -82,20 +99,52 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
     Ok(report)
 }
 
+/// Refuses a store of somebody else's that cannot keep a row from being stored twice.
+async fn check_fences(settings: &Settings, store: &Store) -> Result<(), CliError> {
+    if settings.clickhouse.mode == Mode::Managed {
+        return Ok(());
+    }
+    let refused = |e: StoreError| {
+        let advice = trouble::advice(&mprism_runtime::log::chain(&e), Service::Clickhouse);
+        let hint = match e {
+            StoreError::NoFences { .. } => {
+                "store in the engine of a home of mprism's: its address is `clickhouse.url`".into()
+            }
+            _ => advice.unwrap_or("look at the settings under `clickhouse`".into()),
+        };
+        CliError::failed("no_store", e)
+            .context(format!("cannot store in clickhouse at {}", settings.clickhouse.url))
+            .hint(hint)
+    };
+    let generation = store.fence(FENCE_TRIED).await.map_err(refused)?;
+    store.release(FENCE_TRIED, generation).await;
+    Ok(())
+}
+
 /// Makes the streams of a broker that somebody else runs. Returns what differs and only its owner can change.
 async fn make_streams(settings: &Settings) -> Result<Vec<String>, CliError> {
-    let url = settings.nats.url.expose().to_owned();
     let failed = |e: BusError| {
+        let advice = trouble::advice(&mprism_runtime::log::chain(&e), Service::Nats);
         CliError::failed("no_streams", e)
             .context(format!("cannot make streams on {}", settings.nats.url))
-            .hint("look at nats.url in the settings, and at what its user may do")
+            .hint(advice.unwrap_or("look at nats.url in the settings, and at what its user may do".into()))
     };
-    let bus = Bus::connect(BusOptions {
-        url,
-        credentials: None,
-        client_name: "mprism-init".into(),
-    });
-    let bus = bus.await.map_err(failed)?;
+    if matches!(settings.nats.login, NatsLogin::Members(_)) {
+        // The home that runs it makes them; what is known here may be less than it takes.
+        let options = reach::broker(settings).options("mprism-init");
+        let options = options.map_err(|e| {
+            CliError::failed("no_credential", e)
+                .hint("copy it from the home that runs the broker; there, `mprism env` says where it is")
+        })?;
+        mprism_bus::try_out(options, BROKER_WITHIN).await.map_err(failed)?;
+        return Ok(Vec::new());
+    }
+    let options = reach::operator_bus(settings)?;
+    // What keeps it from taking us is told as it is; after that it is only waited for.
+    mprism_bus::try_out(options.clone(), BROKER_WITHIN)
+        .await
+        .map_err(failed)?;
+    let bus = Bus::connect(options).await.map_err(failed)?;
     bus.ready(BROKER_WITHIN).await.map_err(failed)?;
     let layout = super::worker::bus_layout(settings);
     let report = mprism_bus::reconcile(&bus, &layout).await.map_err(failed)?;

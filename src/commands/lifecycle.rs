@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::cli::{RestartArgs, SimArgs, StartArgs, StopArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{check_limits, check_supported, dependencies_of, deployment, paths, selected};
+use crate::commands::deployment::{
+    check_limits, check_listeners, check_supported, dependencies_of, deployment, paths, selected,
+};
 use crate::commands::health::HealthReport;
 use crate::commands::prepare;
 use crate::control::{
@@ -108,6 +110,7 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     check_limits()?;
     let deployment = deployment(context, &settings, &args.sim)?;
     let services = selected(&args.services, &deployment.services());
+    check_listeners(&settings, &services)?;
     let wait = args.wait.map_or(settings.supervisor.ready_timeout, Duration::from_secs);
     let start = Start {
         deployment,
@@ -144,9 +147,10 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
 pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Context) -> Result<(), CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
+    let certificate = prepare::wanted_certificate(settings);
     let progress = context.printer.progress();
     context.interrupt()?.during(|| {
-        prepare::prepare(&settings.home, &needed, &options, &|now| {
+        prepare::prepare(&settings.home, &needed, certificate.as_ref(), &options, &|now| {
             super::show_progress(&progress, now)
         })
     })?;

@@ -4,10 +4,8 @@
 use std::io::Read;
 use std::time::Duration;
 
-use mprism_runtime::files::read_secret;
 use mprism_runtime::lock::{self, LockState};
-use mprism_settings::{Mode, Settings, WRITER_USER};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use mprism_settings::{Mode, Settings};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,6 +13,8 @@ use crate::cli::QueryArgs;
 use crate::commands::Context;
 use crate::commands::deployment::{deployment_with, paths};
 use crate::commands::lifecycle::with_services;
+use crate::commands::store::Reader;
+use crate::commands::trouble;
 use crate::control::{self, Service, Start};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError>
     }
     let request = Request {
         format: format(args, context),
-        headers: headers(args, &settings)?,
+        request: prepared(args, &settings)?,
         settings: &settings,
         write: args.write,
         sql,
@@ -110,37 +110,19 @@ fn format(args: &QueryArgs, context: &Context) -> String {
     chosen.to_owned()
 }
 
-/// Readers are anonymous; who writes shows the home's credential, and says that it is an operator and no worker.
-fn headers(args: &QueryArgs, settings: &Settings) -> Result<HeaderMap, CliError> {
-    let mut headers = HeaderMap::new();
-    if !args.write || settings.clickhouse.mode == Mode::External {
-        return Ok(headers);
+/// Returns the store as who asks reaches it; who writes says that it is an operator and no worker.
+fn prepared(args: &QueryArgs, settings: &Settings) -> Result<reqwest::RequestBuilder, CliError> {
+    if args.write {
+        let writer = Reader::as_writer(settings)?;
+        return Ok(writer.post().header("x-mprism-write", "operator"));
     }
-    let path = settings.home.secret("clickhouse-writer");
-    let secret = read_secret(&path).map_err(|e| {
-        let error = CliError::failed("credential", e)
-            .context(format!("cannot read the writer's credential {}", path.display()));
-        error.hint("make what is missing: `mprism init`")
-    })?;
-    let mut key = HeaderValue::from_str(secret.trim())
-        .map_err(|e| CliError::failed("credential", e).context(format!("{} is not a credential", path.display())))?;
-    key.set_sensitive(true);
-    headers.insert(
-        HeaderName::from_static("x-clickhouse-user"),
-        HeaderValue::from_static(WRITER_USER),
-    );
-    headers.insert(HeaderName::from_static("x-clickhouse-key"), key);
-    headers.insert(
-        HeaderName::from_static("x-mprism-write"),
-        HeaderValue::from_static("operator"),
-    );
-    Ok(headers)
+    Ok(Reader::new(settings)?.post())
 }
 
 struct Request<'a> {
     settings: &'a Settings,
     format: String,
-    headers: HeaderMap,
+    request: reqwest::RequestBuilder,
     write: bool,
     sql: String,
 }
@@ -148,23 +130,14 @@ struct Request<'a> {
 impl Request<'_> {
     async fn send(self) -> Result<reqwest::Response, CliError> {
         let clickhouse = &self.settings.clickhouse;
-        // A proxy of the environment is for the outside; the store is ours.
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .build();
-        let client = client.map_err(|e| CliError::failed("http_client", e).context("cannot make an HTTP client"))?;
         // No database is named: a statement says it, here as with every other client, and one may be missing or made.
         let mut query = vec![("default_format", self.format.as_str())];
         if !self.write {
             query.push(("readonly", "1"));
         }
-        let request = client
-            .post(clickhouse.url.expose())
-            .query(&query)
-            .headers(self.headers)
-            .body(self.sql);
+        let request = self.request.query(&query).body(self.sql);
         let response = request.send().await.map_err(|e| {
+            let advice = trouble::advice(&mprism_runtime::log::chain(&e), Service::Clickhouse);
             let unreachable = CliError::failed("clickhouse_unreachable", e.without_url());
             let hint = match clickhouse.mode {
                 Mode::Managed => "start it: `mprism start clickhouse`",
@@ -172,7 +145,7 @@ impl Request<'_> {
             };
             unreachable
                 .context(format!("no answer from clickhouse at {}", clickhouse.url))
-                .hint(hint)
+                .hint(advice.unwrap_or(hint.to_owned()))
         })?;
         if response.status().is_success() {
             Ok(response)

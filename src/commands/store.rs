@@ -1,52 +1,102 @@
-//! Asking the store as an anonymous reader: what every screen shows, anybody may read.
+//! Asking the store: as an anonymous reader on this machine, where what every screen shows anybody may read, and with a credential
+//! where other hosts can ask, too.
 
 use std::time::Duration;
 
 use mprism_clickhouse::{Store, StoreOptions};
+use mprism_runtime::tls::ClientTls;
 use mprism_settings::Settings;
+use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 
+use crate::commands::reach::{self, StoreReach};
+use crate::commands::trouble;
+use crate::control::Service;
 use crate::error::CliError;
 
 /// How long a server may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// A reader of the store.
+/// A client of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     http: reqwest::Client,
     url: String,
-    /// User and password, where somebody else's server wants them.
+    /// User and password, where the store wants them.
     credential: Option<(String, String)>,
+    tls: Option<ClientTls>,
 }
 
 impl Reader {
     /// Prepares reading; nothing is sent yet.
     pub(crate) fn new(settings: &Settings) -> Result<Self, CliError> {
-        Self::at(settings.clickhouse.url.expose())
+        Self::reaching(reach::reader(settings)?)
     }
 
-    /// As [`Reader::new`], for the store at a URL.
+    /// As [`Reader::new`], with the credential of the store's writer.
+    pub(crate) fn as_writer(settings: &Settings) -> Result<Self, CliError> {
+        Self::reaching(reach::writer(settings)?)
+    }
+
+    /// As [`Reader::new`], for a store on this machine that asks nobody who he is.
     pub(crate) fn at(url: &str) -> Result<Self, CliError> {
-        let http = reqwest::Client::builder()
+        Self::reaching(StoreReach {
+            url: url.to_owned(),
+            login: None,
+            tls: None,
+        })
+    }
+
+    /// As [`Reader::new`], for the store that these options name.
+    pub(crate) fn of(options: &StoreOptions) -> Result<Self, CliError> {
+        Self::reaching(StoreReach {
+            url: options.url.clone(),
+            login: Some((options.user.clone(), options.password.clone())),
+            tls: options.tls.clone(),
+        })
+    }
+
+    fn reaching(reach: StoreReach) -> Result<Self, CliError> {
+        let mut http = reqwest::Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
-            .connect_timeout(CONNECT_WITHIN)
+            .connect_timeout(CONNECT_WITHIN);
+        if let Some(tls) = &reach.tls {
+            let config = tls.config().map_err(|e| {
+                CliError::failed("no_tls", e)
+                    .context(format!("no TLS with clickhouse at {}", reach.url))
+                    .hint("look at clickhouse.tls.ca_file in the settings")
+            })?;
+            http = http.tls_backend_preconfigured(config);
+        }
+        let http = http
             .build()
             .map_err(|e| CliError::failed("store", e).context("cannot make HTTP connections"))?;
         Ok(Self {
             http,
-            url: url.to_owned(),
-            credential: None,
+            url: reach.url,
+            credential: reach.login,
+            tls: reach.tls,
         })
     }
 
-    /// Returns the same with a credential.
-    #[must_use]
-    pub(crate) fn with(self, user: &str, password: &str) -> Self {
-        Self {
-            credential: Some((user.to_owned(), password.to_owned())),
-            ..self
+    /// Returns the store's address, without a credential.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Begins a request to the store, which knows who asks.
+    pub(crate) fn post(&self) -> reqwest::RequestBuilder {
+        let request = self.http.post(&self.url);
+        match &self.credential {
+            Some((user, password)) => {
+                let mut key = HeaderValue::from_str(password).unwrap_or(HeaderValue::from_static(""));
+                key.set_sensitive(true);
+                request
+                    .header("X-ClickHouse-User", user)
+                    .header("X-ClickHouse-Key", key)
+            }
+            None => request,
         }
     }
 
@@ -58,6 +108,7 @@ impl Reader {
             url: self.url.clone(),
             user,
             password,
+            tls: self.tls.clone(),
             connect_timeout: CONNECT_WITHIN,
             query_timeout: within,
             insert_timeout: within,
@@ -69,17 +120,16 @@ impl Reader {
     /// Returns a query's rows.
     pub(crate) async fn rows<T: DeserializeOwned>(&self, query: &str, within: Duration) -> Result<Vec<T>, CliError> {
         let failed = |e: reqwest::Error| {
+            let why = mprism_runtime::log::chain(&e);
             CliError::failed("store_unreachable", e)
                 .context(format!("cannot read from clickhouse at {}", self.url))
-                .hint("start it, if it is stopped: `mprism start`")
+                .hint(
+                    trouble::advice(&why, Service::Clickhouse)
+                        .unwrap_or("start it, if it is stopped: `mprism start`".into()),
+                )
         };
-        let mut request = self.http.post(&self.url);
-        if let Some((user, password)) = &self.credential {
-            request = request
-                .header("X-ClickHouse-User", user)
-                .header("X-ClickHouse-Key", password);
-        }
-        let mut answer = request
+        let mut answer = self
+            .post()
             .query(&[
                 ("default_format", "JSONEachRow"),
                 ("output_format_json_quote_64bit_integers", "0"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{StopArgs, UpArgs};
 use crate::commands::Context;
-use crate::commands::deployment::{check_supported, dependencies_of, deployment};
+use crate::commands::deployment::{check_listeners, check_supported, dependencies_of, deployment};
 use crate::commands::health::{self, HealthReport};
 use crate::commands::integrity::{self, IntegrityReport};
 use crate::commands::lifecycle::{LifecycleReport, everything, start_services, stop_services};
@@ -38,15 +38,17 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
     };
     let options = super::fetch_options(context, args.provider, args.offline)?;
     let needed = dependencies_of(&services, &settings);
+    check_listeners(&settings, &services)?;
+    let certificate = prepare::wanted_certificate(&settings);
     if context.globals.dry_run {
-        let plan = prepare::plan(&settings.home, &needed, &options.cache);
+        let plan = prepare::plan(&settings.home, &needed, certificate.as_ref(), &options.cache);
         prepare::check_providers(&plan, &options)?;
         return context.printer.report(&prepare::Planned::new(&plan));
     }
     super::sim::warn_of_mixture(&settings.home, args.sim.sim, &context.printer);
     let progress = context.printer.progress();
     context.interrupt()?.during(|| {
-        prepare::prepare(&settings.home, &needed, &options, &|now| {
+        prepare::prepare(&settings.home, &needed, certificate.as_ref(), &options, &|now| {
             super::show_progress(&progress, now)
         })
     })?;

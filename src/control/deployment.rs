@@ -36,8 +36,11 @@ pub struct UnitSpec {
     pub flags: Vec<String>,
     /// The lock that its worker holds for life.
     pub lock: PathBuf,
-    /// Where it listens; the first is its address.
+    /// Where it listens here; the first is its address.
     pub listens: Vec<SocketAddr>,
+    /// Its address on another host, as `host:port`.
+    #[serde(default)]
+    pub elsewhere: Option<String>,
     /// How it is asked whether it can serve.
     pub probe: ProbeSpec,
     /// Its version, where it is known without asking.
@@ -61,6 +64,7 @@ impl Deployment {
 impl UnitSpec {
     /// Returns where the service is reached, as `host:port`.
     pub fn address(&self) -> String {
-        self.listens.first().map(SocketAddr::to_string).unwrap_or_default()
+        let here = || self.listens.first().map(SocketAddr::to_string);
+        self.elsewhere.clone().or_else(here).unwrap_or_default()
     }
 }

@@ -1,6 +1,7 @@
 //! Observing and changing what runs in a home. It never prints and never reads settings.
 
 mod audit;
+mod broker_reach;
 mod cleaning;
 mod client;
 mod consent;
@@ -25,6 +26,7 @@ pub mod supervisor;
 mod survey;
 
 pub use audit::{AuditEntry, append as append_audit, read as read_audit};
+pub use broker_reach::{BrokerLogin, BrokerReach, Unreadable};
 pub use cleaning::{CleanStep, Leftover, clean, plan_clean, plan_data};
 pub use client::{
     Held, Start, Stop, clear_ports, during, hold, is_answering, is_changing, is_supervised, last_deployment,

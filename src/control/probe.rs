@@ -1,21 +1,27 @@
 //! Asking a service whether it can serve.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mprism_runtime::endpoint::Endpoint;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::broker_reach::BrokerReach;
 
 /// How a service is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeSpec {
     /// nats-server's monitoring: it serves, and JetStream is enabled.
-    Nats(SocketAddr),
+    Nats(Endpoint),
+    /// A broker of somebody else's: it takes us.
+    Broker(Box<BrokerReach>),
     /// ClickHouse's HTTP interface: `/ping` answers `Ok.`.
-    Clickhouse(SocketAddr),
+    Clickhouse(Endpoint),
+    /// A ClickHouse of somebody else's: it knows us, and answers a query.
+    Store(Endpoint),
     /// A worker's `/health`: 200.
-    Worker(SocketAddr),
+    Worker(Endpoint),
 }
 
 /// What came back.
@@ -32,30 +38,49 @@ pub struct Answer {
 /// Asks once. A service that cannot be asked is not ready; that is an answer, not an error.
 pub async fn ask(spec: &ProbeSpec, within: Duration) -> Answer {
     let began = Instant::now();
-    let (address, path) = match spec {
-        ProbeSpec::Nats(address) => (*address, "/healthz?js-enabled-only=true"),
-        ProbeSpec::Clickhouse(address) => (*address, "/ping"),
-        ProbeSpec::Worker(address) => (*address, "/health"),
+    let (at, path) = match spec {
+        ProbeSpec::Broker(reach) => {
+            let (ready, detail) = match try_out(reach, within).await {
+                Ok(()) => (true, "takes us".to_owned()),
+                Err(why) => (false, one_line(&why)),
+            };
+            let took = began.elapsed();
+            return Answer { ready, detail, took };
+        }
+        ProbeSpec::Nats(at) => (at, "/healthz?js-enabled-only=true"),
+        ProbeSpec::Clickhouse(at) => (at, "/ping"),
+        ProbeSpec::Store(at) => (at, "/?query=SELECT%201"),
+        ProbeSpec::Worker(at) => (at, "/health"),
     };
-    let (ready, detail) = match mprism_runtime::probe::get(address, path, within).await {
+    let (ready, detail) = match mprism_runtime::probe::get(at, path, within).await {
         Ok((status, body)) => {
             let expected = match spec {
                 ProbeSpec::Nats(_) => body.contains("ok"),
                 ProbeSpec::Clickhouse(_) => body.starts_with("Ok."),
-                ProbeSpec::Worker(_) => true,
+                ProbeSpec::Store(_) => body.trim() == "1",
+                ProbeSpec::Worker(_) | ProbeSpec::Broker(_) => true,
             };
             let ready = status == 200 && expected;
             let complaint = complaint(&body).filter(|_| !ready);
-            let said = || format!("http://{address}{path} answered {status}: {}", one_line(&body));
+            let said = || format!("{at}{path} answered {status}: {}", one_line(&body));
             (ready, complaint.unwrap_or_else(said))
         }
-        Err(error) => (false, format!("http://{address}{path}: {error}")),
+        Err(error) => (false, format!("{at}{path}: {error}")),
     };
     Answer {
         ready,
         detail,
         took: began.elapsed(),
     }
+}
+
+/// Connects to a broker once.
+async fn try_out(reach: &BrokerReach, within: Duration) -> Result<(), String> {
+    let options = reach
+        .options("mprism-probe")
+        .map_err(|e| mprism_runtime::log::chain(&e))?;
+    let tried = mprism_bus::try_out(options, within).await;
+    tried.map(|_| ()).map_err(|e| mprism_runtime::log::chain(&e))
 }
 
 /// Returns what a worker says is wrong with it, where it says so: its reason, or the checks that failed.
@@ -86,6 +111,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -106,14 +132,14 @@ mod tests {
     #[tokio::test]
     async fn only_the_expected_answer_is_ready() {
         let ok = answering("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nOk.\n").await;
-        assert!(ask(&ProbeSpec::Clickhouse(ok), WITHIN).await.ready);
+        assert!(ask(&ProbeSpec::Clickhouse(ok.into()), WITHIN).await.ready);
         let stranger = answering("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
-        let answer = ask(&ProbeSpec::Clickhouse(stranger), WITHIN).await;
+        let answer = ask(&ProbeSpec::Clickhouse(stranger.into()), WITHIN).await;
         assert!(!answer.ready);
         assert!(answer.detail.ends_with("answered 200: hello"), "{}", answer.detail);
         let ill =
             answering("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n{\"status\": \"unhealthy\"}").await;
-        let answer = ask(&ProbeSpec::Worker(ill), WITHIN).await;
+        let answer = ask(&ProbeSpec::Worker(ill.into()), WITHIN).await;
         assert!(!answer.ready && answer.detail.contains("503"), "{}", answer.detail);
     }
 
@@ -132,10 +158,10 @@ mod tests {
     async fn nobody_there_and_nobody_answering_are_answers() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let answer = ask(&ProbeSpec::Worker(address), Duration::from_millis(20)).await;
+        let answer = ask(&ProbeSpec::Worker(address.into()), Duration::from_millis(20)).await;
         assert!(answer.detail.contains("no answer within 20 ms"), "{}", answer.detail);
         drop(listener);
-        let answer = ask(&ProbeSpec::Worker(address), WITHIN).await;
+        let answer = ask(&ProbeSpec::Worker(address.into()), WITHIN).await;
         assert!(answer.detail.contains("refused"), "{}", answer.detail);
     }
 }

@@ -195,17 +195,31 @@ async fn a_support_archive_holds_everything_but_credentials() {
         .expect("there")
         .map(|entry| fs::read_to_string(entry.expect("there").path()).expect("text"))
         .collect();
-    assert_eq!(canaries.len(), 4);
-    let planted = ["urlcanary1", "logcanary2", "outcanary3", "histcanary4", "tokencanary5"];
+    assert_eq!(canaries.len(), 6);
+    let planted = [
+        "urlcanary1",
+        "logcanary2",
+        "outcanary3",
+        "histcanary4",
+        "tokencanary5",
+        "filecanary6",
+    ];
     canaries.extend(planted.map(str::to_owned));
-    home.configure("nats: {mode: external, url: 'nats://bob:urlcanary1@127.0.0.1:1'}\n");
+    let copy = home.beside().join("their-endpoints");
+    fs::write(&copy, "filecanary6\n").expect("written");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).expect("closed");
+    home.configure(&format!(
+        "nats: {{mode: external, url: 'nats://bob:urlcanary1@127.0.0.1:1'}}\n\
+         services: {{cold: {{mode: external, url: 'https://127.0.0.1:1', password_file: {}}}}}\n",
+        copy.display()
+    ));
     let logs = home.path().join("logs");
     let secret = canaries[0].clone();
     fs::write(
         logs.join("hot.log"),
         format!(
             "{{\"level\":\"error\",\"message\":\"cannot reach nats://bob:logcanary2@lake\",\"ts\":\"t\"}}\n\
-             {{\"message\":\"plain urlcanary1 and {secret}\",\"token\":\"tokencanary5\"}}\nkept line\n"
+             {{\"message\":\"plain urlcanary1, filecanary6 and {secret}\",\"token\":\"tokencanary5\"}}\nkept line\n"
         ),
     )
     .expect("written");

@@ -15,6 +15,7 @@ mod engine_kills;
 mod exchanges;
 mod export;
 mod faults;
+mod hosts;
 mod integrity;
 mod integrity_faults;
 mod kill_loop;

@@ -13,6 +13,12 @@ pub enum BusError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A credentials file is not one.
+    #[error("the credentials file cannot be used")]
+    Credentials(#[source] std::io::Error),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] mprism_runtime::tls::TlsError),
     /// No connection within the time given; the client goes on trying.
     #[error("no connection to nats at {url} within {within:?}{}", because(last_error.as_deref()))]
     NotConnected {
@@ -82,6 +88,7 @@ impl BusError {
         match self {
             Self::NotConnected { .. } | Self::Api { .. } | Self::Pull { .. } | Self::Moving { .. } => true,
             Self::NotStored { trouble, .. } => trouble.is_retryable(),
+            Self::Credentials(_) | Self::Tls(_) => false,
             Self::Address { .. } | Self::TooLarge { .. } | Self::Closed => false,
         }
     }

@@ -16,7 +16,7 @@ mod purge;
 mod reconcile;
 mod spec;
 
-pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix};
+pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix, try_out};
 pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
 pub use kept::{next_kept, remove_kept};

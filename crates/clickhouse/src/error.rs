@@ -13,6 +13,14 @@ pub enum StoreError {
         /// What was met.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// TLS cannot be set up.
+    #[error("no TLS with clickhouse at {url}")]
+    Tls {
+        /// Its address.
+        url: String,
+        /// Why not.
+        source: mprism_runtime::tls::TlsError,
+    },
     /// The server refused.
     #[error("clickhouse refused: {message}")]
     Exception {
@@ -48,7 +56,7 @@ impl StoreError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Exception { code, .. } => !is_about_content(*code),
-            Self::NoFences { .. } | Self::Unexpected { .. } => false,
+            Self::Tls { .. } | Self::NoFences { .. } | Self::Unexpected { .. } => false,
         }
     }
 }

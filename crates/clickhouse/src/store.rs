@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use clickhouse::{Client, RowOwned, RowRead};
+use hyper_util::rt::TokioExecutor;
+use mprism_runtime::tls::ClientTls;
 use serde::Deserialize;
 
 use crate::StoreError;
@@ -17,6 +19,8 @@ pub struct StoreOptions {
     pub user: String,
     /// Our password.
     pub password: String,
+    /// Whom to believe there, and what to show, where it speaks https.
+    pub tls: Option<ClientTls>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
     /// How long a statement may take that reads, or that makes a table.
@@ -61,17 +65,26 @@ impl Store {
     /// # Errors
     /// Where the process cannot make HTTP connections.
     pub fn new(options: StoreOptions) -> Result<Self, StoreError> {
-        let http = reqwest::Client::builder()
+        let unreachable = |source| StoreError::Unreachable {
+            url: options.url.clone(),
+            source,
+        };
+        let tls = options.tls.as_ref().map(ClientTls::config).transpose();
+        let tls = tls.map_err(|e| StoreError::Tls {
+            url: options.url.clone(),
+            source: e,
+        })?;
+        let mut http = reqwest::Client::builder()
             .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .no_proxy()
-            .pool_idle_timeout(Duration::from_secs(10))
-            .build()
-            .map_err(|e| StoreError::Unreachable {
-                url: options.url.clone(),
-                source: e.into(),
-            })?;
-        let client = Client::default()
+            .pool_idle_timeout(Duration::from_secs(10));
+        if let Some(config) = tls.clone() {
+            http = http.tls_backend_preconfigured(config);
+        }
+        let http = http.build().map_err(|e| unreachable(e.into()))?;
+        let client = tls
+            .map_or_else(Client::default, secured)
             .with_url(&options.url)
             .with_user(&options.user)
             .with_password(&options.password);
@@ -202,6 +215,20 @@ impl Store {
     }
 }
 
+/// Returns the typed client where it has to speak TLS.
+fn secured(config: rustls::ClientConfig) -> Client {
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_only()
+        .enable_http1()
+        .build();
+    let connections = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        // ClickHouse keeps an idle connection for 3 s.
+        .pool_idle_timeout(Duration::from_secs(2))
+        .build(connector);
+    Client::with_http_client(connections)
+}
+
 /// Reads the code of `Code: 60. DB::Exception: …`.
 pub(crate) fn code_of(message: &str) -> i32 {
     let after = message.split_once("Code: ").map(|(_, rest)| rest);
@@ -218,6 +245,7 @@ mod tests {
             url: "http://127.0.0.1:1".into(),
             user: "writer".into(),
             password: "s3cret".into(),
+            tls: None,
             connect_timeout: Duration::from_secs(1),
             query_timeout: Duration::from_secs(7),
             insert_timeout: Duration::from_secs(1),

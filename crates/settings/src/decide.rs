@@ -1,12 +1,16 @@
 //! From what the layers said to decided values, and what must hold between them.
 
+mod remote;
+
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Origin, Problem, SettingsError};
 use crate::home::HomeFolders;
 use crate::layers::{Gathered, Ignored};
+use crate::remote::{TlsSettings, reached_at};
 use crate::schema;
 use crate::settings::{
     Backend, BatchSettings, ClickhouseServer, ClickhouseSettings, ClickhouseTimeouts, ColdSettings, CollectorSettings,
@@ -47,14 +51,17 @@ struct Decider {
 
 impl Decider {
     fn settings(&mut self, home: HomeFolders) -> Settings {
+        let tls = self.tls(&home);
         Settings {
             port_offset: self.port_offset,
-            nats: self.nats(&home),
-            clickhouse: self.clickhouse(),
+            nats: self.nats(&home, &tls),
+            clickhouse: self.clickhouse(&tls),
             collector: self.collector(&home),
             hot: self.hot(&home),
             cold: self.cold(&home),
             sim: self.sim(),
+            services: self.services(),
+            tls: tls.clone(),
             infra: self.infra(),
             supervisor: self.supervisor(),
             logging: LoggingSettings {
@@ -117,8 +124,7 @@ impl Decider {
     }
 
     /// Decides who runs a server: `infra.<name>.mode: external` says the same as `<name>.mode: external`.
-    fn server(&mut self, [mode, url, infra]: [&'static str; 3], scheme: &str, port: u16) -> (Mode, ServerUrl) {
-        let ours = ServerUrl::loopback(scheme, port);
+    fn server(&mut self, [mode, url, infra]: [&'static str; 3], ours: ServerUrl) -> (Mode, ServerUrl) {
         let is_elsewhere = self.values.text(infra) == "external";
         let said = if is_elsewhere { infra } else { mode };
         let is_external = is_elsewhere || self.values.text(mode) == "external";
@@ -178,10 +184,14 @@ impl Decider {
         }
     }
 
-    fn nats(&mut self, home: &HomeFolders) -> NatsSettings {
+    fn nats(&mut self, home: &HomeFolders, tls: &TlsSettings) -> NatsSettings {
         let port = self.port("nats.port");
         let monitor_port = self.port("nats.monitor_port");
-        let (mode, url) = self.server(["nats.mode", "nats.url", "infra.nats.mode"], "nats", port);
+        let listen = self.listen("nats.listen");
+        let scheme = if tls.guards(listen) { "tls" } else { "nats" };
+        let ours = ServerUrl::ours(scheme, (reached_at(listen), port).into());
+        let (mode, url) = self.server(["nats.mode", "nats.url", "infra.nats.mode"], ours);
+        let (login, trust) = self.nats_login(mode, &url, home);
         let durability = match self.values.text("nats.durability") {
             "strict" => Durability::Strict,
             "fast" => Durability::Fast,
@@ -190,6 +200,9 @@ impl Decider {
         NatsSettings {
             mode,
             url,
+            login,
+            trust: if mode == Mode::Managed { tls.trust() } else { trust },
+            listen,
             data_folder: self
                 .values
                 .folder("nats.data_folder")
@@ -229,16 +242,20 @@ impl Decider {
         }
     }
 
-    fn clickhouse(&mut self) -> ClickhouseSettings {
+    fn clickhouse(&mut self, tls: &TlsSettings) -> ClickhouseSettings {
         let port = self.port("clickhouse.port");
-        let (mode, url) = self.server(
-            ["clickhouse.mode", "clickhouse.url", "infra.clickhouse.mode"],
-            "http",
-            port,
-        );
+        let listen = self.listen("clickhouse.listen");
+        let scheme = if tls.guards(listen) { "https" } else { "http" };
+        let ours = ServerUrl::ours(scheme, (reached_at(listen), port).into());
+        let (mode, url) = self.server(["clickhouse.mode", "clickhouse.url", "infra.clickhouse.mode"], ours);
+        let (user, password_file, trust) = self.clickhouse_login(mode, &url);
         ClickhouseSettings {
             mode,
             url,
+            user,
+            password_file,
+            trust: if mode == Mode::Managed { tls.trust() } else { trust },
+            listen,
             port,
             readers_max: self.values.small("clickhouse.readers_max"),
             reader_wait: self.values.span("clickhouse.reader_wait"),
@@ -287,6 +304,7 @@ impl Decider {
         }
         let exchanges = EXCHANGES.map(|id| (id, self.exchange(id))).into();
         CollectorSettings {
+            listen: self.listen("collector.listen"),
             port: self.port("collector.port"),
             metrics_port: self.port("collector.metrics_port"),
             exchanges,
@@ -339,13 +357,14 @@ impl Decider {
             Some(url) => url.without_slash(),
             None => {
                 self.problem(&[path], format!("{path}: expected a URL, not nothing"));
-                ServerUrl::loopback(scheme, 1)
+                ServerUrl::ours(scheme, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))
             }
         }
     }
 
     fn hot(&mut self, home: &HomeFolders) -> HotSettings {
         HotSettings {
+            listen: self.listen("hot.listen"),
             port: self.port("hot.port"),
             lock: self.lock("hot.lock", home, "marketprism_hot_storage.lock"),
             batch: BatchSettings {
@@ -396,10 +415,12 @@ impl Decider {
             );
         }
         ColdSettings {
+            listen: self.listen("cold.listen"),
             port: self.port("cold.port"),
             lock: self.lock("cold.lock", home, "marketprism_cold_storage.lock"),
             url,
             credential_file,
+            ca_file: self.values.folder("cold.clickhouse.ca_file"),
             clickhouse: ClickhouseTimeouts {
                 connect: self.values.span("cold.clickhouse.connect_timeout"),
                 insert: self.values.span("cold.clickhouse.copy_timeout"),

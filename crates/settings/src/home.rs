@@ -80,6 +80,16 @@ impl HomeFolders {
         self.root.join("history.jsonl")
     }
 
+    /// Returns the folder of the home's certificate authority, and of the certificate that it signed.
+    pub fn tls(&self) -> PathBuf {
+        self.root.join("tls")
+    }
+
+    /// Returns one of its files, for example `ca.pem`.
+    pub fn certificate(&self, name: &str) -> PathBuf {
+        self.tls().join(name)
+    }
+
     /// Returns the file of one credential, for example `nats-hot`.
     pub fn secret(&self, name: &str) -> PathBuf {
         self.secrets().join(name)

@@ -84,6 +84,11 @@ fn of_kind(kind: &Kind) -> Json {
         }),
         Kind::LogFilter => json!({"type": "string", "minLength": 1}),
         Kind::Path => json!({"type": ["string", "null"], "pattern": "^/"}),
+        Kind::User => json!({"type": ["string", "null"], "pattern": "^[^\\s:]{1,255}$"}),
+        Kind::Address => json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+        Kind::Hosts => json!({
+            "type": "array", "uniqueItems": true, "items": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,253}$"},
+        }),
         Kind::Reference => json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$"}),
     }
 }

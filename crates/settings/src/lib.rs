@@ -11,6 +11,7 @@ mod home;
 mod json_schema;
 mod layers;
 mod legacy;
+mod remote;
 mod schema;
 mod settings;
 mod units;
@@ -25,6 +26,7 @@ pub use home::{HomeFolders, default_home};
 pub use json_schema::json_schema;
 pub use layers::{DEFAULT_YAML, Ignored, Override, Sources};
 pub use legacy::keys as marketprism_keys;
+pub use remote::{NatsLogin, RemoteSettings, ServicesSettings, TlsSettings, TrustSettings, reached_at};
 pub use settings::{
     Backend, BatchSettings, COLD_DATABASE, ClickhouseServer, ClickhouseSettings, ClickhouseTimeouts, ColdSettings,
     CollectorSettings, ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HOT_DATABASE, HotSettings,

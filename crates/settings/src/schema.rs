@@ -1,5 +1,6 @@
 //! Every setting there is: its path and what it may be.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
@@ -32,6 +33,12 @@ pub(crate) enum Kind {
     LogFilter,
     /// Nothing, or an absolute path.
     Path,
+    /// Nothing, or the name of a user.
+    User,
+    /// An address of this host.
+    Address,
+    /// Names and addresses of hosts, each once, or none.
+    Hosts,
     /// What a container engine calls an image or a network.
     Reference,
 }
@@ -84,6 +91,16 @@ const DERIBIT: Kind = Kind::Words(&[
 pub(crate) const FIELDS: &[Field] = &[
     field("nats.mode", MODE),
     field("nats.url", Kind::Url(&["nats", "tls"])),
+    field("nats.user", Kind::User),
+    field("nats.password_file", Kind::Path),
+    field("nats.token_file", Kind::Path),
+    field("nats.nkey_file", Kind::Path),
+    field("nats.credentials_file", Kind::Path),
+    field("nats.secrets_folder", Kind::Path),
+    field("nats.tls.ca_file", Kind::Path),
+    field("nats.tls.cert_file", Kind::Path),
+    field("nats.tls.key_file", Kind::Path),
+    field("nats.listen", Kind::Address),
     field("nats.data_folder", Kind::Path),
     field("nats.port", PORT),
     field("nats.monitor_port", PORT),
@@ -94,12 +111,17 @@ pub(crate) const FIELDS: &[Field] = &[
     field("nats.dead_letter_bytes_max", Kind::Bytes(MIB, 16 * TIB)),
     field("clickhouse.mode", MODE),
     field("clickhouse.url", Kind::Url(&["http", "https"])),
+    field("clickhouse.user", Kind::User),
+    field("clickhouse.password_file", Kind::Path),
+    field("clickhouse.tls.ca_file", Kind::Path),
+    field("clickhouse.listen", Kind::Address),
     field("clickhouse.port", PORT),
     field("clickhouse.readers_max", Kind::Integer(1, 256)),
     field("clickhouse.reader_wait", Kind::Span(0, 10 * MINUTE)),
     field("clickhouse.reader_memory_max", Kind::Bytes(16 * MIB, 16 * TIB)),
     field("clickhouse.writers_max", Kind::Integer(1, 64)),
     field("clickhouse.body_bytes_max", Kind::Bytes(MIB, 16 << 30)),
+    field("collector.listen", Kind::Address),
     field("collector.port", PORT),
     field("collector.metrics_port", PORT),
     field("collector.exchanges.binance_spot.enabled", Kind::Flag),
@@ -165,6 +187,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("collector.self_heal.cooldown", Kind::Span(0, 60 * MINUTE)),
     field("collector.self_heal.restarts_max", Kind::Integer(0, 1_000)),
     field("collector.lock", Kind::Path),
+    field("hot.listen", Kind::Address),
     field("hot.port", PORT),
     field("hot.lock", Kind::Path),
     // One insert of more rows may become two parts, which is not atomic.
@@ -174,10 +197,12 @@ pub(crate) const FIELDS: &[Field] = &[
     field("hot.clickhouse.connect_timeout", TIMEOUT),
     field("hot.clickhouse.insert_timeout", TIMEOUT),
     field("hot.clickhouse.query_timeout", TIMEOUT),
+    field("cold.listen", Kind::Address),
     field("cold.port", PORT),
     field("cold.lock", Kind::Path),
     field("cold.clickhouse.url", Kind::Url(&["http", "https"])),
     field("cold.clickhouse.credential_file", Kind::Path),
+    field("cold.clickhouse.ca_file", Kind::Path),
     field("cold.clickhouse.connect_timeout", TIMEOUT),
     field("cold.clickhouse.copy_timeout", TIMEOUT),
     field("cold.clickhouse.query_timeout", TIMEOUT),
@@ -196,6 +221,23 @@ pub(crate) const FIELDS: &[Field] = &[
     field("sim.port", PORT),
     field("sim.rate", Kind::Or("max", &Kind::Integer(1, 10_000_000))),
     field("sim.seed", Kind::Integer(0, u64::MAX)),
+    field("services.collector.mode", MODE),
+    field("services.collector.url", REST),
+    field("services.collector.ca_file", Kind::Path),
+    field("services.collector.password_file", Kind::Path),
+    field("services.hot.mode", MODE),
+    field("services.hot.url", REST),
+    field("services.hot.ca_file", Kind::Path),
+    field("services.hot.password_file", Kind::Path),
+    field("services.cold.mode", MODE),
+    field("services.cold.url", REST),
+    field("services.cold.ca_file", Kind::Path),
+    field("services.cold.password_file", Kind::Path),
+    field("tls.listeners", Kind::Choice(&["auto", "always"])),
+    field("tls.cert_file", Kind::Path),
+    field("tls.key_file", Kind::Path),
+    field("tls.ca_file", Kind::Path),
+    field("tls.names", Kind::Hosts),
     field("infra.network", Kind::Reference),
     field("infra.nats.mode", BACKEND),
     field("infra.nats.image", Kind::Reference),
@@ -255,7 +297,8 @@ impl Kind {
         match (self, &node.content) {
             (Self::Symbols, Content::List(items)) => symbols(items),
             (Self::Words(known), Content::List(items)) => words(items, known).ok_or_else(|| self.allowed()),
-            (Self::Url(_) | Self::Path, Content::Null) => Ok(Value::Nothing),
+            (Self::Hosts, Content::List(items)) => hosts(items).ok_or_else(|| self.allowed()),
+            (Self::Url(_) | Self::Path | Self::User, Content::Null) => Ok(Value::Nothing),
             (_, Content::Scalar(text)) => self.read_text(text),
             _ => Err(self.allowed()),
         }
@@ -290,8 +333,13 @@ impl Kind {
             Self::Url(schemes) => return ServerUrl::parse(text, schemes).map(Value::Url),
             Self::LogFilter => log_filter(text).map(Value::Text),
             Self::Path => (text.starts_with('/') && !text.contains('\0')).then(|| Value::Text(text.to_owned())),
+            Self::User => is_user(text).then(|| Value::Text(text.to_owned())),
+            Self::Address => text
+                .parse::<IpAddr>()
+                .ok()
+                .map(|address| Value::Text(address.to_string())),
             Self::Reference => is_reference(text).then(|| Value::Text(text.to_owned())),
-            Self::Symbols | Self::Words(_) => None,
+            Self::Symbols | Self::Words(_) | Self::Hosts => None,
         };
         read.ok_or_else(|| self.allowed())
     }
@@ -320,13 +368,16 @@ impl Kind {
             Self::Words(known) => format!("a list of some of {}, each once", known.join(", ")),
             Self::LogFilter => "error, warn, info, debug, trace, or directives like info,mprism_hot=debug".to_owned(),
             Self::Path => "an absolute path".to_owned(),
+            Self::User => "the name of a user, without blanks".to_owned(),
+            Self::Address => "an address of this host, like 127.0.0.1, 10.0.0.5 or 0.0.0.0".to_owned(),
+            Self::Hosts => "a list of names or addresses of hosts like [lake.internal, 10.0.0.5], each once".to_owned(),
             Self::Reference => "a name as Docker writes it, like clickhouse/clickhouse-server:26.5".to_owned(),
         }
     }
 
     /// Returns whether it is a list, which stands with commas in one piece of text.
     pub(crate) fn is_list(&self) -> bool {
-        matches!(self, Self::Symbols | Self::Words(_))
+        matches!(self, Self::Symbols | Self::Words(_) | Self::Hosts)
     }
 
     /// Returns whether a number of it is a size in bytes.
@@ -376,6 +427,33 @@ fn words(items: &[Node], known: &[&str]) -> Option<Value> {
         found.push(word.clone());
     }
     (!found.is_empty()).then_some(Value::List(found))
+}
+
+/// Accepts what can stand before a colon in a credential.
+fn is_user(text: &str) -> bool {
+    let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != ':';
+    (1..=255).contains(&text.len()) && text.chars().all(fits)
+}
+
+fn hosts(items: &[Node]) -> Option<Value> {
+    let mut found: Vec<String> = Vec::new();
+    for item in items {
+        let Content::Scalar(name) = &item.content else {
+            return None;
+        };
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let is_host = name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label));
+        if !is_host || found.contains(name) {
+            return None;
+        }
+        found.push(name.clone());
+    }
+    Some(Value::List(found))
 }
 
 /// Accepts what can be an image, with its registry, tag and digest, or a network. Docker has the last word.

@@ -1,13 +1,14 @@
 //! The decided values, and what must hold between them.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::SettingsError;
 use crate::home::HomeFolders;
 use crate::layers::{Ignored, Sources, gather};
+use crate::remote::{NatsLogin, ServicesSettings, TlsSettings, TrustSettings};
 use crate::url::ServerUrl;
 
 /// The hot database's name; users' queries and dashboards name it, so it is fixed.
@@ -37,6 +38,10 @@ pub struct Settings {
     pub cold: ColdSettings,
     /// The exchange simulator.
     pub sim: SimSettings,
+    /// Workers on other hosts.
+    pub services: ServicesSettings,
+    /// What listeners off the loopback show.
+    pub tls: TlsSettings,
     /// Where the servers run.
     pub infra: InfraSettings,
     /// The supervisor.
@@ -137,6 +142,12 @@ pub struct NatsSettings {
     pub mode: Mode,
     /// Where clients reach it, in either mode.
     pub url: ServerUrl,
+    /// Who connects.
+    pub login: NatsLogin,
+    /// Whom to believe there.
+    pub trust: TrustSettings,
+    /// Where the managed server listens.
+    pub listen: IpAddr,
     /// Where the managed server keeps its streams.
     pub data_folder: PathBuf,
     /// Client port of the managed server.
@@ -162,6 +173,14 @@ pub struct ClickhouseSettings {
     pub mode: Mode,
     /// Where its HTTP interface is reached, in either mode.
     pub url: ServerUrl,
+    /// Who asks an external server, where the URL does not say it.
+    pub user: Option<String>,
+    /// The file of its password.
+    pub password_file: Option<PathBuf>,
+    /// Whom to believe there.
+    pub trust: TrustSettings,
+    /// Where the managed engine listens.
+    pub listen: IpAddr,
     /// HTTP port of the managed engine.
     pub port: u16,
     /// Readers at once.
@@ -179,6 +198,8 @@ pub struct ClickhouseSettings {
 /// The collector.
 #[derive(Clone, Debug)]
 pub struct CollectorSettings {
+    /// Where both ports listen.
+    pub listen: IpAddr,
     /// Port of `/health` and `/status`.
     pub port: u16,
     /// Port of `/metrics`.
@@ -312,6 +333,8 @@ pub struct LivenessSettings {
 /// The hot storage worker.
 #[derive(Clone, Debug)]
 pub struct HotSettings {
+    /// Where it listens.
+    pub listen: IpAddr,
     /// Port of `/health`, `/stats` and `/metrics`.
     pub port: u16,
     /// The worker's lock.
@@ -347,6 +370,8 @@ pub struct ClickhouseTimeouts {
 /// The cold storage worker.
 #[derive(Clone, Debug)]
 pub struct ColdSettings {
+    /// Where it listens.
+    pub listen: IpAddr,
     /// Port of `/health`, `/stats` and `/metrics`.
     pub port: u16,
     /// The worker's lock.
@@ -355,6 +380,8 @@ pub struct ColdSettings {
     pub url: Option<ServerUrl>,
     /// The file of its writer's credential, where it is another's.
     pub credential_file: Option<PathBuf>,
+    /// The certificate authorities that it is believed by; `None` is those of the operating system.
+    pub ca_file: Option<PathBuf>,
     /// Waiting for the stores; `insert` is for one statement that copies.
     pub clickhouse: ClickhouseTimeouts,
     /// Between looks at the hot store.

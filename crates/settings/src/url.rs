@@ -1,6 +1,7 @@
 //! Addresses of servers, whose credentials nobody prints by accident.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 /// A server's URL: `scheme://[user[:password]@]host[:port][/path]`.
 ///
@@ -36,10 +37,10 @@ impl ServerUrl {
         Ok(url)
     }
 
-    /// Makes the URL of a server of ours on the loopback.
-    pub(crate) fn loopback(scheme: &str, port: u16) -> Self {
+    /// Makes the URL of a server of ours.
+    pub(crate) fn ours(scheme: &str, address: SocketAddr) -> Self {
         Self {
-            text: format!("{scheme}://127.0.0.1:{port}"),
+            text: format!("{scheme}://{address}"),
         }
     }
 
@@ -86,6 +87,13 @@ impl ServerUrl {
     /// Returns the port, where the URL names one.
     pub fn port(&self) -> Option<u16> {
         self.port_text()?.parse().ok()
+    }
+
+    /// Returns whether nothing is sent there without TLS.
+    pub fn is_secured(&self) -> bool {
+        ["tls://", "https://", "wss://"]
+            .iter()
+            .any(|scheme| self.text.starts_with(scheme))
     }
 
     /// Returns whether the host is this machine's loopback.

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use mprism_settings::{
-    Backend, ClickhouseServer, DEFAULT_YAML, Mode, Override, Settings, SettingsError, SimRate, Sources, SyncInterval,
+    Backend, ClickhouseServer, DEFAULT_YAML, Mode, NatsLogin, Override, Settings, SettingsError, SimRate, Sources,
+    SyncInterval,
 };
 
 struct Home(tempfile::TempDir);
@@ -130,7 +131,7 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
         ),
         (
             "xyzzy: 1\n",
-            "config.yaml:1: unknown key \"xyzzy\"; known keys: nats, clickhouse, collector, hot, cold, sim, infra, supervisor, logging",
+            "config.yaml:1: unknown key \"xyzzy\"; known keys: nats, clickhouse, collector, hot, cold, sim, services, tls, infra, supervisor, logging",
         ),
         (
             "collector:\n  exchanges:\n    kraken: {}\n",
@@ -153,7 +154,7 @@ fn a_wrong_line_is_named_with_what_is_allowed() {
         ("nats: {port: {a: 1}}\n", "not a section"),
         (
             "nats: 5\n",
-            "config.yaml:1: nats must hold keys and values; known keys: mode, url, data_folder, port",
+            "config.yaml:1: nats must hold keys and values; known keys: mode, url, user, password_file",
         ),
         ("- a\n", "config.yaml:1: a settings file must hold keys and values"),
         (
@@ -282,6 +283,93 @@ fn where_a_server_runs_is_said_once_or_twice_but_not_differently() {
     assert!(told.contains("infra.nats.mode: external needs nats.url"), "{told}");
     let told = problems("infra: {nats: {image: \"nats; rm\"}}\n");
     assert!(told.contains("a name as Docker writes it"), "{told}");
+}
+
+#[test]
+fn what_other_hosts_can_reach_speaks_tls() {
+    let load = |yaml: &str| Home::new(&[("a.yaml", yaml)]).load(&[]).expect("valid");
+    let settings = load("");
+    assert_eq!(settings.nats.url.to_string(), "nats://127.0.0.1:4222");
+    assert!(!settings.tls.guards(settings.nats.listen));
+    let settings = load("nats: {listen: 10.0.0.2}\nclickhouse: {listen: 0.0.0.0}\nhot: {listen: \"::\"}\n");
+    assert_eq!(settings.nats.url.to_string(), "tls://10.0.0.2:4222");
+    assert_eq!(settings.clickhouse.url.to_string(), "https://127.0.0.1:8123");
+    assert!(settings.tls.guards(settings.hot.listen) && !settings.tls.guards(settings.cold.listen));
+    assert_eq!(settings.nats.trust.ca_file, Some(settings.home.certificate("ca.pem")));
+    let always = load("tls: {listeners: always}\n");
+    assert_eq!(always.clickhouse.url.to_string(), "https://127.0.0.1:8123");
+    let own = load("tls: {cert_file: /a.pem, key_file: /a.key, names: [lake.internal]}\n");
+    assert!(!own.tls.is_generated && own.tls.ca_file.is_none());
+}
+
+#[test]
+fn a_server_of_somebody_elses_is_told_once_who_we_are() {
+    let load = |yaml: &str| Home::new(&[("a.yaml", yaml)]).load(&[]).expect("valid");
+    let external = "nats: {mode: external, url: \"tls://lake:4222\", ";
+    let login = |rest: &str| load(&format!("{external}{rest}}}\n")).nats.login;
+    assert_eq!(login("token_file: /t"), NatsLogin::Token("/t".into()));
+    assert_eq!(login("secrets_folder: /s"), NatsLogin::Members("/s".into()));
+    assert_eq!(login("credentials_file: /c"), NatsLogin::Credentials("/c".into()));
+    assert_eq!(login("nkey_file: /n"), NatsLogin::Nkey("/n".into()));
+    assert_eq!(login("port: 1"), NatsLogin::AsAddressed);
+    let user = NatsLogin::User {
+        user: "bob".into(),
+        password_file: "/p".into(),
+    };
+    assert_eq!(login("user: bob, password_file: /p"), user);
+    let remote = "services:\n  hot: {mode: external, url: \"https://lake:8085/\", ca_file: /ca, password_file: /p}\n";
+    let hot = load(remote).services.hot.expect("elsewhere");
+    assert_eq!(
+        (hot.url.to_string(), hot.ca_file),
+        ("https://lake:8085".to_owned(), Some("/ca".into()))
+    );
+    for (yaml, expected) in [
+        (
+            format!("{external}user: bob}}\n"),
+            "nats.user: needs nats.password_file",
+        ),
+        (
+            format!("{external}token_file: /t, nkey_file: /n}}\n"),
+            "nats.nkey_file: nats.token_file says already who connects",
+        ),
+        (
+            format!("{external}tls: {{cert_file: /c}}}}\n"),
+            "nats.tls.cert_file: needs nats.tls.key_file",
+        ),
+        (
+            "nats: {mode: external, url: \"nats://bob:s3cret@lake\", token_file: /t}\n".to_owned(),
+            "nats.token_file: the credential stands in nats.url already",
+        ),
+        (
+            "nats: {token_file: /t}\n".to_owned(),
+            "nats.token_file: has a meaning only with nats.mode: external",
+        ),
+        (
+            "clickhouse: {user: reader}\n".to_owned(),
+            "clickhouse.user: has a meaning only with clickhouse.mode: external",
+        ),
+        (
+            "nats: {listen: lake}\n".to_owned(),
+            "config.yaml:1: nats.listen: expected an address of this host",
+        ),
+        ("tls: {cert_file: /c}\n".to_owned(), "tls.cert_file: needs tls.key_file"),
+        (
+            "tls: {names: [\"a b\"]}\n".to_owned(),
+            "tls.names: expected a list of names or addresses",
+        ),
+        (
+            "services: {hot: {mode: external}}\n".to_owned(),
+            "services.hot.mode: external needs services.hot.url",
+        ),
+        (
+            "services: {hot: {mode: external, url: \"http://lake:8085\", password_file: /p}}\n".to_owned(),
+            "services.hot.password_file: is not sent without TLS",
+        ),
+        ("services: {hto: {}}\n".to_owned(), "did you mean \"hot\"?"),
+    ] {
+        let told = problems(&yaml);
+        assert!(told.contains(expected) && !told.contains("s3cret"), "{yaml}{told}");
+    }
 }
 
 #[test]

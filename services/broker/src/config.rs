@@ -79,6 +79,14 @@ fn render(options: &BrokerOptions) -> String {
     line(format_args!("max_payload: 8388608"));
     line(format_args!("max_pending: 268435456"));
     line(format_args!("write_deadline: \"10s\""));
+    if let Some(identity) = &options.identity {
+        line(format_args!("tls {{"));
+        for (key, file) in [("cert_file", &identity.cert_file), ("key_file", &identity.key_file)] {
+            line(format_args!("  {key}: {}", quoted(&file.display().to_string())));
+        }
+        line(format_args!("  min_version: \"1.2\""));
+        line(format_args!("}}"));
+    }
     line(format_args!("jetstream {{"));
     line(format_args!(
         "  store_dir: {}",
@@ -93,7 +101,7 @@ fn render(options: &BrokerOptions) -> String {
     line(format_args!("  users: ["));
     let data: Vec<&str> = DATA_SUBJECTS.to_vec();
     let passwords = &options.passwords;
-    for user in [
+    let everybody = [
         user(USER_OPERATOR, &passwords.operator, &[">"], &[">"]),
         user(
             USER_COLLECTOR,
@@ -128,12 +136,18 @@ fn render(options: &BrokerOptions) -> String {
             &["_INBOX.none"],
             &[&data[..], &["_INBOX.>"]].concat(),
         ),
-    ] {
+    ];
+    // Whom nobody has to prove to be is nobody where everybody has to.
+    let known = everybody.len() - usize::from(options.identity.is_some());
+    for user in &everybody[..known] {
         line(format_args!("    {user}"));
     }
     line(format_args!("  ]"));
     line(format_args!("}}"));
-    line(format_args!("no_auth_user: {USER_ANONYMOUS}"));
+    // What other hosts can reach is for those who are known.
+    if options.identity.is_none() {
+        line(format_args!("no_auth_user: {USER_ANONYMOUS}"));
+    }
     text
 }
 

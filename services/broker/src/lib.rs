@@ -7,12 +7,13 @@ mod config;
 mod server;
 mod varz;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mprism_bus::{Bus, BusError, BusLayout, BusOptions, Credentials, DurableSpec, ORDERBOOK_SNAP, PurgePolicy};
 use mprism_runtime::lock::LockFile;
+use mprism_runtime::tls::{ClientTls, TlsIdentity};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT, USER_OPERATOR};
@@ -35,6 +36,10 @@ pub struct BrokerOptions {
     pub program: PathBuf,
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// What clients are shown; then nobody is let in without a credential, either.
+    pub identity: Option<TlsIdentity>,
+    /// Whom to believe, where clients are shown something.
+    pub trust: Option<ClientTls>,
     /// Where monitoring answers.
     pub monitor: SocketAddr,
     /// Folder of JetStream's files.
@@ -55,6 +60,19 @@ pub struct BrokerOptions {
     pub layout: BusLayout,
     /// The lock that nats-server inherits, so that it is known to be ours as long as it lives.
     pub lock: LockFile,
+}
+
+impl BrokerOptions {
+    /// Returns how this host's own clients reach the server.
+    fn url(&self) -> String {
+        let reached = match self.listen.ip() {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        let scheme = if self.identity.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://{}", SocketAddr::from((reached, self.listen.port())))
+    }
 }
 
 /// Why the broker ended.
@@ -142,12 +160,13 @@ pub async fn run(options: BrokerOptions, shutdown: CancellationToken) -> Result<
 /// Makes the server as wanted and keeps room in its streams. Ends only with an error.
 async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
     let bus = Bus::connect(BusOptions {
-        url: format!("nats://{}", options.listen),
-        credentials: Some(Credentials {
+        url: options.url(),
+        credentials: Some(Credentials::Member {
             user: USER_OPERATOR.into(),
             password: options.passwords.operator.clone(),
         }),
         client_name: "mprism-broker".into(),
+        tls: options.trust.clone(),
     })
     .await?;
     let connection = bus.ready(READY_WITHIN).await?;

@@ -17,6 +17,8 @@ fn options(home: &Path) -> BrokerOptions {
     BrokerOptions {
         program: dependency(Dependency::NatsServer),
         listen: free_address(),
+        identity: None,
+        trust: None,
         monitor: free_address(),
         store: home.join("store"),
         config_file: home.join("nats.conf"),
@@ -35,7 +37,7 @@ fn options(home: &Path) -> BrokerOptions {
 }
 
 async fn client(url: &str, user: Option<(&str, &str)>) -> Bus {
-    let credentials = user.map(|(user, password)| Credentials {
+    let credentials = user.map(|(user, password)| Credentials::Member {
         user: user.into(),
         password: password.into(),
     });
@@ -43,6 +45,7 @@ async fn client(url: &str, user: Option<(&str, &str)>) -> Bus {
         url: url.into(),
         credentials,
         client_name: "test".into(),
+        ..BusOptions::default()
     });
     bus.await.expect("an address")
 }

@@ -1,13 +1,13 @@
 //! One exchange followed: its instruments' terms, its connections, and what is asked again and again.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mprism_model::{DataType, InstrumentId};
 use mprism_runtime::backoff::Backoff;
+use mprism_runtime::endpoint::Endpoint;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub(crate) struct Surroundings {
     pub(crate) liveness: LivenessOptions,
     pub(crate) latency: LatencyOptions,
     pub(crate) polling: BTreeMap<DataType, Duration>,
-    pub(crate) store: Option<SocketAddr>,
+    pub(crate) store: Option<Endpoint>,
     pub(crate) batches: mpsc::Sender<Vec<Outgoing>>,
     pub(crate) admission: Admission,
     pub(crate) shutdown: CancellationToken,

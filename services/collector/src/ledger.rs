@@ -1,9 +1,9 @@
 //! What the store's ledger says is still missing: holes that an earlier life noticed and did not close.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use mprism_model::{Exchange, GapCause, UnixMillis};
+use mprism_runtime::endpoint::Endpoint;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// How long the store may take to answer; without it we go on without.
@@ -25,15 +25,15 @@ pub(crate) struct OpenGap {
     pub(crate) version: u32,
 }
 
-/// Asks the store on this machine; `None` where it does not answer well.
-pub(crate) async fn ask(store: SocketAddr, query: &str) -> Option<String> {
+/// Asks the store; `None` where it does not answer well.
+pub(crate) async fn ask(store: &Endpoint, query: &str) -> Option<String> {
     let path = format!("/?query={}", utf8_percent_encode(query, NON_ALPHANUMERIC));
     let (status, body) = mprism_runtime::probe::get(store, &path, STORE_WITHIN).await.ok()?;
     (status == 200).then_some(body)
 }
 
 /// Returns the open holes in an exchange's trades, the newest first: what was lost last is easiest to have.
-pub(crate) async fn open_trade_gaps(store: SocketAddr, exchange: Exchange) -> Vec<OpenGap> {
+pub(crate) async fn open_trade_gaps(store: &Endpoint, exchange: Exchange) -> Vec<OpenGap> {
     let query = format!(
         "SELECT symbol, from_id, to_id, toUnixTimestamp64Milli(from_ts), toUnixTimestamp64Milli(to_ts), cause, version \
          FROM marketprism_hot.gaps_current WHERE exchange = '{exchange}' AND type = 'trade' AND state = 'open' \

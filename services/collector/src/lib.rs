@@ -37,6 +37,8 @@ use std::time::Duration;
 
 use mprism_bus::{Bus, BusError, BusOptions};
 use mprism_model::{DataType, Epoch, Exchange, InstrumentId, Subject, UnknownName};
+use mprism_runtime::endpoint::Endpoint;
+use mprism_runtime::guard::Guard;
 use mprism_runtime::http::ServeError;
 use mprism_runtime::lock::{LockError, LockFile};
 use tokio::task::JoinSet;
@@ -63,10 +65,12 @@ pub struct CollectorOptions {
     pub listen: SocketAddr,
     /// Where `/metrics` answers.
     pub metrics_listen: SocketAddr,
+    /// What stands before both, where other hosts can reach them.
+    pub guard: Option<Guard>,
     /// The bus.
     pub bus: BusOptions,
-    /// A ClickHouse on this machine that knows the last stored trades, if there is one.
-    pub store: Option<SocketAddr>,
+    /// The ClickHouse that knows the last stored trades, if it can be asked.
+    pub store: Option<Endpoint>,
     /// The exchanges that are collected.
     pub exchanges: Vec<(Exchange, ExchangeOptions)>,
     /// The spool.
@@ -184,13 +188,15 @@ pub async fn run(options: CollectorOptions, shutdown: CancellationToken) -> Resu
     let drained = CancellationToken::new();
     let endpoints = endpoints::Source::new(Arc::clone(&stats), Arc::clone(&bus), options.liveness);
     let mut serving = JoinSet::new();
-    serving.spawn(mprism_runtime::http::serve_on(
+    serving.spawn(mprism_runtime::http::serve_guarded(
         health,
+        options.guard.clone(),
         endpoints::health_router(endpoints.clone()),
         drained.clone(),
     ));
-    serving.spawn(mprism_runtime::http::serve_on(
+    serving.spawn(mprism_runtime::http::serve_guarded(
         metrics,
+        options.guard.clone(),
         endpoints::metrics_router(endpoints),
         drained.clone(),
     ));
@@ -261,7 +267,7 @@ async fn collect(
         let left_off = LeftOff {
             spool: &recovered.last,
             bus: ready,
-            store: options.store,
+            store: options.store.as_ref(),
         };
         let instruments = instruments(*exchange, exchange_options, &left_off).await?;
         let around = Surroundings {
@@ -269,7 +275,7 @@ async fn collect(
             liveness: options.liveness,
             latency: options.latency,
             polling: options.polling.clone(),
-            store: options.store,
+            store: options.store.clone(),
             batches: writer.batches(),
             admission: admission.clone(),
             shutdown: shutdown.clone(),
@@ -314,7 +320,7 @@ async fn collect(
 struct LeftOff<'a> {
     spool: &'a BTreeMap<String, spool::Record>,
     bus: Option<&'a Bus>,
-    store: Option<SocketAddr>,
+    store: Option<&'a Endpoint>,
 }
 
 /// Finds out where each of an exchange's instruments was left off.

@@ -1,10 +1,10 @@
 //! Where an instrument was left off: the highest of what the spool, the stream and the store know.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use mprism_bus::{Bus, MARKET_DATA, ORDERBOOK_SNAP};
 use mprism_model::{DataType, Event, FundingKind, Subject, UnixMillis};
+use mprism_runtime::endpoint::Endpoint;
 
 use crate::ledger::ask;
 use crate::market::{SeriesMark, natural_time};
@@ -16,7 +16,7 @@ pub(crate) async fn last_seen(
     subject: &Subject,
     spool: &BTreeMap<String, Record>,
     bus: Option<&Bus>,
-    store: Option<SocketAddr>,
+    store: Option<&Endpoint>,
 ) -> Option<Seen> {
     let name = subject.to_string();
     let from_spool = spool.get(&name).and_then(|record| seen(&name, &record.payload));
@@ -39,7 +39,7 @@ pub(crate) async fn series_mark(
     subject: &Subject,
     spool: &BTreeMap<String, Record>,
     bus: Option<&Bus>,
-    store: Option<SocketAddr>,
+    store: Option<&Endpoint>,
 ) -> SeriesMark {
     let name = subject.to_string();
     let from_spool = spool
@@ -63,7 +63,7 @@ pub(crate) async fn series_mark(
     mark
 }
 
-async fn series_from_store(subject: &Subject, store: SocketAddr) -> Option<SeriesMark> {
+async fn series_from_store(subject: &Subject, store: &Endpoint) -> Option<SeriesMark> {
     let (newest, settled) = match subject.data_type {
         DataType::FundingRate => (
             "maxIf(timestamp, kind != 'settled')",
@@ -119,7 +119,7 @@ fn seen_in(event: Event) -> Option<Seen> {
     }
 }
 
-async fn from_store(subject: &Subject, store: SocketAddr) -> Option<Seen> {
+async fn from_store(subject: &Subject, store: &Endpoint) -> Option<Seen> {
     let id = match subject.data_type {
         DataType::OrderBook => "last_update_id",
         DataType::Trade => "if(trade_seq > 0, trade_seq, toUInt64OrZero(trade_id))",

@@ -104,6 +104,7 @@ async fn engine(data: std::path::PathBuf) {
         data,
         writer_user: "writer".into(),
         writer_password: PASSWORD.into(),
+        remote: None,
         allowed_hosts: Vec::new(),
         readers_max: 8,
         reader_wait: Duration::from_secs(5),

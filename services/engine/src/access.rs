@@ -4,12 +4,13 @@ use base64::Engine as _;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use subtle::ConstantTimeEq;
 
+use crate::READER_USER;
 use crate::exception::Exception;
 
 /// What a request may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
-    /// Reads only, from loopback, without a credential.
+    /// Reads only: from loopback without a credential, from elsewhere with the readers' one.
     Reader,
     /// The holder of the generated credential.
     Writer,
@@ -20,6 +21,8 @@ pub(crate) struct Access {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) hosts: Vec<String>,
+    /// The readers' password, where other hosts can ask: then nobody is let in without a credential.
+    pub(crate) reader_password: Option<String>,
 }
 
 const USER: HeaderName = HeaderName::from_static("x-clickhouse-user");
@@ -39,7 +42,9 @@ impl Access {
     ) -> Result<Role, Exception> {
         let text = |name: &HeaderName| headers.get(name).map(|v| v.to_str().unwrap_or("\u{fffd}"));
         let host = text(&HOST).ok_or_else(|| Exception::denied("Request without a Host header"))?;
-        if headers.get_all(HOST).iter().count() != 1 || !self.is_ours(host) {
+        // Where everybody has to show a credential, a name by which we are reached proves nothing and disproves nothing.
+        let is_ours = self.reader_password.is_some() || self.is_ours(host);
+        if headers.get_all(HOST).iter().count() != 1 || !is_ours {
             return Err(Exception::denied("Host header names another server"));
         }
         if let Some(origin) = text(&ORIGIN) {
@@ -70,7 +75,11 @@ impl Access {
         if same(&user, &self.user) && same(&password, &self.password) {
             return Ok(Role::Writer);
         }
-        if user == "default" && password.is_empty() && from_loopback {
+        if let Some(expected) = &self.reader_password {
+            if same(&user, READER_USER) && same(&password, expected) {
+                return Ok(Role::Reader);
+            }
+        } else if user == "default" && password.is_empty() && from_loopback {
             return Ok(Role::Reader);
         }
         let message = format!(
@@ -125,6 +134,7 @@ mod tests {
             user: "writer".into(),
             password: "s3cret".into(),
             hosts: vec!["lake.internal".into()],
+            reader_password: None,
         }
     }
 
@@ -170,6 +180,34 @@ mod tests {
         assert!(both.is_err(), "who asks has to be clear");
         let away = access().role(&headers(&[("host", "localhost")]), None, None, false);
         assert_eq!(away.expect_err("not loopback").code, 516);
+    }
+
+    #[test]
+    fn where_other_hosts_ask_nobody_is_let_in_without_a_credential() {
+        let access = Access {
+            reader_password: Some("r3ad".into()),
+            ..access()
+        };
+        let role = |user: &str, password: &str| {
+            let shown = [
+                ("host", "10.0.0.5:8123"),
+                ("x-clickhouse-user", user),
+                ("x-clickhouse-key", password),
+            ];
+            access.role(&headers(&shown), None, None, true)
+        };
+        assert_eq!(role("writer", "s3cret"), Ok(Role::Writer));
+        assert_eq!(role("reader", "r3ad"), Ok(Role::Reader));
+        for (user, password) in [
+            ("reader", "s3cret"),
+            ("writer", "r3ad"),
+            ("default", ""),
+            ("reader", ""),
+        ] {
+            assert_eq!(role(user, password).expect_err("refused").code, 516, "{user}");
+        }
+        let nobody = access.role(&headers(&[("host", "localhost")]), None, None, true);
+        assert_eq!(nobody.expect_err("not even here").code, 516);
     }
 
     #[test]

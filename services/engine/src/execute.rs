@@ -79,6 +79,7 @@ impl Executor {
                 user: options.writer_user.clone(),
                 password: options.writer_password.clone(),
                 hosts: options.allowed_hosts.clone(),
+                reader_password: options.remote.as_ref().map(|remote| remote.reader_password.clone()),
             },
             fences: Fences::new(started),
             readers: Arc::new(Semaphore::new(options.readers_max)),

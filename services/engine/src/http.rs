@@ -10,7 +10,9 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +28,12 @@ const HEADER_BYTES_MAX: usize = 16 << 10;
 const SESSIONS_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown` is cancelled, then finishes what runs.
-pub(crate) async fn serve(listener: TcpListener, executor: Arc<Executor>, shutdown: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    executor: Arc<Executor>,
+    tls: Option<TlsAcceptor>,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let mut looks = tokio::time::interval(SESSIONS_EVERY);
     loop {
@@ -50,14 +57,24 @@ pub(crate) async fn serve(listener: TcpListener, executor: Arc<Executor>, shutdo
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
-        connections.spawn(connection(stream, peer, Arc::clone(&executor), shutdown.clone()));
+        let (executor, tls, shutdown) = (Arc::clone(&executor), tls.clone(), shutdown.clone());
+        connections.spawn(async move {
+            match tls {
+                None => connection(stream, peer, executor, shutdown).await,
+                Some(acceptor) => {
+                    if let Some(stream) = mprism_runtime::guard::shake_hands(&acceptor, stream, peer).await {
+                        connection(stream, peer, executor, shutdown).await;
+                    }
+                }
+            }
+        });
     }
     connections.close();
     connections.wait().await;
 }
 
 async fn connection(
-    stream: tokio::net::TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     executor: Arc<Executor>,
     shutdown: CancellationToken,

@@ -44,6 +44,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mprism_runtime::tls::{TlsError, TlsIdentity};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use chdb::OpenError;
@@ -61,6 +63,8 @@ pub struct EngineOptions {
     pub writer_user: String,
     /// The writer's password.
     pub writer_password: String,
+    /// How other hosts reach it, where they may: over TLS, and nobody without a credential.
+    pub remote: Option<RemoteOptions>,
     /// Names besides those of the loopback that a `Host` or `Origin` header may carry.
     pub allowed_hosts: Vec<String>,
     /// Readers running at once.
@@ -75,6 +79,18 @@ pub struct EngineOptions {
     pub body_bytes_max: u64,
 }
 
+/// How other hosts reach the engine.
+#[derive(Clone)]
+pub struct RemoteOptions {
+    /// What is shown to clients.
+    pub identity: TlsIdentity,
+    /// The password of [`READER_USER`], who reads and nothing else.
+    pub reader_password: String,
+}
+
+/// The user of readers who have to say who they are.
+pub const READER_USER: &str = "reader";
+
 /// Why the engine ended.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -84,6 +100,9 @@ pub enum EngineError {
     /// The engine refused its first statement.
     #[error("the engine does not work: {0}")]
     Broken(String),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
     /// The address is taken or not ours.
     #[error("cannot listen on {listen}")]
     Bind {
@@ -116,10 +135,21 @@ pub async fn serve(
     options: EngineOptions,
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
+    let tls = options
+        .remote
+        .as_ref()
+        .map(|remote| remote.identity.server_config())
+        .transpose()?;
     let engine = tokio::task::spawn_blocking(move || execute::Executor::open(options))
         .await
         .map_err(|e| EngineError::Broken(e.to_string()))??;
     tracing::info!(listen = ?listener.local_addr().ok(), "engine open");
-    http::serve(listener, std::sync::Arc::new(engine), shutdown).await;
+    http::serve(
+        listener,
+        std::sync::Arc::new(engine),
+        tls.map(TlsAcceptor::from),
+        shutdown,
+    )
+    .await;
     Ok(())
 }

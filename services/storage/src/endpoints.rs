@@ -1,6 +1,5 @@
 //! `/health`, `/stats` and `/metrics`, with the fields and names that MarketPrism's hot storage gave them.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use mprism_bus::Bus;
 use mprism_clickhouse::Store;
 use mprism_model::{DataType, UnixMillis};
 use mprism_runtime::clock;
+use mprism_runtime::endpoint::Endpoint;
 use mprism_runtime::http::{json_response, metrics_response};
 use mprism_runtime::metrics::Exposition;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ struct Source {
     stats: Arc<Stats>,
     bus: Arc<Bus>,
     store: Store,
-    cold_worker: SocketAddr,
+    cold_worker: Endpoint,
     /// Where the last proof left its result.
     integrity: PathBuf,
 }
@@ -41,7 +41,7 @@ pub(crate) fn router(
     stats: Arc<Stats>,
     bus: Arc<Bus>,
     store: Store,
-    cold_worker: SocketAddr,
+    cold_worker: Endpoint,
     integrity: PathBuf,
 ) -> Router {
     Router::new()
@@ -55,6 +55,14 @@ pub(crate) fn router(
             cold_worker,
             integrity,
         })
+}
+
+/// Says why, where the last attempt met something.
+fn not_connected(bus: &Bus) -> String {
+    match &bus.connection().borrow().last_error {
+        Some(error) => format!("nats is not connected ({error})"),
+        None => "nats is not connected".to_owned(),
+    }
 }
 
 fn now() -> String {
@@ -73,7 +81,7 @@ fn time(ms: &AtomicI64) -> Value {
 }
 
 /// Returns what the cold worker says of its copying. Without an answer nothing is copied: the fields say so.
-async fn replication(cold_worker: SocketAddr) -> Value {
+async fn replication(cold_worker: &Endpoint) -> Value {
     let answer = mprism_runtime::probe::get(cold_worker, "/stats", COLD_WITHIN).await;
     let stats = answer
         .ok()
@@ -96,7 +104,7 @@ async fn health(State(source): State<Source>) -> Response {
     let connected = source.bus.connection().borrow().is_connected;
     let (store, replication) = tokio::join!(
         source.store.ping(Duration::from_secs(5)),
-        replication(source.cold_worker)
+        replication(&source.cold_worker)
     );
     let consuming = source.stats.consumed();
     let stuck = source.stats.stuck(STORED_WITHIN);
@@ -105,7 +113,7 @@ async fn health(State(source): State<Source>) -> Response {
     let healthy = connected && store.is_ok() && consuming == source.stats.lanes && stuck.is_none();
     let reason = match (&store, connected) {
         (Err(error), _) => Some(mprism_runtime::log::chain(error)),
-        (Ok(()), false) => Some("nats is not connected".into()),
+        (Ok(()), false) => Some(not_connected(&source.bus)),
         (Ok(()), true) if stuck.is_some() => stuck,
         (Ok(()), true) if other.is_some() => other,
         (Ok(()), true) if !healthy => Some(format!("{consuming} of {} durables are consumed", source.stats.lanes)),
@@ -174,7 +182,7 @@ async fn statistics(State(source): State<Source>) -> Response {
             "nats_connected": connected,
             "subscriptions_active": stats.subscriptions(),
         },
-        "replication": replication(source.cold_worker).await,
+        "replication": replication(&source.cold_worker).await,
     });
     json_response(StatusCode::OK, &body)
 }

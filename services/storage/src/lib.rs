@@ -27,6 +27,8 @@ use std::time::Duration;
 use mprism_bus::{Bus, BusError, BusOptions, DurableSpec};
 use mprism_clickhouse::{Store, StoreError, StoreOptions};
 use mprism_model::{DataType, Epoch};
+use mprism_runtime::endpoint::Endpoint;
+use mprism_runtime::guard::Guard;
 use mprism_runtime::http::ServeError;
 use mprism_runtime::lock::LockError;
 use tokio::sync::mpsc;
@@ -44,6 +46,8 @@ pub const INTEGRITY_FILE: &str = "integrity.json";
 pub struct StorageOptions {
     /// Where `/health`, `/stats` and `/metrics` answer.
     pub listen: SocketAddr,
+    /// What stands before the endpoints, where other hosts can reach them.
+    pub guard: Option<Guard>,
     /// The bus.
     pub bus: BusOptions,
     /// The store.
@@ -59,7 +63,7 @@ pub struct StorageOptions {
     /// How long a table's lease lasts without being renewed: so long nobody writes it after its writer's host has died.
     pub lease_ttl: Duration,
     /// Where the cold worker answers: MarketPrism's hot storage told of the copying, so ours asks.
-    pub cold_worker: SocketAddr,
+    pub cold_worker: Endpoint,
 }
 
 /// When a batch is written: whichever comes first.
@@ -143,10 +147,15 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
         Arc::clone(&stats),
         Arc::clone(&bus),
         store.clone(),
-        options.cold_worker,
+        options.cold_worker.clone(),
         integrity,
     );
-    let serving = tokio::spawn(mprism_runtime::http::serve_on(listener, router, drained.clone()));
+    let serving = tokio::spawn(mprism_runtime::http::serve_guarded(
+        listener,
+        options.guard.clone(),
+        router,
+        drained.clone(),
+    ));
     let (letters, buried) = mpsc::channel(1_000);
     let letters_lock = lane::writer_lock(&options, "dead_letters")?;
     let copying = tokio::spawn(dead_letter::copy_all(store.clone(), buried));

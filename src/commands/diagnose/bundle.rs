@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mprism_runtime::files::write_atomic;
 use mprism_runtime::redact::Redactor;
-use mprism_settings::Settings;
+use mprism_settings::{NatsLogin, Settings};
 use serde::Serialize;
 
 use super::DiagnoseReport;
@@ -102,6 +102,30 @@ fn logs(settings: &Settings) -> Vec<Part> {
     named.chain(history).filter_map(read).collect()
 }
 
+/// Returns the credentials' files that settings name.
+fn named(settings: &Settings) -> Vec<PathBuf> {
+    let login = match &settings.nats.login {
+        NatsLogin::AsAddressed => Vec::new(),
+        NatsLogin::Members(folder) => ["collector", "hot", "operator"]
+            .map(|user| folder.join(format!("nats-{user}")))
+            .to_vec(),
+        NatsLogin::User {
+            password_file: path, ..
+        }
+        | NatsLogin::Token(path)
+        | NatsLogin::Nkey(path)
+        | NatsLogin::Credentials(path) => vec![path.clone()],
+    };
+    let services = &settings.services;
+    let workers = [&services.collector, &services.hot, &services.cold]
+        .into_iter()
+        .flatten();
+    let workers = workers.filter_map(|remote| remote.password_file.clone());
+    let stores = [&settings.clickhouse.password_file, &settings.cold.credential_file];
+    let stores = stores.into_iter().flatten().cloned();
+    login.into_iter().chain(workers).chain(stores).collect()
+}
+
 /// Returns every credential of the home: they may stand anywhere.
 fn known(settings: &Settings) -> Vec<String> {
     let entries = fs::read_dir(settings.home.secrets())
@@ -111,6 +135,11 @@ fn known(settings: &Settings) -> Vec<String> {
     let mut known: Vec<String> = entries
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
         .collect();
+    // Of a file of several lines each may stand alone.
+    let texts = named(settings)
+        .into_iter()
+        .filter_map(|path| fs::read_to_string(path).ok());
+    known.extend(texts.flat_map(|text| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()));
     let exchanges = settings.collector.exchanges.values();
     let urls = exchanges.flat_map(|exchange| [&exchange.websocket_url, &exchange.rest_url]);
     let urls = urls.chain([&settings.nats.url, &settings.clickhouse.url]);

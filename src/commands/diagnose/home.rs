@@ -52,7 +52,12 @@ pub(super) fn examine(settings: &Settings, context: &Context, findings: &mut Fin
     }
     let needed = dependencies_of(&Service::ALL, settings);
     let cache = deps::cache(context)?;
-    for step in prepare::plan(&settings.home, &needed, &cache) {
+    for step in prepare::plan(
+        &settings.home,
+        &needed,
+        prepare::wanted_certificate(settings).as_ref(),
+        &cache,
+    ) {
         findings.warn(
             "home_incomplete",
             root.display(),

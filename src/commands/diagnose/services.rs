@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Findings;
-use crate::commands::integrity;
+use crate::commands::{integrity, reach};
 use crate::control::{Service, Survey, SurveyedLock, SurveyedPort, UnitState};
 
 /// How long the broker may take to tell its version.
@@ -46,6 +46,11 @@ pub(super) async fn versions(settings: &Settings, survey: &Survey) -> Versions {
 
 /// Asks the broker itself: somebody else's is not the pinned one.
 async fn broker_version(settings: &Settings) -> Option<String> {
+    if settings.nats.mode == Mode::External {
+        let options = reach::broker(settings).options("mprism-diagnose").ok()?;
+        let connection = mprism_bus::try_out(options, ASK_WITHIN).await.ok()?;
+        return Some(connection.server_version);
+    }
     let monitor = loopback(settings.nats.monitor_port);
     let (_, body) = mprism_runtime::probe::get(monitor, "/varz", ASK_WITHIN).await.ok()?;
     let document: Value = serde_json::from_str(&body).ok()?;
@@ -112,7 +117,11 @@ fn judge_units(survey: &Survey, findings: &mut Findings) {
     for unit in &survey.units {
         let name = unit.name;
         let why = unit.last_error.clone().unwrap_or_default();
-        let logs = format!("mprism logs {name}");
+        // Of what runs elsewhere there are no logs here.
+        let logs = match unit.state {
+            UnitState::External => format!("mprism health {name}"),
+            _ => format!("mprism logs {name}"),
+        };
         match unit.state {
             UnitState::Failed => findings.error("service_failed", name, format!("given up: {why}"), logs),
             UnitState::Backoff => findings.error("service_ends", name, format!("ends again and again: {why}"), logs),

@@ -17,6 +17,7 @@ use crate::cli::{ExportArgs, ExportFormat};
 use crate::commands::Context;
 use crate::commands::lifecycle::with_services;
 use crate::commands::query::{broken, engine_to_start};
+use crate::commands::store::Reader;
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report, bytes};
 use select::Wanted;
@@ -116,7 +117,7 @@ async fn export(
     context: &Context,
 ) -> Result<Written, CliError> {
     let named = wanted.data_type.as_str();
-    let source = Source::open(settings.clickhouse.url.expose(), wanted).await?;
+    let source = Source::open(Reader::new(settings)?, wanted).await?;
     let windows = source.windows().await?;
     if windows.is_empty() {
         return Err(no_rows(&source, named).await?);

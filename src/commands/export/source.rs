@@ -20,8 +20,6 @@ const WINDOW_BYTES: u64 = 64 << 20;
 
 /// The store that rows come from.
 pub(super) struct Source {
-    http: reqwest::Client,
-    url: String,
     reader: Reader,
     wanted: Wanted,
     tiers: Vec<Tier>,
@@ -48,14 +46,7 @@ pub(super) struct Extent {
 
 impl Source {
     /// Looks which of the stores' tables are there.
-    pub(super) async fn open(url: &str, wanted: Wanted) -> Result<Self, CliError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .tcp_nodelay(true)
-            .connect_timeout(Duration::from_secs(5))
-            .build()
-            .map_err(|e| CliError::failed("http_client", e).context("cannot make an HTTP client"))?;
-        let reader = Reader::at(url)?;
+    pub(super) async fn open(reader: Reader, wanted: Wanted) -> Result<Self, CliError> {
         let query = format!(
             "SELECT database FROM system.tables WHERE startsWith(database, 'marketprism_') AND name = '{}'",
             wanted.data_type.table()
@@ -65,16 +56,14 @@ impl Source {
         let tiers = [Tier::Hot, Tier::Leaving, Tier::Cold].into_iter().filter(is_there);
         let tiers: Vec<Tier> = tiers.collect();
         if tiers.is_empty() {
-            let error = anyhow::anyhow!("no table `{}` in clickhouse at {url}", wanted.data_type.table());
+            let error = anyhow::anyhow!(
+                "no table `{}` in clickhouse at {}",
+                wanted.data_type.table(),
+                reader.url()
+            );
             return Err(CliError::failed("no_tables", error).hint("make the tables: `mprism init`"));
         }
-        Ok(Self {
-            http,
-            url: url.to_owned(),
-            reader,
-            wanted,
-            tiers,
-        })
+        Ok(Self { reader, wanted, tiers })
     }
 
     /// Cuts what is wanted into windows, the oldest first.
@@ -126,8 +115,8 @@ impl Source {
             (ExportFormat::Jsonl, _) => "JSONEachRow",
         };
         let request = self
-            .http
-            .post(&self.url)
+            .reader
+            .post()
             .query(&[
                 ("default_format", name),
                 ("readonly", "1"),
@@ -141,7 +130,7 @@ impl Source {
                 ("output_format_parquet_write_page_index", "0"),
             ])
             .body(self.wanted.rows(&self.tiers, window.span, format));
-        let url = self.url.clone();
+        let url = self.reader.url().to_owned();
         async move {
             let answer = request.send().await.map_err(|e| {
                 CliError::failed("clickhouse_unreachable", e.without_url())

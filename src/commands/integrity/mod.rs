@@ -104,7 +104,7 @@ async fn examine_what(settings: &Settings, ask: &Ask) -> Result<IntegrityReport,
 
 /// Returns whether the cold worker runs: then differences may be its work in progress.
 async fn is_copying(settings: &Settings) -> bool {
-    let worker = mprism_settings::loopback(settings.cold.port);
+    let worker = crate::commands::reach::worker(settings, crate::control::Service::Cold);
     mprism_runtime::probe::get(worker, "/health", LOOK_AGAIN).await.is_ok()
 }
 

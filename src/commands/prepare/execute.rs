@@ -5,9 +5,9 @@ use std::path::Path;
 
 use mprism_deps::{Dependency, DepsError, FetchOptions, Progress, Provider, ensure, link, verify_quick};
 use mprism_runtime::files::{ensure_folder, write_atomic};
-use mprism_settings::DEFAULT_YAML;
+use mprism_settings::{DEFAULT_YAML, HomeFolders};
 
-use crate::commands::prepare::{Step, room};
+use crate::commands::prepare::{CertificateError, Step, room};
 use crate::error::CliError;
 
 const HEADER: &str = "# Settings of this home. Everything is commented out and stands for its default; change what you need.\n\
@@ -17,13 +17,26 @@ const HEADER: &str = "# Settings of this home. Everything is commented out and s
 ///
 /// # Errors
 /// At the first step that cannot be done; what was done before stays.
-pub fn execute(steps: &[Step], options: &FetchOptions, progress: &dyn Fn(Progress)) -> Result<(), CliError> {
+pub fn execute(
+    home: &HomeFolders,
+    steps: &[Step],
+    options: &FetchOptions,
+    progress: &dyn Fn(Progress),
+) -> Result<(), CliError> {
     check_providers(steps, options)?;
     for step in steps {
         match step {
             Step::Folder { path, mode } => ensure_folder(path, *mode).map_err(|e| refused("make folder", path, e))?,
             Step::Secret { path } => {
                 write_atomic(path, secret().as_bytes(), 0o600).map_err(|e| refused("write", path, e))?;
+            }
+            Step::Certificate { path, wanted } => {
+                super::certificate::make(home, wanted).map_err(|error| match error {
+                    CertificateError::Io(error) => refused("write", path, error),
+                    error @ CertificateError::Sign(_) => {
+                        CliError::usage("no_certificate", error).hint("look at tls.names in the settings")
+                    }
+                })?;
             }
             Step::Config { path } => {
                 write_atomic(path, settings_text().as_bytes(), 0o644).map_err(|e| refused("write", path, e))?;
@@ -121,7 +134,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use mprism_settings::{HomeFolders, Settings, Sources};
+    use mprism_settings::{Settings, Sources};
 
     use super::*;
     use crate::commands::prepare::{SECRETS, plan};
@@ -138,7 +151,7 @@ mod tests {
     }
 
     fn make(home: &HomeFolders) {
-        execute(&plan(home, &[], &options().cache), &options(), &|_| ()).expect("made");
+        execute(home, &plan(home, &[], None, &options().cache), &options(), &|_| ()).expect("made");
     }
 
     #[test]
@@ -146,7 +159,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let home = HomeFolders::new(folder.path().join("home"));
         make(&home);
-        assert_eq!(plan(&home, &[], Path::new("/nonexistent")), []);
+        assert_eq!(plan(&home, &[], None, Path::new("/nonexistent")), []);
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!(
             (mode(&home.run()), mode(&home.secrets()), mode(&home.secret("nats-hot"))),
@@ -164,7 +177,7 @@ mod tests {
         fs::write(home.secret("nats-hot"), "short").expect("broken");
         fs::set_permissions(home.secret("nats-operator"), fs::Permissions::from_mode(0o644)).expect("opened");
         fs::set_permissions(home.run(), fs::Permissions::from_mode(0o755)).expect("opened");
-        assert_eq!(plan(&home, &[], Path::new("/nonexistent")).len(), 3);
+        assert_eq!(plan(&home, &[], None, Path::new("/nonexistent")).len(), 3);
         make(&home);
         let after: Vec<String> = SECRETS.iter().map(|(_, name)| read(name)).collect();
         assert_eq!((&after[0], &after[3]), (&before[0], &before[3]));
@@ -191,8 +204,13 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").expect("written");
         let home = HomeFolders::new(file.join("home"));
-        let error = execute(&plan(&home, &[], Path::new("/nonexistent")), &options(), &|_| ())
-            .expect_err("a file is in the way");
+        let error = execute(
+            &home,
+            &plan(&home, &[], None, Path::new("/nonexistent")),
+            &options(),
+            &|_| (),
+        )
+        .expect_err("a file is in the way");
         assert_eq!((error.code, error.kind.code()), ("home_not_writable", 1));
         let nowhere = FetchOptions {
             // A file system that never has room.

@@ -3,6 +3,7 @@
 //! What is missing is planned as plain data, and exactly the plan is done. Doing it again changes nothing; what is broken
 //! is repaired.
 
+mod certificate;
 mod execute;
 mod plan;
 pub(crate) mod room;
@@ -14,16 +15,19 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::report::{Page, Report};
 
+pub use certificate::{Certificate, CertificateError, wanted as wanted_certificate};
 pub(crate) use execute::settings_text;
 pub use execute::{check_providers, execute};
 pub use plan::{Step, link_of, plan, plan_dependencies};
 
 /// The generated credentials: the variable of `mprism env`, and the file's name in `<home>/secrets`.
-pub const SECRETS: [(&str, &str); 4] = [
+pub const SECRETS: [(&str, &str); 6] = [
     ("MPRISM_NATS_COLLECTOR_CREDENTIAL", "nats-collector"),
     ("MPRISM_NATS_HOT_CREDENTIAL", "nats-hot"),
     ("MPRISM_NATS_OPERATOR_CREDENTIAL", "nats-operator"),
     ("MPRISM_CLICKHOUSE_WRITER_CREDENTIAL", "clickhouse-writer"),
+    ("MPRISM_CLICKHOUSE_READER_CREDENTIAL", "clickhouse-reader"),
+    ("MPRISM_ENDPOINTS_CREDENTIAL", "endpoints"),
 ];
 
 /// Plans and does everything that a home needs before its services can start. Returns what was done.
@@ -33,14 +37,15 @@ pub const SECRETS: [(&str, &str); 4] = [
 pub fn prepare(
     home: &HomeFolders,
     dependencies: &[Dependency],
+    certificate: Option<&Certificate>,
     options: &FetchOptions,
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<Step>, CliError> {
-    let steps = plan(home, dependencies, &options.cache);
+    let steps = plan(home, dependencies, certificate, &options.cache);
     if !steps.is_empty() {
         room::require_home(home.root())?;
     }
-    execute(&steps, options, progress)?;
+    execute(home, &steps, options, progress)?;
     Ok(steps)
 }
 

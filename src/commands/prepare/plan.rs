@@ -11,7 +11,7 @@ use mprism_settings::HomeFolders;
 use serde::Serialize;
 
 use crate::commands::logrotate;
-use crate::commands::prepare::SECRETS;
+use crate::commands::prepare::{Certificate, SECRETS};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +28,14 @@ pub enum Step {
     Secret {
         /// Its file.
         path: PathBuf,
+    },
+    /// Make a certificate for listeners that other hosts can reach.
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        #[serde(skip)]
+        wanted: Certificate,
     },
     /// Write the settings file in which everything is commented out.
     Config {
@@ -56,6 +64,10 @@ impl fmt::Display for Step {
         match self {
             Self::Folder { path, mode } => write!(f, "make folder {} with mode {mode:04o}", path.display()),
             Self::Secret { path } => write!(f, "generate credential {}", path.display()),
+            Self::Certificate { path, wanted } => {
+                let names: Vec<&str> = wanted.names.iter().map(String::as_str).collect();
+                write!(f, "make certificate {} for {}", path.display(), names.join(", "))
+            }
             Self::Config { path } | Self::Logrotate { path, .. } => write!(f, "write {}", path.display()),
             Self::Dependency { name, link } => write!(f, "fetch {name} and link it to {}", link.display()),
         }
@@ -65,13 +77,23 @@ impl fmt::Display for Step {
 /// Returns everything that is missing or broken in a home that needs these dependencies, in the order to do it.
 ///
 /// `cache` is the folder that dependencies are linked from.
-pub fn plan(home: &HomeFolders, dependencies: &[Dependency], cache: &Path) -> Vec<Step> {
+pub fn plan(
+    home: &HomeFolders,
+    dependencies: &[Dependency],
+    certificate: Option<&Certificate>,
+    cache: &Path,
+) -> Vec<Step> {
     let mut steps = missing_folders(home);
     let secrets = SECRETS
         .iter()
         .map(|(_, name)| home.secret(name))
         .filter(|path| !is_secret(path));
     steps.extend(secrets.map(|path| Step::Secret { path }));
+    let certificate = certificate.filter(|wanted| !super::certificate::is_there(home, wanted));
+    steps.extend(certificate.map(|wanted| Step::Certificate {
+        path: home.certificate("server.pem"),
+        wanted: wanted.clone(),
+    }));
     let config = home.config().join("mprism.yaml");
     if !config.exists() {
         steps.push(Step::Config { path: config });

@@ -16,7 +16,8 @@ use super::plan::{Action, Outcome, Work};
 use super::trades::{Instruments, Market, Places, ledger};
 use super::{duplicates, parts};
 use crate::cli::SimArgs;
-use crate::commands::worker::{exchange_options, operator_bus};
+use crate::commands::reach::operator_bus;
+use crate::commands::worker::exchange_options;
 
 /// Who does it.
 pub(super) struct Hands<'a> {

@@ -12,7 +12,8 @@ use super::outbox::Outbox;
 use super::plan::{Action, Kind, Work};
 use super::trades::{Instruments, Market, Places};
 use super::{books, duplicates, parts, trades, unmendable};
-use crate::commands::worker::{collected_symbols, operator_bus};
+use crate::commands::reach::operator_bus;
+use crate::commands::worker::collected_symbols;
 use crate::error::CliError;
 
 /// An hour in milliseconds: what is copied and noted as a whole.

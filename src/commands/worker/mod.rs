@@ -11,8 +11,7 @@ use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use options::{
-    bus_layout, cadence, cold, collected_symbols, collector_bus, copier_lock, exchange_options, operator_bus,
-    read_secret, store, stores_for_long, tiers_here,
+    bus_layout, cadence, cold, collected_symbols, copier_lock, exchange_options, store, stores_for_long, tiers_here,
 };
 
 use crate::cli::{WorkerArgs, WorkerName};

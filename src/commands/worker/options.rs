@@ -4,34 +4,26 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT};
-use mprism_bus::{BusLayout, BusOptions, Credentials, DeliverFrom, LayoutOptions, layout};
+use mprism_bus::{BusLayout, DeliverFrom, LayoutOptions, layout};
 use mprism_clickhouse::{Store, StoreOptions, Tier};
 use mprism_collector::{
     Cadence, CollectorOptions, ExchangeOptions, LatencyOptions, LivenessOptions, OrderBookOptions, PublishOptions,
     SpoolOptions,
 };
-use mprism_engine::EngineOptions;
+use mprism_engine::{EngineOptions, RemoteOptions};
 use mprism_model::{DataType, Exchange};
-use mprism_runtime::files;
 use mprism_runtime::lock::LockFile;
-use mprism_settings::{ExchangeSettings, Mode, Settings, SimRate, SyncInterval, WRITER_USER, loopback};
+use mprism_runtime::tls::ClientTls;
+use mprism_settings::{Backend, ExchangeSettings, Settings, SimRate, SyncInterval, WRITER_USER, loopback, reached_at};
 use mprism_simulator::{Fault, Instruments, Rate, SimulatorOptions, Tuning};
 use mprism_storage::cold::{ColdOptions, LeaveOptions, StepObserver};
 use mprism_storage::{BatchOptions, StorageOptions};
 
 use crate::cli::SimArgs;
+use crate::commands::native;
+use crate::commands::reach::{self, READER_SECRET, WRITER_SECRET, client_tls, read_secret, store_options};
+use crate::control::Service;
 use crate::error::CliError;
-
-/// Reads one of the home's credentials.
-pub(crate) fn read_secret(settings: &Settings, name: &str) -> Result<String, CliError> {
-    let path = settings.home.secret(name);
-    let secret = files::read_secret(&path).map_err(|e| {
-        CliError::failed("no_credential", e)
-            .context(format!("cannot read the credential {}", path.display()))
-            .hint("make it: `mprism init`")
-    })?;
-    Ok(secret.trim().to_owned())
-}
 
 /// Returns what exists on the bus.
 pub(crate) fn bus_layout(settings: &Settings) -> BusLayout {
@@ -50,36 +42,15 @@ pub(crate) fn bus_layout(settings: &Settings) -> BusLayout {
     })
 }
 
-fn bus(settings: &Settings, user: &str, secret: &str) -> Result<BusOptions, CliError> {
-    // The credential of somebody else's server stands in its URL.
-    let credentials = match settings.nats.mode {
-        Mode::Managed => Some(Credentials {
-            user: user.to_owned(),
-            password: read_secret(settings, secret)?,
-        }),
-        Mode::External => None,
-    };
-    Ok(BusOptions {
-        url: settings.nats.url.expose().to_owned(),
-        credentials,
-        client_name: format!("mprism-{user}"),
-    })
-}
-
-/// Returns the bus as the collector reaches it.
-pub(crate) fn collector_bus(settings: &Settings) -> Result<BusOptions, CliError> {
-    bus(settings, USER_COLLECTOR, "nats-collector")
-}
-
-/// Returns the bus as the operator reaches it.
-pub(crate) fn operator_bus(settings: &Settings) -> Result<BusOptions, CliError> {
-    bus(settings, "operator", "nats-operator")
-}
-
 pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOptions, CliError> {
     Ok(BrokerOptions {
-        program: settings.home.nats_server(),
-        listen: loopback(settings.nats.port),
+        program: match settings.infra.nats_backend {
+            Backend::Native => native::nats_server()?,
+            _ => settings.home.nats_server(),
+        },
+        listen: SocketAddr::new(settings.nats.listen, settings.nats.port),
+        identity: reach::identity(settings, settings.nats.listen),
+        trust: settings.nats.url.is_secured().then(|| client_tls(&settings.nats.trust)),
         monitor: loopback(settings.nats.monitor_port),
         store: settings.nats.data_folder.clone(),
         config_file: settings.home.run().join("nats.conf"),
@@ -102,29 +73,24 @@ pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOption
 
 pub(super) fn engine(settings: &Settings) -> Result<EngineOptions, CliError> {
     Ok(EngineOptions {
-        listen: loopback(settings.clickhouse.port),
+        listen: SocketAddr::new(settings.clickhouse.listen, settings.clickhouse.port),
         library: settings.home.libchdb(),
         data: settings.home.clickhouse_data(),
         writer_user: WRITER_USER.to_owned(),
-        writer_password: read_secret(settings, "clickhouse-writer")?,
-        allowed_hosts: Vec::new(),
+        writer_password: read_secret(settings, WRITER_SECRET)?,
+        remote: match reach::identity(settings, settings.clickhouse.listen) {
+            Some(identity) => Some(RemoteOptions {
+                identity,
+                reader_password: read_secret(settings, READER_SECRET)?,
+            }),
+            None => None,
+        },
+        allowed_hosts: vec![reached_at(settings.clickhouse.listen).to_string()],
         readers_max: settings.clickhouse.readers_max,
         reader_wait: settings.clickhouse.reader_wait,
         reader_memory_max: settings.clickhouse.reader_memory_max,
         writers_max: settings.clickhouse.writers_max,
         body_bytes_max: settings.clickhouse.body_bytes_max,
-    })
-}
-
-fn store_options(settings: &Settings) -> Result<StoreOptions, CliError> {
-    Ok(StoreOptions {
-        url: settings.clickhouse.url.expose().to_owned(),
-        user: WRITER_USER.to_owned(),
-        password: read_secret(settings, "clickhouse-writer")?,
-        connect_timeout: settings.hot.clickhouse.connect,
-        query_timeout: settings.hot.clickhouse.query,
-        insert_timeout: settings.hot.clickhouse.insert,
-        fence_timeout: settings.hot.clickhouse.insert,
     })
 }
 
@@ -143,20 +109,20 @@ fn cold_store_options(settings: &Settings) -> Result<Option<StoreOptions>, CliEr
     let Some(url) = &cold.url else { return Ok(None) };
     let password = match (url.password(), &cold.credential_file) {
         (Some(password), _) => password.to_owned(),
-        (None, Some(path)) => {
-            let secret = files::read_secret(path).map_err(|e| {
-                CliError::failed("no_credential", e)
-                    .context(format!("cannot read the credential {}", path.display()))
-                    .hint("it is `secrets/clickhouse-writer` of the home whose engine that is; only its owner may read it")
-            })?;
-            secret.trim().to_owned()
-        }
-        (None, None) => read_secret(settings, "clickhouse-writer")?,
+        (None, Some(path)) => reach::read_file(
+            path,
+            "it is `secrets/clickhouse-writer` of the home whose engine that is; only its owner may read it",
+        )?,
+        (None, None) => read_secret(settings, WRITER_SECRET)?,
     };
     Ok(Some(StoreOptions {
         url: url.without_credential(),
         user: url.user().unwrap_or(WRITER_USER).to_owned(),
         password,
+        tls: url.is_secured().then(|| ClientTls {
+            ca_file: cold.ca_file.clone(),
+            identity: None,
+        }),
         connect_timeout: cold.clickhouse.connect,
         query_timeout: cold.clickhouse.query,
         insert_timeout: cold.clickhouse.insert,
@@ -173,7 +139,8 @@ pub(crate) fn copier_lock(settings: &Settings) -> std::path::PathBuf {
 pub(crate) fn cold(settings: &Settings) -> Result<ColdOptions, CliError> {
     let cold = &settings.cold;
     Ok(ColdOptions {
-        listen: loopback(cold.port),
+        listen: SocketAddr::new(cold.listen, cold.port),
+        guard: reach::guard(settings, cold.listen),
         hot: StoreOptions {
             connect_timeout: cold.clickhouse.connect,
             query_timeout: cold.clickhouse.query,
@@ -233,8 +200,9 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
         Some((*data_type, durable.clone()))
     });
     Ok(StorageOptions {
-        listen: loopback(settings.hot.port),
-        bus: bus(settings, USER_HOT, "nats-hot")?,
+        listen: SocketAddr::new(settings.hot.listen, settings.hot.port),
+        guard: reach::guard(settings, settings.hot.listen),
+        bus: reach::bus(settings, USER_HOT)?,
         store: store_options(settings)?,
         cold: cold_store_options(settings)?,
         durables: durables.collect(),
@@ -245,7 +213,7 @@ pub(super) fn storage(settings: &Settings) -> Result<StorageOptions, CliError> {
         },
         locks: settings.home.run(),
         lease_ttl: mprism_bus::LEASE_TTL,
-        cold_worker: loopback(settings.cold.port),
+        cold_worker: reach::worker(settings, Service::Cold),
     })
 }
 
@@ -260,10 +228,11 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
         SyncInterval::Every(interval) => interval,
     };
     Ok(CollectorOptions {
-        listen: loopback(collector.port),
-        metrics_listen: loopback(collector.metrics_port),
-        bus: collector_bus(settings)?,
-        store: (settings.clickhouse.mode == Mode::Managed).then(|| loopback(settings.clickhouse.port)),
+        listen: SocketAddr::new(collector.listen, collector.port),
+        metrics_listen: SocketAddr::new(collector.listen, collector.metrics_port),
+        guard: reach::guard(settings, collector.listen),
+        bus: reach::bus(settings, USER_COLLECTOR)?,
+        store: Some(reach::store_endpoint(settings)),
         exchanges: exchanges.collect(),
         spool: SpoolOptions {
             folder: settings.home.spool(),

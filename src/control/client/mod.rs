@@ -195,8 +195,13 @@ pub async fn status(paths: &HomePaths, deployment: &Deployment) -> Result<Vec<Un
     }
 }
 
-/// Adds the services that the supervisor does not know yet.
+/// Adds the services that the supervisor does not know yet, and those that it does not watch because they run elsewhere.
 pub(super) fn merged(mut units: Vec<UnitStatus>, looked: Vec<UnitStatus>) -> Vec<UnitStatus> {
+    let is_elsewhere = |unit: &UnitStatus| {
+        let found = looked.iter().find(|found| found.name == unit.name);
+        found.is_some_and(|found| found.state == UnitState::External)
+    };
+    units.retain(|unit| !is_elsewhere(unit) || unit.pid.is_some());
     let known: BTreeSet<Service> = units.iter().map(|unit| unit.name).collect();
     units.extend(looked.into_iter().filter(|unit| !known.contains(&unit.name)));
     units.sort_by_key(|unit| unit.name);

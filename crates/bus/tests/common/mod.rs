@@ -7,8 +7,8 @@ use mprism_testkit::{NatsServer, PATIENCE};
 pub(crate) async fn connect(server: &NatsServer) -> Bus {
     let options = BusOptions {
         url: server.url(),
-        credentials: None,
         client_name: "test".into(),
+        ..BusOptions::default()
     };
     let bus = Bus::connect(options).await.expect("an address");
     bus.ready(PATIENCE).await.expect("connected");

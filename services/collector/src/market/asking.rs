@@ -75,9 +75,9 @@ impl<H: History> Market<H> {
 
     pub(super) fn ask_ledger(&mut self) {
         let exchange = self.options.exchange;
-        if let Some(store) = self.options.store {
+        if let Some(store) = self.options.store.clone() {
             self.asked
-                .spawn(async move { Found::Open(open_trade_gaps(store, exchange).await) });
+                .spawn(async move { Found::Open(open_trade_gaps(&store, exchange).await) });
         }
     }
 }

@@ -13,12 +13,12 @@ pub(crate) mod trades;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mprism_model::{DataType, Exchange, InstrumentId, MarketType, Subject, Symbol};
+use mprism_runtime::endpoint::Endpoint;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -95,8 +95,8 @@ pub(crate) struct MarketOptions {
     pub(crate) audit_every: Option<Duration>,
     /// How often is asked for a type, where that is not left to the venue.
     pub(crate) polling: BTreeMap<DataType, Duration>,
-    /// A store on this machine whose ledger knows what earlier lives left open.
-    pub(crate) store: Option<SocketAddr>,
+    /// A store whose ledger knows what earlier lives left open.
+    pub(crate) store: Option<Endpoint>,
 }
 
 /// A venue's instruments.

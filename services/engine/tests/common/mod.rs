@@ -233,6 +233,7 @@ fn engine_child() {
         data: orders.data,
         writer_user: WRITER.into(),
         writer_password: PASSWORD.into(),
+        remote: None,
         allowed_hosts: vec!["lake.internal".into()],
         readers_max: orders.readers_max,
         reader_wait: Duration::from_millis(orders.reader_wait_ms),

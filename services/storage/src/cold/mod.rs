@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use mprism_clickhouse::{StoreError, StoreOptions};
 use mprism_model::DataType;
+use mprism_runtime::guard::Guard;
 use mprism_runtime::http::ServeError;
 
 pub use fingerprint::hash_of;
@@ -39,6 +40,8 @@ pub use worker::run;
 pub struct ColdOptions {
     /// Where `/health`, `/stats` and `/metrics` answer.
     pub listen: SocketAddr,
+    /// What stands before the endpoints, where other hosts can reach them.
+    pub guard: Option<Guard>,
     /// The store that rows are in first.
     pub hot: StoreOptions,
     /// The store that they stay in, where it is another one.

@@ -37,7 +37,12 @@ pub async fn run(options: ColdOptions, shutdown: CancellationToken) -> Result<()
     let options = Arc::new(options);
     let served = CancellationToken::new();
     let router = endpoints::router(Arc::clone(&stats), stores.clone(), Arc::clone(&options));
-    let serving = tokio::spawn(mprism_runtime::http::serve_on(listener, router, served.clone()));
+    let serving = tokio::spawn(mprism_runtime::http::serve_guarded(
+        listener,
+        options.guard.clone(),
+        router,
+        served.clone(),
+    ));
     let shared = Shared {
         options,
         stores,

@@ -125,6 +125,7 @@ pub(crate) async fn difference(store: &Store, cold: &Store, other: &str, table: 
 pub(crate) fn options(hot: &StoreOptions, listen: SocketAddr) -> ColdOptions {
     ColdOptions {
         listen,
+        guard: None,
         hot: hot.clone(),
         cold: None,
         lock: None,

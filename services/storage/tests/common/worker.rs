@@ -13,8 +13,8 @@ use mprism_testkit::{NatsServer, PATIENCE, free_address};
 pub(crate) fn bus_options(url: &str) -> BusOptions {
     BusOptions {
         url: url.into(),
-        credentials: None,
         client_name: "test".into(),
+        ..BusOptions::default()
     }
 }
 
@@ -31,6 +31,7 @@ pub(crate) fn worker_options(bus: &str, store: StoreOptions, types: &[DataType],
     let layout = layout(&LayoutOptions::standard(&names, 1_000));
     StorageOptions {
         listen: free_address(),
+        guard: None,
         bus: bus_options(bus),
         store,
         cold: None,
@@ -42,6 +43,6 @@ pub(crate) fn worker_options(bus: &str, store: StoreOptions, types: &[DataType],
         },
         locks: locks.to_owned(),
         lease_ttl: mprism_bus::LEASE_TTL,
-        cold_worker: free_address(),
+        cold_worker: free_address().into(),
     }
 }

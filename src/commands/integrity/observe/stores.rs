@@ -31,7 +31,7 @@ impl Stores {
         };
         let are_one = cold.is_none();
         let cold = match cold {
-            Some(cold) => Reader::at(&cold.url)?.with(&cold.user, &cold.password),
+            Some(cold) => Reader::of(&cold)?,
             None => hot.clone(),
         };
         Ok(Self { hot, cold, are_one })

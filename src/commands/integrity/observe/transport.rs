@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mprism_bus::{Bus, BusLayout, BusOptions, Credentials, DEAD_LETTER, Plan};
+use mprism_bus::{Bus, BusLayout, DEAD_LETTER, Plan};
 use mprism_settings::{Mode, Settings, SyncInterval, loopback};
 use serde_json::Value;
 
-use crate::commands::worker::{bus_layout, read_secret};
+use crate::commands::reach::operator_bus;
+use crate::commands::worker::bus_layout;
 
 /// How long the broker may take to answer.
 const BUS_WITHIN: Duration = Duration::from_secs(5);
@@ -68,19 +69,10 @@ pub(super) async fn look(settings: &Settings) -> Transport {
 }
 
 async fn ask(settings: &Settings) -> Result<Transport, String> {
-    let credentials = match settings.nats.mode {
-        Mode::Managed => Some(Credentials {
-            user: "operator".into(),
-            password: read_secret(settings, "nats-operator").map_err(|e| format!("{:#}", e.source))?,
-        }),
-        Mode::External => None,
-    };
-    let bus = Bus::connect(BusOptions {
-        url: settings.nats.url.expose().to_owned(),
-        credentials,
-        client_name: "mprism-integrity".into(),
-    });
-    let bus = bus.await.map_err(|e| e.to_string())?;
+    let options = operator_bus(settings).map_err(|e| format!("{:#}", e.source))?;
+    let bus = Bus::connect(options)
+        .await
+        .map_err(|e| mprism_runtime::log::chain(&e))?;
     bus.ready(BUS_WITHIN).await.map_err(|e| e.to_string())?;
     let layout = bus_layout(settings);
     let mut transport = Transport {
