@@ -94,7 +94,8 @@ mod tests {
             flags: Vec::new(),
             lock,
             listens: Vec::new(),
-            probe: ProbeSpec::Worker(([127, 0, 0, 1], 1).into()),
+            elsewhere: None,
+            probe: ProbeSpec::Worker(std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into()),
             version: None,
             drain_within: Duration::from_secs(1),
         }
