@@ -57,6 +57,8 @@ impl Reader {
     }
 
     fn reaching(reach: StoreReach) -> Result<Self, CliError> {
+        // Clients are also made before anything asynchronous has run.
+        crate::commands::install_crypto_provider();
         let mut http = reqwest::Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
