@@ -75,6 +75,10 @@ pub(super) async fn engine_to_start(settings: &Settings, context: &Context) -> R
     {
         return Ok(None);
     }
+    // `infra up` runs it without anybody who would stop it again.
+    if super::infra::runs(Service::Clickhouse, settings, context).await? {
+        return Ok(None);
+    }
     Ok(Some(Start {
         deployment,
         services: vec![Service::Clickhouse],

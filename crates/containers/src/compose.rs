@@ -83,8 +83,6 @@ struct Service {
     read_only: bool,
     cap_drop: [&'static str; 1],
     security_opt: [&'static str; 1],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    ulimits: BTreeMap<&'static str, u64>,
     logging: LoggingOptions,
 }
 
@@ -161,7 +159,6 @@ impl Service {
             read_only: true,
             cap_drop: ["ALL"],
             security_opt: [SECURITY],
-            ulimits: container.open_files.iter().map(|files| ("nofile", *files)).collect(),
             logging: LoggingOptions {
                 driver: "json-file",
                 options: container.logging.options(),

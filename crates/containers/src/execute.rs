@@ -42,7 +42,7 @@ impl Engine {
         &self,
         wanted: &Infrastructure,
         step: &Step,
-        progress: &(dyn Fn(Pulling) + Sync),
+        progress: &dyn Fn(Pulling),
     ) -> Result<(), ContainerError> {
         match step {
             Step::Keep { .. } => Ok(()),
@@ -129,19 +129,20 @@ impl Engine {
         self.hand_over(spec).await
     }
 
-    /// Gives the volume's folder to the container's user: the engine makes volumes for root.
+    /// Gives the volume's folder to the container's user.
     async fn hand_over(&self, spec: &Container) -> Result<(), ContainerError> {
         let (Some(volume), Some((user, group))) = (&spec.volume, spec.ids()) else {
             return Ok(());
         };
+        let Some(folder) = &volume.folder else { return Ok(()) };
         let options = UploadToContainerOptionsBuilder::default().path(&volume.target).build();
-        let folder = bollard::body_full(owned_folder(user, group).into());
-        let asked = self.docker.upload_to_container(&spec.name, Some(options), folder);
+        let archive = bollard::body_full(owned_folder(folder, user, group).into());
+        let asked = self.docker.upload_to_container(&spec.name, Some(options), archive);
         self.change("give its user the volume of container", &spec.name, asked)
             .await
     }
 
-    async fn pull(&self, image: &str, progress: &(dyn Fn(Pulling) + Sync)) -> Result<(), ContainerError> {
+    async fn pull(&self, image: &str, progress: &dyn Fn(Pulling)) -> Result<(), ContainerError> {
         let failed = |reason: String| ContainerError::Pull {
             image: image.to_owned(),
             reason,
@@ -227,8 +228,8 @@ fn reason(error: bollard::errors::Error) -> String {
     }
 }
 
-/// Returns an archive of nothing but a folder with an owner: unpacked over a folder it changes whose that is.
-fn owned_folder(user: u64, group: u64) -> Vec<u8> {
+/// Returns an archive of nothing but a folder with an owner: unpacked over one of that name it changes whose that is.
+fn owned_folder(name: &str, user: u64, group: u64) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Directory);
     header.set_mode(0o750);
@@ -237,7 +238,7 @@ fn owned_folder(user: u64, group: u64) -> Vec<u8> {
     header.set_size(0);
     let mut archive = tar::Builder::new(Vec::new());
     let written = archive
-        .append_data(&mut header, "./", std::io::empty())
+        .append_data(&mut header, format!("{name}/"), std::io::empty())
         .and_then(|()| archive.into_inner());
     written.unwrap_or_else(|e| unreachable!("memory takes everything: {e}"))
 }

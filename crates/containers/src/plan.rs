@@ -87,6 +87,8 @@ pub struct Plan {
 /// somebody else's volume is, unless `force` uses it.
 pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Plan {
     let mut plan = Plan::default();
+    // Whoever cannot have the images makes nothing.
+    let mut pulls = Vec::new();
     if let (Network::Bridge(name), None) = (&wanted.network, &observed.network) {
         plan.steps.push(Step::MakeNetwork { network: name.clone() });
     }
@@ -103,14 +105,11 @@ pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Pla
             continue;
         }
         let image = observed.images.get(&container.image);
-        let is_pulled = plan
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Pull { image } if *image == container.image));
-        if image.is_none() && !is_pulled {
-            plan.steps.push(Step::Pull {
-                image: container.image.clone(),
-            });
+        let pull = Step::Pull {
+            image: container.image.clone(),
+        };
+        if image.is_none() && !pulls.contains(&pull) {
+            pulls.push(pull);
         }
         if let Some(volume) = &container.volume {
             match observed.volumes.get(&volume.name) {
@@ -157,6 +156,7 @@ pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Pla
             ]),
         }
     }
+    plan.steps.splice(0..0, pulls);
     if !plan.foreign.is_empty() {
         plan.steps.clear();
     }
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_made_in_order_and_what_runs_is_kept() {
         let plan = plan_up(&wanted(), &Observed::default(), false);
-        assert_eq!(words(&plan), ["make-network", "pull", "make-volume", "make", "start"]);
+        assert_eq!(words(&plan), ["pull", "make-network", "make-volume", "make", "start"]);
         assert_eq!(
             words(&plan_up(&wanted(), &there(Some("me"), "running"), false)),
             ["keep"]

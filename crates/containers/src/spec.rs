@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -76,8 +76,6 @@ pub struct Container {
     pub memory_bytes_max: u64,
     /// CPU in percent, 100 being one core.
     pub cpu_percent_max: u64,
-    /// Files that it may have open; `None` is the engine's default.
-    pub open_files: Option<u64>,
     /// How long it may take to stop, in whole seconds.
     pub stop_within: Duration,
     /// What the engine keeps of what it writes.
@@ -95,6 +93,9 @@ pub struct Volume {
     pub name: String,
     /// Where the container sees it.
     pub target: String,
+    /// The folder in it that is given to the container's user, because the engine makes volumes for root; `None` where the image
+    /// has a folder of the user's there, which the engine copies.
+    pub folder: Option<String>,
 }
 
 /// A file or folder of the machine that a container sees.
@@ -199,11 +200,6 @@ impl Container {
             };
             (format!("{port}/tcp"), Some(vec![binding]))
         };
-        let ulimit = |files: u64| ResourcesUlimits {
-            name: Some("nofile".to_owned()),
-            soft: Some(signed(files)),
-            hard: Some(signed(files)),
-        };
         HostConfig {
             memory: Some(signed(self.memory_bytes_max)),
             nano_cpus: Some(signed(self.cpu_percent_max * 10_000_000)),
@@ -223,7 +219,6 @@ impl Container {
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec![SECURITY.to_owned()]),
-            ulimits: self.open_files.map(|files| vec![ulimit(files)]),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(self.logging.options().into_iter().collect::<HashMap<_, _>>()),
@@ -284,6 +279,7 @@ pub(crate) mod tests {
             volume: Some(Volume {
                 name: "marketprism-nats-data".into(),
                 target: "/data".into(),
+                folder: Some("nats".into()),
             }),
             binds: vec![Bind {
                 source: "/home/me/nats.conf".into(),
@@ -295,7 +291,6 @@ pub(crate) mod tests {
             health: vec!["wget".into(), "http://127.0.0.1:8222/healthz".into()],
             memory_bytes_max: 1 << 30,
             cpu_percent_max: 150,
-            open_files: None,
             stop_within: Duration::from_secs(10),
             logging: Logging {
                 file_bytes_max: 1 << 20,
