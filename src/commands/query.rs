@@ -29,6 +29,8 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 /// Sends the statement and prints the answer.
 pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
+    // The client is made before there is a runtime.
+    crate::commands::install_crypto_provider();
     let sql = statement(&args.sql)?;
     if args.write && context.globals.dry_run {
         let to = settings.clickhouse.url.to_string();
