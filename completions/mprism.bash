@@ -52,6 +52,9 @@ _mprism() {
             mprism,history)
                 cmd="mprism__subcmd__history"
                 ;;
+            mprism,infra)
+                cmd="mprism__subcmd__infra"
+                ;;
             mprism,init)
                 cmd="mprism__subcmd__init"
                 ;;
@@ -124,6 +127,21 @@ _mprism() {
             mprism__subcmd__deps,verify)
                 cmd="mprism__subcmd__deps__subcmd__verify"
                 ;;
+            mprism__subcmd__infra,compose)
+                cmd="mprism__subcmd__infra__subcmd__compose"
+                ;;
+            mprism__subcmd__infra,down)
+                cmd="mprism__subcmd__infra__subcmd__down"
+                ;;
+            mprism__subcmd__infra,logs)
+                cmd="mprism__subcmd__infra__subcmd__logs"
+                ;;
+            mprism__subcmd__infra,status)
+                cmd="mprism__subcmd__infra__subcmd__status"
+                ;;
+            mprism__subcmd__infra,up)
+                cmd="mprism__subcmd__infra__subcmd__up"
+                ;;
             mprism__subcmd__systemd,install)
                 cmd="mprism__subcmd__systemd__subcmd__install"
                 ;;
@@ -140,7 +158,7 @@ _mprism() {
 
     case "${cmd}" in
         mprism)
-            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity repair cold verify deps env diagnose clean history config query export logs replay smoke bench systemd completions man"
+            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity repair cold verify deps env diagnose clean history config query export infra logs replay smoke bench systemd completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -833,6 +851,198 @@ _mprism() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__infra)
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help up down status logs compose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__infra__subcmd__compose)
+            opts="-q -v -h --workers --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__infra__subcmd__down)
+            opts="-q -v -h --volumes --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__infra__subcmd__logs)
+            opts="-f -n -q -v -h --follow --lines --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lines)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__infra__subcmd__status)
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__infra__subcmd__up)
+            opts="-q -v -h --force --wait --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -57,6 +57,7 @@ complete -c mprism -n "__fish_mprism_needs_command" -f -a "history" -d 'What ope
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "config" -d 'Settings: show them with their origins, check them, change them'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "query" -d 'Run SQL against the store'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "export" -d 'Write rows of both stores to a Parquet, CSV or JSONL file, each row once'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "infra" -d 'nats-server and ClickHouse in containers'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "logs" -d 'Show logs of all services in one stream, ordered by time'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "replay" -d 'Send recorded frames through the collector\'s own code'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "smoke" -d 'The whole pipeline offline in a home of its own, one verdict: for CI'
@@ -490,6 +491,89 @@ complete -c mprism -n "__fish_mprism_using_subcommand export" -s v -l verbose -d
 complete -c mprism -n "__fish_mprism_using_subcommand export" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand export" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -f -a "up" -d 'Make and start what is missing; what has changed is made anew, with its data'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -f -a "down" -d 'Stop and remove the containers; data stays unless --volumes asks for it'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -f -a "status" -d 'How the containers are'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -f -a "logs" -d 'What the containers write'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -f -a "compose" -d 'Print a compose.yaml that makes the same containers'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l wait -d 'Wait at most so many seconds for each to be healthy [default: 120]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l force -d 'Remove foreign containers that have our names, and use foreign volumes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l volumes -d 'Also remove the data, after asking for the home\'s name'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s n -l lines -d 'Show the last N lines of each [default: 100]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on with what is written from now on'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l workers -d 'With containers of hot, collector and cold'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -s n -l lines -d 'Show the last N lines [default: 100, or all with --since]' -r
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -l since -d 'Only what is newer: a duration like 10m, or an RFC 3339 time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -l level -d 'Only this level and worse' -r -f -a "error\t'Data was lost or a human is needed'

@@ -99,6 +99,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "mprism export orderbook --from 2026-11-01T00:00:00Z --to 2026-11-01T01:00:00Z -o b.jsonl.zst",
         ],
     ),
+    ("infra", &["mprism infra up", "mprism infra status"]),
+    ("infra up", &["mprism infra up", "mprism infra up nats --dry-run"]),
+    ("infra down", &["mprism infra down", "mprism infra down --volumes"]),
+    (
+        "infra status",
+        &["mprism infra status", "mprism infra status nats --json"],
+    ),
+    (
+        "infra logs",
+        &["mprism infra logs -f", "mprism infra logs clickhouse -n 20"],
+    ),
+    (
+        "infra compose",
+        &["mprism infra compose", "mprism infra compose --workers"],
+    ),
     ("logs", &["mprism logs -f", "mprism logs hot --level warn --since 10m"]),
     ("replay", &["mprism replay frames/binance/spot/trade --trace"]),
     (

@@ -10,7 +10,8 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use arguments::{
     BenchArgs, CleanArgs, ColdArgs, ColdBackfillArgs, ColdVerb, CompletionsArgs, ConfigArgs, ConfigVerb, DepsArgs,
-    DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, ExportArgs, ExportFormat, HealthArgs, HistoryArgs, InitArgs,
+    DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, ExportArgs, ExportFormat, HealthArgs, HistoryArgs, InfraArgs,
+    InfraComposeArgs, InfraDownArgs, InfraLogsArgs, InfraServer, InfraStatusArgs, InfraUpArgs, InfraVerb, InitArgs,
     IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs, QueryArgs, RepairArgs, ReplayArgs, ReplayBooks,
     ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs,
     SystemdArgs, SystemdVerb, UpArgs, VerifyArgs, WorkerArgs, WorkerName,
@@ -78,6 +79,8 @@ pub enum Verb {
     Query(QueryArgs),
     /// Write rows of both stores to a Parquet, CSV or JSONL file, each row once.
     Export(ExportArgs),
+    /// nats-server and ClickHouse in containers.
+    Infra(InfraArgs),
     /// Show logs of all services in one stream, ordered by time.
     Logs(LogsArgs),
     /// Send recorded frames through the collector's own code.
@@ -121,6 +124,7 @@ impl Verb {
             Self::Config(_) => "config",
             Self::Query(_) => "query",
             Self::Export(_) => "export",
+            Self::Infra(_) => "infra",
             Self::Logs(_) => "logs",
             Self::Replay(_) => "replay",
             Self::Smoke(_) => "smoke",
@@ -143,6 +147,7 @@ impl Verb {
             Self::Config(args) => matches!(args.verb, ConfigVerb::Edit),
             Self::Query(args) => args.write,
             Self::Systemd(args) => args.verb != SystemdVerb::Print,
+            Self::Infra(args) => matches!(args.verb, InfraVerb::Up(_) | InfraVerb::Down(_)),
             Self::Diagnose(_)
             | Self::Status(_)
             | Self::Health(_)

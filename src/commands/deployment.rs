@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mprism_deps::Dependency;
 use mprism_runtime::endpoint::Endpoint;
-use mprism_settings::{Backend, Mode, Settings, loopback};
+use mprism_settings::{Backend, ClickhouseServer, Mode, Settings, loopback};
 
 use crate::cli::{ServiceName, SimArgs, WorkerName};
 use crate::commands::Context;
@@ -60,12 +60,8 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
     match infra.nats_backend {
         Backend::Embedded | Backend::External => {}
         Backend::Native => drop(native::check_nats_server()?),
-        Backend::Docker => {
-            return Err(not_supported(
-                "infra.nats.mode `docker` is not supported yet",
-                "infra.nats.mode",
-            ));
-        }
+        Backend::Docker if settings.nats.listen.is_loopback() => {}
+        Backend::Docker => return Err(beyond_the_loopback("nats")),
     }
     match infra.clickhouse_backend {
         Backend::Embedded | Backend::External => Ok(()),
@@ -74,11 +70,21 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
              killed from landing late, so a row could be stored twice",
             "infra.clickhouse.mode",
         )),
-        Backend::Docker => Err(not_supported(
-            "infra.clickhouse.mode `docker` is not supported yet",
-            "infra.clickhouse.mode",
-        )),
+        Backend::Docker if infra.clickhouse_server == ClickhouseServer::Clickhouse => {
+            let text = "ClickHouse's own server is not supported as the store: rows could not be stored exactly once";
+            Err(CliError::usage("not_supported", anyhow::anyhow!(text)).hint(
+                "let the container run the embedded engine: `infra: {clickhouse: {server: mprism, image: mprism:latest}}`",
+            ))
+        }
+        Backend::Docker if settings.clickhouse.listen.is_loopback() => Ok(()),
+        Backend::Docker => Err(beyond_the_loopback("clickhouse")),
     }
+}
+
+/// A container publishes its ports on the loopback and nowhere else.
+fn beyond_the_loopback(server: &str) -> CliError {
+    let text = format!("{server}.listen beyond the loopback is not supported in a container");
+    CliError::usage("not_supported", anyhow::Error::msg(text)).hint(format!("leave `{server}.listen` out"))
 }
 
 fn not_supported(text: &'static str, key: &str) -> CliError {
@@ -112,6 +118,9 @@ pub(crate) fn check_listeners(settings: &Settings, services: &[Service]) -> Resu
     }
     Ok(())
 }
+
+/// How much longer than its process a container may take to be gone.
+const CONTAINER_STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Fewer open files than this are too few for a collector, a broker and an engine.
 pub(crate) const OPEN_FILES_MIN: u64 = 1_024;
@@ -226,6 +235,8 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
     UnitSpec {
         service,
         managed: is_here,
+        container: (!super::infra::in_containers(&[service], settings).is_empty())
+            .then(|| super::infra::container_name(settings, service)),
         flags,
         lock: lock_path(settings, worker),
         listens: if is_here {
@@ -245,7 +256,12 @@ fn unit(settings: &Settings, service: Service, flags: Vec<String>) -> UnitSpec {
                 Some(env!("CARGO_PKG_VERSION").to_owned())
             }
         },
-        drain_within,
+        // Its engine ends a container that does not stop in time; that takes a moment more.
+        drain_within: if super::infra::in_containers(&[service], settings).is_empty() {
+            drain_within
+        } else {
+            drain_within + CONTAINER_STOPS_WITHIN
+        },
     }
 }
 
@@ -315,10 +331,17 @@ pub(crate) fn selected(names: &[ServiceName], everything: &[Service]) -> Vec<Ser
 /// Returns the dependencies that services need.
 pub(crate) fn dependencies_of(services: &[Service], settings: &Settings) -> Vec<Dependency> {
     let mut needed = Vec::new();
-    if services.contains(&Service::Nats) && settings.infra.nats_backend == Backend::Embedded {
+    let infra = &settings.infra;
+    if services.contains(&Service::Nats) && infra.nats_backend == Backend::Embedded {
         needed.push(Dependency::NatsServer);
     }
-    if services.contains(&Service::Clickhouse) && settings.clickhouse.mode == Mode::Managed {
+    // A container of ours takes the engine's library from here.
+    let is_ours = match infra.clickhouse_backend {
+        Backend::Embedded => true,
+        Backend::Docker => infra.clickhouse_server == ClickhouseServer::Mprism,
+        Backend::Native | Backend::External => false,
+    };
+    if services.contains(&Service::Clickhouse) && is_ours {
         needed.push(Dependency::Libchdb);
     }
     needed

@@ -23,7 +23,7 @@ pub(crate) fn run(start: Start, settings: &Settings, context: &Context) -> Resul
         // Before anything is fetched or made.
         return Err(already_supervised(anyhow::anyhow!("another supervisor runs")));
     }
-    make_ready(&start.services, settings, context)?;
+    make_ready(&start.services, settings, start.force, context)?;
     // The threads that start services are still to be made; package clients had their own rights.
     control::harden().map_err(|e| CliError::failed("harden", e).context("cannot give up privileges"))?;
     mprism_runtime::log::init(&LogOptions {

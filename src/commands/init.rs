@@ -50,6 +50,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     })?;
     let is_server = |service: &Service| matches!(service, Service::Nats | Service::Clickhouse);
     let servers: Vec<Service> = services.into_iter().filter(is_server).collect();
+    super::infra::ready(&servers, &settings, args.force, context)?;
     let start = Start {
         deployment: deployment_with(context, &settings, &servers)?,
         services: servers.clone(),

@@ -132,7 +132,7 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     if args.foreground {
         return super::foreground::run(start, &settings, context);
     }
-    make_ready(&start.services, &settings, context)?;
+    make_ready(&start.services, &settings, args.force, context)?;
     // What was asked to start goes on without us.
     let outcomes = context.block_on_interruptible(start_services(&settings, start, context))?;
     let report = LifecycleReport::new(outcomes, "start");
@@ -144,7 +144,12 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
 }
 
 /// Makes what services need before they can start: folders, credentials, dependencies. Nothing where all is there.
-pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Context) -> Result<(), CliError> {
+pub(crate) fn make_ready(
+    services: &[Service],
+    settings: &Settings,
+    force: bool,
+    context: &Context,
+) -> Result<(), CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
     let certificate = prepare::wanted_certificate(settings);
@@ -154,7 +159,7 @@ pub(crate) fn make_ready(services: &[Service], settings: &Settings, context: &Co
             super::show_progress(&progress, now)
         })
     })?;
-    Ok(())
+    super::infra::ready(services, settings, force, context)
 }
 
 pub(crate) async fn start_services(
@@ -213,7 +218,15 @@ pub(crate) async fn stop_services(
     {
         rest_simulated_markets(&paths, settings, &stop.deployment, context).await?;
     }
-    Ok(control::stop(&paths, stop, &mut Teller::new(context)).await?)
+    let services = stop.services.clone();
+    let mut outcomes = control::stop(&paths, stop, &mut Teller::new(context)).await?;
+    for service in super::infra::stop_remaining(&services, settings, context).await? {
+        let outcome = outcomes.iter_mut().find(|outcome| outcome.name == service);
+        if let Some(outcome) = outcome.filter(|outcome| outcome.action == Action::AlreadyStopped) {
+            outcome.action = Action::Stopped;
+        }
+    }
+    Ok(outcomes)
 }
 
 /// A simulated market rests while nobody of this home can hear it: unlike a venue's, it loses nothing by that.
@@ -262,7 +275,7 @@ pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, Cli
             stop: services,
         });
     }
-    make_ready(&services, &settings, context)?;
+    make_ready(&services, &settings, false, context)?;
     let outcomes = context.block_on_interruptible(async {
         let stop = Stop {
             deployment: deployment.clone(),

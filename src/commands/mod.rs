@@ -13,6 +13,7 @@ mod export;
 mod foreground;
 mod health;
 mod history;
+pub(crate) mod infra;
 mod init;
 mod integrity;
 mod interrupt;
@@ -75,6 +76,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Env(args) => env::run(&args, context),
         Verb::Query(args) => query::run(&args, context),
         Verb::Export(args) => export::run(&args, context),
+        Verb::Infra(args) => infra::run(&args, context),
         Verb::Logs(args) => logs::run(&args, context),
         Verb::Start(args) => lifecycle::start(&args, context),
         Verb::Stop(args) => lifecycle::stop(&args, context),

@@ -29,6 +29,8 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 /// Sends the statement and prints the answer.
 pub(crate) fn run(args: &QueryArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
+    // The client is made before there is a runtime.
+    crate::commands::install_crypto_provider();
     let sql = statement(&args.sql)?;
     if args.write && context.globals.dry_run {
         let to = settings.clickhouse.url.to_string();
@@ -73,6 +75,10 @@ pub(super) async fn engine_to_start(settings: &Settings, context: &Context) -> R
         // It may run for another query only, and stop with that one.
         && !control::is_changing(&paths(settings))
     {
+        return Ok(None);
+    }
+    // `infra up` runs it without anybody who would stop it again.
+    if super::infra::runs(Service::Clickhouse, settings, context).await? {
         return Ok(None);
     }
     Ok(Some(Start {

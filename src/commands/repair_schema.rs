@@ -31,7 +31,7 @@ pub(crate) fn run(context: &Context, dry_run: bool) -> Result<Exit, CliError> {
         let report = context.block_on(with_engine(&settings, context, plan(&settings)))?;
         return context.printer.report(&report);
     }
-    make_ready(&[Service::Clickhouse], &settings, context)?;
+    make_ready(&[Service::Clickhouse], &settings, false, context)?;
     let report = context.block_on(async {
         let stopped = stop_writers(&settings, context).await?;
         let done = with_engine(&settings, context, mend(&settings, context)).await;

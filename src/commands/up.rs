@@ -52,6 +52,7 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
             super::show_progress(&progress, now)
         })
     })?;
+    super::infra::ready(&services, &settings, false, context)?;
     let (report, exit) = context.block_on(up(&settings, start, args.run_for, context))?;
     let reported = context.printer.report(&report)?;
     Ok(if exit == Exit::Success { reported } else { exit })

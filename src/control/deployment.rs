@@ -32,6 +32,10 @@ pub struct UnitSpec {
     pub service: Service,
     /// Whether mprism runs it itself; what others run is only asked how it is.
     pub managed: bool,
+    /// The container that it runs in, where it does: the engine publishes its ports then, so that their holder is none of our
+    /// processes.
+    #[serde(default)]
+    pub container: Option<String>,
     /// Flags of its worker beside the global ones.
     pub flags: Vec<String>,
     /// The lock that its worker holds for life.

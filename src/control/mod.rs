@@ -43,7 +43,7 @@ pub use paths::HomePaths;
 pub use plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_start};
 pub use policy::RestartPolicy;
 pub use port_plan::{Ending, PortPlan, plan_ports};
-pub use ports::{PortHolder, TakenPort, our_group, our_user};
+pub use ports::{PortHolder, TakenPort, our_group, our_user, taken as taken_ports};
 pub use probe::{Answer, ProbeSpec, ask};
 pub use processes::{GroupUsage, machine_memory, own_usage};
 pub use protocol::{Action, Desired, Outcome, UnitState, UnitStatus};

@@ -50,7 +50,7 @@ struct Listening {
 
 /// Returns those of the addresses that cannot be bound now, each with its holder. Binding is the check: nothing else is
 /// asked while all are free.
-pub(super) fn taken(addresses: &[SocketAddr]) -> Vec<TakenPort> {
+pub fn taken(addresses: &[SocketAddr]) -> Vec<TakenPort> {
     let refused: Vec<(SocketAddr, io::Error)> = addresses
         .iter()
         .filter_map(|address| TcpListener::bind(address).err().map(|error| (*address, error)))

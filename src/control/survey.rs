@@ -107,7 +107,7 @@ pub async fn survey(paths: &HomePaths, deployment: &Deployment) -> Survey {
                 holder: holder.clone(),
                 reason: String::new(),
             };
-            let is_ours = is_leftover(&taken, unit, state.as_ref());
+            let is_ours = is_leftover(&taken, unit, state.as_ref()) || (unit.container.is_some() && pid.is_some());
             survey.ports.push(SurveyedPort {
                 service: unit.service,
                 port: address.port(),

@@ -161,17 +161,25 @@ impl Decider {
     }
 
     fn infra(&mut self) -> InfraSettings {
+        let clickhouse_backend = self.backend("infra.clickhouse.mode", "clickhouse.mode");
+        let native = "infra.clickhouse.native_port";
         InfraSettings {
             network: self.values.text("infra.network").to_owned(),
             nats_backend: self.backend("infra.nats.mode", "nats.mode"),
             nats: self.container("infra.nats"),
-            clickhouse_backend: self.backend("infra.clickhouse.mode", "clickhouse.mode"),
+            clickhouse_backend,
             clickhouse: self.container("infra.clickhouse"),
             clickhouse_server: match self.values.text("infra.clickhouse.server") {
                 "mprism" => ClickhouseServer::Mprism,
                 _ => ClickhouseServer::Clickhouse,
             },
-            clickhouse_native_port: self.port("infra.clickhouse.native_port"),
+            // Only ClickHouse's own server has it: without one it is in nobody's way.
+            clickhouse_native_port: match clickhouse_backend {
+                Backend::Native | Backend::Docker => self.port(native),
+                Backend::Embedded | Backend::External => {
+                    self.values.small::<u16>(native).saturating_add(self.port_offset)
+                }
+            },
             workers: self.container("infra.workers"),
         }
     }

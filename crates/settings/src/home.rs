@@ -55,6 +55,11 @@ impl HomeFolders {
         self.root.join("run")
     }
 
+    /// Returns the folder of what containers read at their start.
+    pub fn infra(&self) -> PathBuf {
+        self.root.join("infra")
+    }
+
     /// Returns the folder of the log files.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use mprism_bus::{DATA_SUBJECTS, inbox_prefix};
@@ -55,13 +56,20 @@ impl fmt::Display for SyncPolicy {
 
 pub(crate) fn write(options: &BrokerOptions) -> Result<(), BrokerError> {
     let path = &options.config_file;
-    files::write_atomic(path, render(options).as_bytes(), 0o600).map_err(|source| BrokerError::Config {
-        path: path.clone(),
-        source,
+    files::write_atomic(path, render(options, Some(&options.log_file)).as_bytes(), 0o600).map_err(|source| {
+        BrokerError::Config {
+            path: path.clone(),
+            source,
+        }
     })
 }
 
-fn render(options: &BrokerOptions) -> String {
+/// Returns the configuration of a server that runs elsewhere and writes its log to standard error: one in a container.
+pub fn container_config(options: &BrokerOptions) -> String {
+    render(options, None)
+}
+
+fn render(options: &BrokerOptions, log_file: Option<&Path>) -> String {
     let mut text = String::from("# Written by mprism at every start: changes made here are lost.\n");
     let mut line = |text_line: fmt::Arguments<'_>| {
         writeln!(text, "{text_line}").expect("a String takes everything");
@@ -69,12 +77,11 @@ fn render(options: &BrokerOptions) -> String {
     line(format_args!("server_name: mprism"));
     line(format_args!("listen: {}", quoted(&options.listen.to_string())));
     line(format_args!("http: {}", quoted(&options.monitor.to_string())));
-    line(format_args!(
-        "log_file: {}",
-        quoted(&options.log_file.display().to_string())
-    ));
-    line(format_args!("logfile_size_limit: {}", options.log_bytes_max));
-    line(format_args!("logfile_max_num: {}", options.log_files_max + 1));
+    if let Some(log_file) = log_file {
+        line(format_args!("log_file: {}", quoted(&log_file.display().to_string())));
+        line(format_args!("logfile_size_limit: {}", options.log_bytes_max));
+        line(format_args!("logfile_max_num: {}", options.log_files_max + 1));
+    }
     line(format_args!("logtime_utc: true"));
     line(format_args!("max_payload: 8388608"));
     line(format_args!("max_pending: 268435456"));

@@ -16,7 +16,7 @@ use mprism_runtime::lock::LockFile;
 use mprism_runtime::tls::{ClientTls, TlsIdentity};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT, USER_OPERATOR};
+pub use config::{Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT, USER_OPERATOR, container_config};
 
 /// How long nats-server may take to accept a connection: it recovers its streams first.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -58,8 +58,9 @@ pub struct BrokerOptions {
     pub sync: SyncPolicy,
     /// Streams and durables.
     pub layout: BusLayout,
-    /// The lock that nats-server inherits, so that it is known to be ours as long as it lives.
-    pub lock: LockFile,
+    /// The lock that nats-server inherits, so that it is known to be ours as long as it lives; `None` where it is not our
+    /// child.
+    pub lock: Option<LockFile>,
 }
 
 impl BrokerOptions {
@@ -155,6 +156,19 @@ pub async fn run(options: BrokerOptions, shutdown: CancellationToken) -> Result<
         server.stop(STOP_WITHIN).await;
     }
     result
+}
+
+/// Looks after a server of ours that is not our child, one in a container: makes its streams and keeps room in them until
+/// `shutdown` is cancelled.
+///
+/// # Errors
+/// Where it does not answer in time, or is not as wanted.
+pub async fn tend(options: &BrokerOptions, shutdown: &CancellationToken) -> Result<(), BrokerError> {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Ok(()),
+        failed = serve(options) => failed,
+    }
 }
 
 /// Makes the server as wanted and keeps room in its streams. Ends only with an error.

@@ -25,7 +25,12 @@ impl Server {
             program: options.program.clone(),
             source,
         };
-        let lock = options.lock.inheritable_fd().map_err(failed)?;
+        let lock = options
+            .lock
+            .as_ref()
+            .map(|lock| lock.inheritable_fd())
+            .transpose()
+            .map_err(failed)?;
         let child = Command::new(&options.program)
             .arg("--config")
             .arg(&options.config_file)

@@ -32,7 +32,7 @@ fn options(home: &Path) -> BrokerOptions {
         },
         sync: SyncPolicy::Every(Duration::from_secs(1)),
         layout: layout(&LayoutOptions::standard(&["trade", "gap"], 100)),
-        lock: LockFile::acquire(&home.join("nats.lock")).expect("free"),
+        lock: Some(LockFile::acquire(&home.join("nats.lock")).expect("free")),
     }
 }
 

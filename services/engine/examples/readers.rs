@@ -106,6 +106,7 @@ async fn engine(data: std::path::PathBuf) {
         writer_password: PASSWORD.into(),
         remote: None,
         allowed_hosts: Vec::new(),
+        readers_from_anywhere: false,
         readers_max: 8,
         reader_wait: Duration::from_secs(5),
         reader_memory_max: 1 << 30,

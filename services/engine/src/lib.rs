@@ -67,6 +67,9 @@ pub struct EngineOptions {
     pub remote: Option<RemoteOptions>,
     /// Names besides those of the loopback that a `Host` or `Origin` header may carry.
     pub allowed_hosts: Vec<String>,
+    /// Whether whoever reaches the address may read without a credential, and not only the loopback: in a container, whose
+    /// port is published on the loopback of its machine.
+    pub readers_from_anywhere: bool,
     /// Readers running at once.
     pub readers_max: usize,
     /// How long a reader waits for its turn.

@@ -50,9 +50,8 @@ pub(crate) fn role_of(
     executor: &Executor,
 ) -> Result<Role, Exception> {
     let (user, password) = (asked.user.as_deref(), asked.password.as_deref());
-    executor
-        .access
-        .role(request.headers(), user, password, peer.ip().is_loopback())
+    let is_near = peer.ip().is_loopback() || executor.options.readers_from_anywhere;
+    executor.access.role(request.headers(), user, password, is_near)
 }
 
 async fn attempt(

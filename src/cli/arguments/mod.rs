@@ -2,6 +2,7 @@
 
 mod data;
 mod home;
+mod infra;
 mod integration;
 mod proofs;
 mod services;
@@ -11,6 +12,9 @@ mod values;
 pub use data::{ExportArgs, ExportFormat, QueryArgs, ReplayArgs, ReplayBooks, ReplayTarget};
 pub use home::{
     ConfigArgs, ConfigVerb, DepsArgs, DepsVerb, DiagnoseArgs, EnvArgs, EnvFormat, HistoryArgs, LogLevel, LogsArgs,
+};
+pub use infra::{
+    InfraArgs, InfraComposeArgs, InfraDownArgs, InfraLogsArgs, InfraServer, InfraStatusArgs, InfraUpArgs, InfraVerb,
 };
 pub use integration::{CompletionsArgs, ManArgs, ShellName, SystemdArgs, SystemdVerb};
 pub use proofs::{ColdArgs, ColdBackfillArgs, ColdVerb, IntegrityArgs, IntegrityScope, RepairArgs, VerifyArgs};

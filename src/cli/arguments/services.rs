@@ -173,6 +173,12 @@ pub struct WorkerArgs {
     /// The simulator.
     #[command(flatten)]
     pub sim: SimArgs,
+    /// It is alone in a container: it listens for the container's network, and logs to standard error
+    #[arg(long)]
+    pub container: bool,
+    /// Ask the one that runs whether it can serve, and end with 0 or 1
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// A process of mprism.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::process::Command;
 
 use super::Findings;
-use crate::commands::Context;
+use crate::commands::{Context, infra};
 
 /// How long the daemon may take.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ pub(super) async fn ask(context: &Context) -> Docker {
     };
     let mut command = Command::new(program);
     command
-        .args(["ps", "--format", "{{.Names}}"])
+        .args(["ps", "--format", "{{.Names}}\t{{.Label \"io.mprism.home\"}}"])
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match tokio::time::timeout(WITHIN, command.output()).await {
@@ -55,9 +55,12 @@ pub(super) async fn ask(context: &Context) -> Docker {
         }
         Ok(Ok(output)) => {
             let names = String::from_utf8_lossy(&output.stdout).into_owned();
-            let ours = names.lines().map(str::trim).filter(|name| NAMES.contains(name));
+            let owner = infra::owner(&context.home);
+            let is_this_homes = |line: &&str| line.split_once('\t').is_some_and(|(_, label)| label.trim() == owner);
+            let others = names.lines().filter(|line| !is_this_homes(line));
+            let others = others.map(|line| line.split('\t').next().unwrap_or(line).trim());
             Docker {
-                containers: ours.map(str::to_owned).collect(),
+                containers: others.filter(|name| NAMES.contains(name)).map(str::to_owned).collect(),
                 ..Docker::new("present", "")
             }
         }

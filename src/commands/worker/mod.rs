@@ -1,5 +1,6 @@
 //! `mprism worker NAME`: one worker in the foreground, for the supervisor, containers and systemd.
 
+mod container;
 mod options;
 mod self_heal;
 
@@ -7,26 +8,34 @@ use std::path::PathBuf;
 
 use mprism_runtime::lock::{LockError, LockFile};
 use mprism_runtime::log::LogOptions;
-use mprism_settings::Settings;
+use mprism_settings::{Backend, Settings};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use options::{
-    bus_layout, cadence, cold, collected_symbols, copier_lock, exchange_options, store, stores_for_long, tiers_here,
+    bus_layout, cadence, cold, collected_symbols, container_broker, copier_lock, exchange_options, store,
+    stores_for_long, tiers_here,
 };
 
 use crate::cli::{WorkerArgs, WorkerName};
 use crate::commands::Context;
-use crate::control::{self, HomePaths, supervisor};
+use crate::control::{self, HomePaths, Service, supervisor};
 use crate::error::{CliError, Exit};
+
+/// How long a worker may take to answer the health check of its container.
+const PROBE_WITHIN: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// Runs a worker until it is told to stop.
 pub(crate) fn run(args: &WorkerArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    if args.probe {
+        return probe(args.name, &settings, context);
+    }
     // Before the first thread, and before anything is opened. A supervisor's workers inherit it.
     control::harden().map_err(|e| CliError::failed("harden", e).context("cannot give up privileges"))?;
     mprism_runtime::log::init(&LogOptions {
         service: args.name.as_str().to_owned(),
-        folder: Some(settings.home.logs()),
+        // What a container writes is kept by its engine.
+        folder: (!args.container).then(|| settings.home.logs()),
         level: settings.logging.level.clone(),
         file_bytes_max: settings.logging.file_bytes_max,
         files_max: settings.logging.files_max,
@@ -36,7 +45,7 @@ pub(crate) fn run(args: &WorkerArgs, context: &Context) -> Result<Exit, CliError
     let ended = context.block_on(async {
         let shutdown = mprism_runtime::shutdown::on_signals()
             .map_err(|e| CliError::failed("signals", e).context("cannot watch signals"))?;
-        work(args, &settings, shutdown).await
+        work(args, &settings, context, shutdown).await
     });
     if let Err(error) = &ended {
         // The reader of the log has no terminal.
@@ -55,20 +64,34 @@ enum Next {
     Again,
 }
 
-async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToken) -> Result<Next, CliError> {
+async fn work(
+    args: &WorkerArgs,
+    settings: &Settings,
+    context: &Context,
+    shutdown: CancellationToken,
+) -> Result<Next, CliError> {
     let failed = |e: anyhow::Error| CliError::failed("worker_failed", e);
     let name = args.name;
     let ended = match name {
+        WorkerName::Nats if settings.infra.nats_backend == Backend::Docker => {
+            let _lock = lock(settings, name)?;
+            container::keep(Service::Nats, settings, context, shutdown).await
+        }
+        // Within a container the engine is what it is about.
+        WorkerName::Clickhouse if settings.infra.clickhouse_backend == Backend::Docker => {
+            let _lock = lock(settings, name)?;
+            container::keep(Service::Clickhouse, settings, context, shutdown).await
+        }
         WorkerName::Nats => {
             let lock = lock(settings, name)?;
-            let options = options::broker(settings, lock)?;
+            let options = options::broker(settings, Some(lock))?;
             mprism_broker::run(options, shutdown)
                 .await
                 .map_err(|e| failed(e.into()))
         }
         WorkerName::Clickhouse => {
             let _lock = lock(settings, name)?;
-            let options = options::engine(settings)?;
+            let options = options::engine(settings, args.container)?;
             mprism_engine::run(options, shutdown)
                 .await
                 .map_err(|e| failed(e.into()))
@@ -129,6 +152,23 @@ async fn work(args: &WorkerArgs, settings: &Settings, shutdown: CancellationToke
         }
     };
     ended.map(|()| Next::End)
+}
+
+/// Asks a worker whether it can serve, for the health check of its container.
+fn probe(name: WorkerName, settings: &Settings, context: &Context) -> Result<Exit, CliError> {
+    let deployment = super::lifecycle::everything(context, settings)?;
+    let unit = deployment
+        .units
+        .iter()
+        .find(|unit| unit.service.name() == name.as_str());
+    let unit =
+        unit.ok_or_else(|| CliError::usage("no_probe", anyhow::anyhow!("`{}` cannot be asked", name.as_str())))?;
+    let answer = context.block_on(async { Ok(control::ask(&unit.probe, PROBE_WITHIN).await) })?;
+    if answer.ready {
+        Ok(Exit::Success)
+    } else {
+        Err(CliError::failed("not_ready", anyhow::Error::msg(answer.detail)))
+    }
 }
 
 /// Makes the tables before anything is stored; a store that is away is waited for.

@@ -1,6 +1,6 @@
 //! From settings to each worker's options: the only place that knows both.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT};
@@ -42,7 +42,21 @@ pub(crate) fn bus_layout(settings: &Settings) -> BusLayout {
     })
 }
 
-pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOptions, CliError> {
+/// Returns the broker as it runs in a container: alone there, or on the machine's own network.
+pub(crate) fn container_broker(settings: &Settings, on_host: bool) -> Result<BrokerOptions, CliError> {
+    let listen = |port: u16| match on_host {
+        true => loopback(port),
+        false => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+    };
+    Ok(BrokerOptions {
+        listen: listen(settings.nats.port),
+        monitor: listen(settings.nats.monitor_port),
+        store: "/data/nats".into(),
+        ..broker(settings, None)?
+    })
+}
+
+pub(super) fn broker(settings: &Settings, lock: Option<LockFile>) -> Result<BrokerOptions, CliError> {
     Ok(BrokerOptions {
         program: match settings.infra.nats_backend {
             Backend::Native => native::nats_server()?,
@@ -71,9 +85,14 @@ pub(super) fn broker(settings: &Settings, lock: LockFile) -> Result<BrokerOption
     })
 }
 
-pub(super) fn engine(settings: &Settings) -> Result<EngineOptions, CliError> {
+/// Returns the engine's options; in a container of its own it is there for the container's whole network.
+pub(super) fn engine(settings: &Settings, in_container: bool) -> Result<EngineOptions, CliError> {
+    let port = settings.clickhouse.port;
     Ok(EngineOptions {
-        listen: SocketAddr::new(settings.clickhouse.listen, settings.clickhouse.port),
+        listen: match in_container {
+            true => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            false => SocketAddr::new(settings.clickhouse.listen, port),
+        },
         library: settings.home.libchdb(),
         data: settings.home.clickhouse_data(),
         writer_user: WRITER_USER.to_owned(),
@@ -85,7 +104,11 @@ pub(super) fn engine(settings: &Settings) -> Result<EngineOptions, CliError> {
             }),
             None => None,
         },
-        allowed_hosts: vec![reached_at(settings.clickhouse.listen).to_string()],
+        allowed_hosts: match in_container {
+            true => vec![crate::commands::infra::container_name(settings, Service::Clickhouse)],
+            false => vec![reached_at(settings.clickhouse.listen).to_string()],
+        },
+        readers_from_anywhere: in_container,
         readers_max: settings.clickhouse.readers_max,
         reader_wait: settings.clickhouse.reader_wait,
         reader_memory_max: settings.clickhouse.reader_memory_max,

@@ -24,7 +24,8 @@ pub(super) async fn observe(paths: &HomePaths, deployment: &Deployment) -> Resul
     let observe = |unit: &UnitSpec| {
         let found = statuses.iter().find(|status| status.name == unit.service);
         let alive = found.is_some_and(|status| status.pid.is_some());
-        let taken = if alive || !unit.managed {
+        // Who has a container's ports is known by whoever makes the container.
+        let taken = if alive || !unit.managed || unit.container.is_some() {
             Vec::new()
         } else {
             ports::taken(&unit.listens)

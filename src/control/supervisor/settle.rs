@@ -91,6 +91,7 @@ mod tests {
         UnitSpec {
             service: Service::Nats,
             managed: true,
+            container: None,
             flags: Vec::new(),
             lock,
             listens: Vec::new(),

@@ -16,8 +16,9 @@ use crate::control::paths::HomePaths;
 const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 
 /// Names a worker may see: where things are, language and time, proxies and certificates.
-const ALLOWED_NAMES: [&str; 28] = [
+const ALLOWED_NAMES: [&str; 29] = [
     "ALL_PROXY",
+    "DOCKER_HOST",
     "HOME",
     "HTTPS_PROXY",
     "HTTP_PROXY",

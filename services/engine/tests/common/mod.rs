@@ -235,6 +235,7 @@ fn engine_child() {
         writer_password: PASSWORD.into(),
         remote: None,
         allowed_hosts: vec!["lake.internal".into()],
+        readers_from_anywhere: false,
         readers_max: orders.readers_max,
         reader_wait: Duration::from_millis(orders.reader_wait_ms),
         reader_memory_max: 1 << 30,

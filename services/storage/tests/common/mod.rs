@@ -53,6 +53,7 @@ impl Engine {
             writer_password: "secret".into(),
             remote: None,
             allowed_hosts: Vec::new(),
+            readers_from_anywhere: false,
             readers_max: 4,
             reader_wait: Duration::from_secs(5),
             reader_memory_max: 1 << 30,

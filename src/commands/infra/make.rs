@@ -1,0 +1,140 @@
+//! Having containers: looked at, decided, refused where somebody else is in the way, and then done.
+
+use std::cell::RefCell;
+
+use mprism_containers::{Engine, FoundContainer, Observed, Plan, Pulling, Step, plan_up};
+use mprism_runtime::files::{ensure_folder, write_atomic};
+use mprism_settings::{Settings, loopback};
+
+use super::wanted::{Wanted, wanted};
+use super::{connect, in_containers, refuse_foreign};
+use crate::commands::Context;
+use crate::control::{self, ControlError, Service};
+use crate::error::CliError;
+use crate::ui::Printer;
+
+/// Has the containers of services that are about to start: images here, nobody else in the way, everything made and started.
+/// Nothing where none of them runs in a container.
+pub(crate) fn ready(services: &[Service], settings: &Settings, force: bool, context: &Context) -> Result<(), CliError> {
+    let services = in_containers(services, settings);
+    if services.is_empty() {
+        return Ok(());
+    }
+    context.block_on_interruptible(async {
+        let engine = connect(context).await?;
+        let wanted = wanted(settings, &services)?;
+        let shown = Shown::new(&context.printer);
+        ensure(&engine, &wanted, force, &|now| shown.pulling(&now)).await?;
+        Ok(())
+    })
+}
+
+/// Makes and starts what is wanted and is not there. Returns what was done.
+///
+/// # Errors
+/// Where somebody else has a name or a port (nothing is done then), or the engine refuses.
+pub(crate) async fn ensure(
+    engine: &Engine,
+    wanted: &Wanted,
+    force: bool,
+    progress: &dyn Fn(Pulling),
+) -> Result<Vec<Step>, CliError> {
+    let plan = plan(engine, wanted, force).await?;
+    write_files(wanted)?;
+    for step in &plan.steps {
+        engine.execute(&wanted.infrastructure, step, progress).await?;
+    }
+    Ok(plan.steps)
+}
+
+/// Decides what to do. Changes nothing.
+///
+/// # Errors
+/// Where somebody else has a name or a port.
+pub(super) async fn plan(engine: &Engine, wanted: &Wanted, force: bool) -> Result<Plan, CliError> {
+    let observed = engine.observe(&wanted.infrastructure).await?;
+    let plan = plan_up(&wanted.infrastructure, &observed, force);
+    refuse_foreign(&plan.foreign)?;
+    refuse_taken_ports(engine, wanted, &observed).await?;
+    Ok(plan)
+}
+
+/// A container that runs has its ports; for any other they have to be free.
+async fn refuse_taken_ports(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<(), CliError> {
+    let mut taken = Vec::new();
+    let mut hints = Vec::new();
+    for container in &wanted.infrastructure.containers {
+        let found = observed.containers.get(&container.name);
+        if found.is_some_and(|found| FoundContainer::is_running(found) || found.state == "restarting") {
+            continue;
+        }
+        let addresses: Vec<_> = container.ports.iter().map(|port| loopback(*port)).collect();
+        let Ok(service) = container.service.parse() else {
+            continue;
+        };
+        for port in control::taken_ports(&addresses) {
+            if let Some(name) = engine.publisher(port.address.port()).await? {
+                hints.push(format!("container {name} publishes it: `docker stop {name}`"));
+            }
+            taken.push((service, port));
+        }
+    }
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let mut error: CliError = ControlError::Ports { ports: taken }.into();
+    if !hints.is_empty() {
+        hints.dedup();
+        // Whoever publishes it would start again what listens there.
+        error.hints = hints;
+    }
+    Err(error)
+}
+
+/// Writes what the containers read. Whoever runs meanwhile keeps the file that it opened.
+fn write_files(wanted: &Wanted) -> Result<(), CliError> {
+    for (path, text, mode) in &wanted.files {
+        let folder = path.parent().unwrap_or(path);
+        let written = ensure_folder(folder, 0o700).and_then(|()| match std::fs::read_to_string(path) {
+            // A container that runs holds this very file.
+            Ok(there) if there == *text => Ok(()),
+            _ => write_atomic(path, text.as_bytes(), *mode),
+        });
+        written.map_err(|e| {
+            CliError::failed("home_not_writable", e).context(format!("cannot write {}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// A pull on the terminal.
+pub(super) struct Shown<'a> {
+    printer: &'a Printer,
+    progress: crate::ui::Progress,
+    image: RefCell<Option<(String, u64)>>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(printer: &'a Printer) -> Self {
+        Self {
+            printer,
+            progress: printer.progress(),
+            image: RefCell::default(),
+        }
+    }
+
+    pub(super) fn pulling(&self, now: &Pulling) {
+        let mut image = self.image.borrow_mut();
+        let known = image.as_ref().map(|(image, total)| (image == &now.image, *total));
+        match known {
+            Some((true, total)) if total == now.total => {}
+            Some((true, _)) if !self.printer.answers_a_terminal() => {}
+            // Layers become known one after another.
+            _ => {
+                self.progress.step(&format!("pulling {}", now.image), now.total);
+                *image = Some((now.image.clone(), now.total));
+            }
+        }
+        self.progress.reached(now.done);
+    }
+}
