@@ -60,9 +60,10 @@ async fn broker_version(settings: &Settings) -> Option<String> {
 pub(super) async fn examine(survey: &Survey, settings: &Settings, findings: &mut Findings) {
     survey.ports.iter().for_each(|port| judge_port(port, findings));
     judge_locks(&survey.locks, findings);
-    for (path, process) in &survey.legacy {
-        let text = format!("a MarketPrism runs: pid {} holds {}", process.pid, path.display());
-        findings.error("marketprism", "processes", text, "scripts/manage_all.sh stop");
+    for found in &survey.marketprism {
+        let (pid, proof, what) = (found.process.pid, found.proof.display(), found.part.text());
+        let text = format!("a MarketPrism runs: its {what}, pid {pid}, holds {proof}");
+        findings.error("marketprism", "processes", text, "mprism start --take-over");
     }
     judge_units(survey, findings);
     judge_programs(survey, findings);
