@@ -24,6 +24,7 @@ mod life;
 mod plans;
 mod power_cut;
 mod queries;
+mod races;
 mod repair;
 mod schema;
 #[path = "../schemas/mod.rs"]
