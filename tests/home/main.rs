@@ -16,6 +16,7 @@ mod exchanges;
 mod export;
 mod faults;
 mod hosts;
+mod install;
 mod integrity;
 mod integrity_faults;
 mod kill_loop;
