@@ -277,16 +277,13 @@ pub(crate) async fn stop_services(
     context: &Context,
 ) -> Result<Vec<Outcome>, CliError> {
     let paths = paths(settings);
-    if [Service::Sim, Service::Collector]
-        .iter()
-        .all(|service| stop.services.contains(service))
-    {
+    if stop.services.contains(&Service::Sim) {
         rest_simulated_markets(&paths, settings, &stop.deployment, context).await?;
     }
     Ok(control::stop(&paths, stop, &mut Teller::new(context)).await?)
 }
 
-/// A simulated market rests while nobody of this home can hear it: unlike a venue's, it loses nothing by that.
+/// A simulated market rests before it is stopped: unlike a venue, the next life of it has no history of what nobody heard.
 async fn rest_simulated_markets(
     paths: &HomePaths,
     settings: &Settings,
