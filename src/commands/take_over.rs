@@ -119,7 +119,7 @@ fn adoption(store: PathBuf, settings: &Settings, context: &Context) -> Option<Ad
         return kept("this home has messages of its own");
     }
     if !is_usable(&store) {
-        return kept(&format!("they are not {}'s to write", control::our_user()));
+        return kept(&format!("they do not belong to {}", control::our_user()));
     }
     if store.starts_with("/tmp") {
         context.printer.warn(&format!(
@@ -133,7 +133,8 @@ fn adoption(store: PathBuf, settings: &Settings, context: &Context) -> Option<Ad
     })
 }
 
+/// Returns whether a folder is ours: root writes into nobody else's, where a link may wait for it.
 fn is_usable(store: &Path) -> bool {
-    let us = rustix::process::geteuid();
-    fs::metadata(store).is_ok_and(|found| found.is_dir() && (us.is_root() || found.uid() == us.as_raw()))
+    let us = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(store).is_ok_and(|found| found.is_dir() && found.uid() == us)
 }

@@ -148,7 +148,7 @@ fn judge_programs(survey: &Survey, findings: &mut Findings) {
     let is_replaced = |program: &std::path::PathBuf| program.to_string_lossy().ends_with(" (deleted)");
     for (service, program) in survey.programs.iter().filter(|(_, program)| is_replaced(program)) {
         let text = format!("runs a program that has been replaced: {}", program.display());
-        findings.warn("program_replaced", service, text, "mprism restart");
+        findings.warn("program_replaced", service, text, "mprism restart --one-by-one");
     }
 }
 
