@@ -205,7 +205,10 @@ pub(crate) fn plan_with(
 /// Returns what services need before they can start, and is missing.
 fn home_steps(services: &[Service], settings: &Settings, context: &Context) -> Result<Vec<prepare::Step>, CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
-    let (needed, certificate) = (dependencies_of(services, settings), prepare::wanted_certificate(settings));
+    let (needed, certificate) = (
+        dependencies_of(services, settings),
+        prepare::wanted_certificate(settings),
+    );
     let steps = prepare::plan(&settings.home, &needed, certificate.as_ref(), &options.cache);
     prepare::check_providers(&steps, &options)?;
     Ok(steps)

@@ -34,7 +34,9 @@ pub(super) async fn measure(home: &IsolatedHome, store: &Store, context: &Contex
     home.mprism(&["start", "nats"]).await?;
     let settings = home.settings()?;
     let failed = |e: mprism_bus::BusError| CliError::failed("bench", e).context("the broker does not take the backlog");
-    let bus = Bus::connect(reach::bus(&settings, "collector")?).await.map_err(failed)?;
+    let bus = Bus::connect(reach::bus(&settings, "collector")?)
+        .await
+        .map_err(failed)?;
     bus.ready(WITHIN).await.map_err(failed)?;
     super::storage::execute(store, "CREATE TABLE bare.hot_trades AS marketprism_hot.trades").await?;
     let columns = super::storage::insert_columns(store).await?;
