@@ -1352,7 +1352,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__restart)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --one-by-one --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1420,7 +1420,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__start)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --take-over --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1670,7 +1670,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__up)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --for --provider --offline --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --for --force --take-over --provider --offline --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -15,10 +15,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "mprism start",
             "mprism start hot collector --wait 60",
             "mprism start --sim --verify",
+            "mprism start --take-over --dry-run",
         ],
     ),
     ("stop", &["mprism stop", "mprism stop collector --timeout 30"]),
-    ("restart", &["mprism restart", "mprism restart hot"]),
+    (
+        "restart",
+        &["mprism restart", "mprism restart hot", "mprism restart --one-by-one"],
+    ),
     ("status", &["mprism status", "mprism status hot --json"]),
     ("health", &["mprism health", "mprism health storage"]),
     (

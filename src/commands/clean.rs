@@ -36,7 +36,7 @@ pub(crate) fn run(args: &CleanArgs, context: &Context) -> Result<Exit, CliError>
         stop: running,
         ..CleanReport::default()
     };
-    report.plan = plan(args, &settings, &deployment, &services);
+    report.plan = plan(args, &settings, &deployment, &services, &report.stop);
     context.planned(&report.plan);
     if context.globals.dry_run {
         return context.printer.report(&report);
@@ -54,7 +54,13 @@ pub(crate) fn run(args: &CleanArgs, context: &Context) -> Result<Exit, CliError>
     context.printer.report(&report)
 }
 
-fn plan(args: &CleanArgs, settings: &Settings, deployment: &Deployment, services: &[Service]) -> Vec<CleanStep> {
+fn plan(
+    args: &CleanArgs,
+    settings: &Settings,
+    deployment: &Deployment,
+    services: &[Service],
+    stopping: &[Service],
+) -> Vec<CleanStep> {
     let home = &settings.home;
     let folders: Vec<PathBuf> = vec![
         home.root().to_path_buf(),
@@ -65,7 +71,7 @@ fn plan(args: &CleanArgs, settings: &Settings, deployment: &Deployment, services
         home.root().join("bin"),
         home.root().join("lib"),
     ];
-    let mut steps = control::plan_clean(&paths(settings), deployment, services, &folders);
+    let mut steps = control::plan_clean(&paths(settings), deployment, services, stopping, &folders);
     if args.data {
         let data = [
             (Service::Nats, settings.nats.data_folder.clone()),
@@ -103,13 +109,9 @@ async fn clean(
     }
     let held = control::hold(&paths(settings), &mut Teller::new(context)).await?;
     // A supervisor that leaves takes its socket with it.
-    report.plan = plan(args, settings, &deployment, services);
+    report.plan = plan(args, settings, &deployment, services, &[]);
     for step in &report.plan {
         interrupt.check()?;
-        // The lock that we hold ourselves is forgotten when we let it go.
-        if matches!(step, CleanStep::ForgetHolder { path, .. } if *path == paths(settings).operation_lock()) {
-            continue;
-        }
         if let Err(error) = control::clean(step, consent.as_ref()) {
             report.left.push(format!("{}: {error}", place(step)));
         }
@@ -302,7 +304,8 @@ impl Report for PortsReport {
         let page = self.plan.iter().fold(Page::new(), |page, step| match step {
             Step::EndLeftover(ending) => page.line(format!("{would} our leftover pid {}", ending.process.pid)),
             Step::EndHolder(ending) => page.line(format!("{would} foreign pid {}", ending.process.pid)),
-            Step::Keep { .. } | Step::External { .. } | Step::Spawn { .. } => page,
+            // Nobody is ended there.
+            _ => page,
         });
         if page.blocks.is_empty() {
             return page.line("every port is free, or held by the service that it belongs to");

@@ -48,6 +48,7 @@ fn install(wanted: &[Dependency], options: &FetchOptions, context: &Context) -> 
     let interrupt = context.interrupt()?;
     interrupt.during(|| prepare::execute(&context.home, &plan, options, &|now| show_progress(&progress, now)))?;
     let mut report = observe(context, verify_quick)?;
+    report.steps = plan;
     report.dependencies.retain(|found| wanted.contains(&found.name));
     context.printer.report(&report)
 }
@@ -139,6 +140,7 @@ fn observe(
     }
     Ok(DepsReport {
         dependencies,
+        steps: Vec::new(),
         must_be_whole: false,
     })
 }
@@ -151,6 +153,9 @@ fn in_one_line(error: &DepsError) -> String {
 #[derive(Serialize)]
 struct DepsReport {
     dependencies: Vec<Found>,
+    /// What was done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<prepare::Step>,
     #[serde(skip)]
     must_be_whole: bool,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mprism_bus::{Bus, BusError};
 use mprism_clickhouse::{Difference, Store, StoreError};
+use mprism_deps::Dependency;
 use mprism_settings::{Mode, NatsLogin, Settings};
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use crate::commands::deployment::{
     check_listeners, check_supported, dependencies_of, deployment, deployment_with, runs_here, selected,
 };
 use crate::commands::lifecycle::with_services;
-use crate::commands::prepare::{self, Planned, Step};
+use crate::commands::prepare::{self, Step};
 use crate::commands::store::Reader;
 use crate::commands::{reach, trouble};
 use crate::control::{Service, Start};
@@ -40,7 +41,12 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     if context.globals.dry_run {
         let plan = prepare::plan(&settings.home, &needed, certificate.as_ref(), &options.cache);
         prepare::check_providers(&plan, &options)?;
-        return context.printer.report(&Planned::new(&plan));
+        let tables = planned_tables(&plan, &services, &settings, context)?;
+        return context.printer.report(&PlannedInit {
+            dry_run: true,
+            plan,
+            tables,
+        });
     }
     let progress = context.printer.progress();
     let steps = context.interrupt()?.during(|| {
@@ -65,13 +71,53 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     context.printer.report(&InitReport { steps, ..made })
 }
 
+/// Returns which tables would be made, and what would be added to others. A home that has data is asked, by its engine.
+fn planned_tables(
+    steps: &[Step],
+    services: &[Service],
+    settings: &Settings,
+    context: &Context,
+) -> Result<Vec<String>, CliError> {
+    if !services.contains(&Service::Clickhouse) || !stores_here(settings) {
+        return Ok(Vec::new());
+    }
+    let tiers = super::worker::tiers_here(settings);
+    let is_ours = settings.clickhouse.mode == Mode::Managed;
+    if is_ours && !settings.home.clickhouse_data().join("store").is_dir() {
+        return Ok(mprism_clickhouse::plan_empty(tiers).created);
+    }
+    let writer = settings.home.secret("clickhouse-writer");
+    let keeps_from_asking = |step: &Step| match step {
+        Step::Dependency { name, .. } => *name == Dependency::Libchdb,
+        Step::Secret { path } => *path == writer,
+        Step::Folder { .. } | Step::Certificate { .. } | Step::Config { .. } | Step::Logrotate { .. } => false,
+    };
+    if is_ours && steps.iter().any(keeps_from_asking) {
+        context
+            .printer
+            .warn("the engine cannot be asked for its tables before this is done: those that are missing are made too");
+        return Ok(Vec::new());
+    }
+    let servers = vec![Service::Clickhouse];
+    let start = Start {
+        deployment: deployment_with(context, settings, &servers)?,
+        services: servers,
+        wait: settings.supervisor.ready_timeout,
+        force: false,
+    };
+    let look = async {
+        let store = super::worker::store(settings)?;
+        let planned = mprism_clickhouse::plan_schema(&store, tiers).await;
+        let planned = planned.map_err(|e| CliError::failed("schema", e).context("tables cannot be looked at"))?;
+        Ok([planned.created, planned.added].concat())
+    };
+    context.block_on(with_services(settings, start, context, look))
+}
+
 /// Makes tables and streams.
 async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
     let mut report = InitReport::default();
-    let stores_here = [Service::Clickhouse, Service::Hot, Service::Cold]
-        .iter()
-        .any(|service| runs_here(settings, *service));
-    if servers.contains(&Service::Clickhouse) && !stores_here {
+    if servers.contains(&Service::Clickhouse) && !stores_here(settings) {
         // Whoever stores there makes the tables; here they are only read.
         Reader::new(settings)?
             .rows::<serde_json::Value>("SELECT 1 AS one", BROKER_WITHIN)
@@ -98,6 +144,13 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
         report.streams_ready = true;
     }
     Ok(report)
+}
+
+/// Returns whether anything of this home stores, and so makes the tables.
+fn stores_here(settings: &Settings) -> bool {
+    [Service::Clickhouse, Service::Hot, Service::Cold]
+        .iter()
+        .any(|service| runs_here(settings, *service))
 }
 
 /// Refuses a store of somebody else's that cannot keep a row from being stored twice.
@@ -171,6 +224,26 @@ async fn wait_for_streams(settings: &Settings) -> Result<(), CliError> {
             .hint("see what it wrote: `mprism logs nats`"));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What would be made.
+#[derive(Serialize)]
+struct PlannedInit {
+    dry_run: bool,
+    plan: Vec<Step>,
+    tables: Vec<String>,
+}
+
+impl Report for PlannedInit {
+    fn page(&self) -> Page {
+        let steps = self.plan.iter().map(|step| format!("would {step}"));
+        let tables = self.tables.iter().map(|table| format!("would make table {table}"));
+        let page = steps.chain(tables).fold(Page::new(), Page::line);
+        match page.blocks.is_empty() {
+            true => page.line("nothing to do"),
+            false => page,
+        }
     }
 }
 

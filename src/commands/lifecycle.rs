@@ -11,9 +11,11 @@ use crate::commands::deployment::{
     check_limits, check_listeners, check_supported, dependencies_of, deployment, paths, selected,
 };
 use crate::commands::health::HealthReport;
+use crate::commands::planned::Planned;
 use crate::commands::prepare;
+use crate::commands::take_over::{TakeOver, TakenOver};
 use crate::control::{
-    self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Step, Stop,
+    self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Stop,
 };
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, duration_text};
@@ -79,6 +81,12 @@ impl Observer for Teller<'_> {
                     exe.display()
                 ));
             }
+            Event::TakenOver { part, pid } => {
+                let what = part.text();
+                self.printer.warn(&format!(
+                    "MarketPrism's {what}, pid {pid}, has ended, as --take-over asked"
+                ));
+            }
             Event::Starting { service, pid } => self.printer.detail(&format!("{service}: started, pid {pid}")),
             Event::Ready { service, ms } => self.printer.note(&format!("{service}: ready after {}", after(*ms))),
             Event::Ended {
@@ -118,29 +126,92 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
         wait,
         force: args.force,
     };
+    let take_over = args
+        .take_over
+        .then(|| TakeOver::look(&settings, &start.deployment, context));
     if context.globals.dry_run {
-        let paths = paths(&settings);
-        let plan = context.block_on_interruptible(async { Ok(control::observe_plan(&paths, &start).await?) })?;
-        if !plan.refused.is_empty() {
-            return Err(ControlError::Ports { ports: plan.refused }.into());
-        }
-        return context.printer.report(&PlannedStart::new(&plan));
+        let steps = home_steps(&start.services, &settings, context)?;
+        let planned = plan_with(&settings, &start, take_over, steps, context)?;
+        return context.printer.report(&planned);
     }
     if start.services.contains(&Service::Collector) {
         super::sim::warn_of_mixture(&settings.home, args.sim.sim, &context.printer);
     }
+    let mut settings = settings;
+    let mut taken = None;
+    let mut steps = Vec::new();
+    if let Some(take_over) = take_over {
+        (steps, taken) = taken_over(take_over, &start, &settings, context)?;
+        settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    }
     if args.foreground {
         return super::foreground::run(start, &settings, context);
     }
-    make_ready(&start.services, &settings, args.force, context)?;
+    steps.extend(make_ready(&start.services, &settings, args.force, context)?);
     // What was asked to start goes on without us.
     let outcomes = context.block_on_interruptible(start_services(&settings, start, context))?;
-    let report = LifecycleReport::new(outcomes, "start");
+    let report = LifecycleReport::new(outcomes, "start").steps(steps).taken_over(taken);
     if args.verify && report.exit() == Exit::Success {
         let health = context.block_on_interruptible(super::health::examine(&settings, &[], context))?;
         return context.printer.report(&VerifiedStart { start: report, health });
     }
     context.printer.report(&report)
+}
+
+/// Takes a MarketPrism over before a start: what this home needs is made first, and nothing is touched where the start would be
+/// refused all the same. Returns what was made, and what was taken over.
+pub(crate) fn taken_over(
+    take_over: TakeOver,
+    start: &Start,
+    settings: &Settings,
+    context: &Context,
+) -> Result<(Vec<prepare::Step>, Option<TakenOver>), CliError> {
+    let steps = make_ready(&start.services, settings, start.force, context)?;
+    let home = paths(settings);
+    let plan = context
+        .block_on_interruptible(async { Ok(control::observe_plan_after(&home, start, &take_over.found).await?) })?;
+    if !plan.refused.is_empty() {
+        return Err(ControlError::Ports { ports: plan.refused }.into());
+    }
+    take_over.end(settings, context)?;
+    Ok((steps, Some(take_over.migrate(settings, context)?)))
+}
+
+/// Returns everything that a start would do.
+pub(crate) fn plan_with(
+    settings: &Settings,
+    start: &Start,
+    take_over: Option<TakeOver>,
+    steps: Vec<prepare::Step>,
+    context: &Context,
+) -> Result<Planned, CliError> {
+    let home = paths(settings);
+    let found = take_over
+        .as_ref()
+        .map(|take_over| take_over.found.clone())
+        .unwrap_or_default();
+    let plan =
+        context.block_on_interruptible(async { Ok(control::observe_plan_after(&home, start, &found).await?) })?;
+    if !plan.refused.is_empty() {
+        return Err(ControlError::Ports { ports: plan.refused }.into());
+    }
+    let mut planned = Planned::new().home(steps);
+    if let Some(take_over) = take_over {
+        planned = planned.adopt(take_over.adoption.clone()).processes(take_over.steps());
+    }
+    Ok(planned.plan(plan))
+}
+
+/// Returns what services need before they can start, and is missing.
+fn home_steps(services: &[Service], settings: &Settings, context: &Context) -> Result<Vec<prepare::Step>, CliError> {
+    let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
+    let (needed, certificate) = (
+        dependencies_of(services, settings),
+        prepare::wanted_certificate(settings),
+    );
+    let steps = prepare::plan(&settings.home, &needed, certificate.as_ref(), &options.cache);
+    prepare::check_providers(&steps, &options)?;
+    Ok(steps)
 }
 
 /// Makes what services need before they can start: folders, credentials, dependencies. Nothing where all is there.
@@ -149,17 +220,18 @@ pub(crate) fn make_ready(
     settings: &Settings,
     force: bool,
     context: &Context,
-) -> Result<(), CliError> {
+) -> Result<Vec<prepare::Step>, CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
     let certificate = prepare::wanted_certificate(settings);
     let progress = context.printer.progress();
-    context.interrupt()?.during(|| {
+    let steps = context.interrupt()?.during(|| {
         prepare::prepare(&settings.home, &needed, certificate.as_ref(), &options, &|now| {
             super::show_progress(&progress, now)
         })
     })?;
-    super::infra::ready(services, settings, force, context)
+    super::infra::ready(services, settings, force, context)?;
+    Ok(steps)
 }
 
 pub(crate) async fn start_services(
@@ -196,10 +268,9 @@ pub(crate) fn stop(args: &StopArgs, context: &Context) -> Result<Exit, CliError>
         drain: args.timeout.map(Duration::from_secs),
     };
     if context.globals.dry_run {
-        return context.printer.report(&PlannedStop {
-            dry_run: true,
-            stop: stop.services,
-        });
+        let home = paths(&settings);
+        let plan = context.block_on_interruptible(async { Ok(control::observe_stop(&home, &stop).await?) })?;
+        return context.printer.report(&Planned::new().plan(plan).stop(stop.services));
     }
     context.planned(&stop.services);
     let outcomes = context.block_on_interruptible(stop_services(&settings, stop, context))?;
@@ -212,10 +283,7 @@ pub(crate) async fn stop_services(
     context: &Context,
 ) -> Result<Vec<Outcome>, CliError> {
     let paths = paths(settings);
-    if [Service::Sim, Service::Collector]
-        .iter()
-        .all(|service| stop.services.contains(service))
-    {
+    if stop.services.contains(&Service::Sim) {
         rest_simulated_markets(&paths, settings, &stop.deployment, context).await?;
     }
     let services = stop.services.clone();
@@ -229,7 +297,7 @@ pub(crate) async fn stop_services(
     Ok(outcomes)
 }
 
-/// A simulated market rests while nobody of this home can hear it: unlike a venue's, it loses nothing by that.
+/// A simulated market rests before it is stopped: unlike a venue, the next life of it has no history of what nobody heard.
 async fn rest_simulated_markets(
     paths: &HomePaths,
     settings: &Settings,
@@ -260,54 +328,94 @@ pub(crate) fn everything(context: &Context, settings: &Settings) -> Result<Deplo
     deployment(context, settings, &sim)
 }
 
-/// `mprism restart`: with the options of the last start.
+/// `mprism restart`: with the options of the last start, and the program and versions of now.
 pub(crate) fn restart(args: &RestartArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
-    let last = control::last_deployment(&paths(&settings));
-    let deployment = match last {
-        Some(last) => last,
-        None => deployment(context, &settings, &SimArgs::default())?,
+    let now = deployment(context, &settings, &SimArgs::default())?;
+    let deployment = match control::last_deployment(&paths(&settings)) {
+        Some(last) => last.renewed(&now),
+        None => now,
     };
     let services = selected(&args.services, &deployment.services());
-    if context.globals.dry_run {
-        return context.printer.report(&PlannedStop {
-            dry_run: true,
-            stop: services,
-        });
+    if args.one_by_one {
+        return super::rolling::restart(&settings, &deployment, &services, context);
     }
-    make_ready(&services, &settings, false, context)?;
-    let outcomes = context.block_on_interruptible(async {
-        let stop = Stop {
-            deployment: deployment.clone(),
-            services: services.clone(),
-            drain: None,
-        };
+    let start = Start {
+        deployment: deployment.clone(),
+        services: services.clone(),
+        wait: settings.supervisor.ready_timeout,
+        force: args.force,
+    };
+    let home = paths(&settings);
+    let plan = context.block_on_interruptible(async { Ok(control::observe_restart(&home, &start).await?) })?;
+    if !plan.refused.is_empty() {
+        // Nothing is stopped that could not be started again.
+        return Err(ControlError::Ports { ports: plan.refused }.into());
+    }
+    if context.globals.dry_run {
+        let steps = home_steps(&services, &settings, context)?;
+        return context
+            .printer
+            .report(&Planned::new().home(steps).plan(plan).stop(services));
+    }
+    let steps = make_ready(&services, &settings, args.force, context)?;
+    let stop = Stop {
+        deployment,
+        services,
+        drain: None,
+    };
+    let (stopped, started) = context.block_on_interruptible(async {
         let stopped = stop_services(&settings, stop, context).await?;
         if stopped.iter().any(|outcome| outcome.action == Action::Failed) {
-            return Ok(stopped);
+            return Ok((Vec::new(), stopped));
         }
-        let start = Start {
-            deployment,
-            services,
-            wait: settings.supervisor.ready_timeout,
-            force: false,
-        };
-        start_services(&settings, start, context).await
+        let started = start_services(&settings, start, context).await?;
+        Ok((stopped, started))
     })?;
-    context.printer.report(&LifecycleReport::new(outcomes, "restart"))
+    let report = LifecycleReport::new(started, "restart").steps(steps).stopped(stopped);
+    context.printer.report(&report)
 }
 
 /// What became of each service.
 #[derive(Serialize)]
 pub(crate) struct LifecycleReport {
     services: Vec<Outcome>,
+    /// What was made before they could start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<prepare::Step>,
+    /// What was stopped before it was started again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stopped: Vec<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_over: Option<TakenOver>,
     #[serde(skip)]
     verb: &'static str,
 }
 
 impl LifecycleReport {
     pub(crate) fn new(services: Vec<Outcome>, verb: &'static str) -> Self {
-        Self { services, verb }
+        Self {
+            services,
+            verb,
+            steps: Vec::new(),
+            stopped: Vec::new(),
+            taken_over: None,
+        }
+    }
+
+    pub(crate) fn steps(mut self, steps: Vec<prepare::Step>) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    pub(crate) fn stopped(mut self, stopped: Vec<Outcome>) -> Self {
+        self.stopped = stopped;
+        self
+    }
+
+    fn taken_over(mut self, taken_over: Option<TakenOver>) -> Self {
+        self.taken_over = taken_over;
+        self
     }
 }
 
@@ -387,56 +495,5 @@ fn words(action: Action) -> (&'static str, Tone) {
         Action::AlreadyStopped => ("already stopped", Tone::Plain),
         Action::Failed => ("failed", Tone::Bad),
         Action::Skipped => ("skipped", Tone::Dim),
-    }
-}
-
-#[derive(Serialize)]
-struct PlannedStart {
-    dry_run: bool,
-    plan: Vec<Step>,
-}
-
-impl PlannedStart {
-    fn new(plan: &Plan) -> Self {
-        Self {
-            dry_run: true,
-            plan: plan.steps.clone(),
-        }
-    }
-}
-
-impl Report for PlannedStart {
-    fn page(&self) -> Page {
-        self.plan.iter().fold(Page::new(), |page, step| {
-            page.line(match step {
-                Step::Keep { service } => format!("{service} runs already"),
-                Step::External { service } => format!("{service} is run by somebody else"),
-                Step::EndLeftover(ending) => format!(
-                    "would end our leftover pid {} on a port of {}",
-                    ending.process.pid, ending.service
-                ),
-                Step::EndHolder(ending) => format!(
-                    "would end foreign pid {} {} of user {} on a port of {}",
-                    ending.process.pid,
-                    ending.process.exe.display(),
-                    ending.holder.user,
-                    ending.service
-                ),
-                Step::Spawn { service } => format!("would start {service}"),
-            })
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct PlannedStop {
-    dry_run: bool,
-    stop: Vec<Service>,
-}
-
-impl Report for PlannedStop {
-    fn page(&self) -> Page {
-        let reversed = self.stop.iter().rev();
-        reversed.fold(Page::new(), |page, service| page.line(format!("would stop {service}")))
     }
 }

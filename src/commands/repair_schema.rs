@@ -44,6 +44,28 @@ pub(crate) fn run(context: &Context, dry_run: bool) -> Result<Exit, CliError> {
     context.printer.report(&report)
 }
 
+/// Rebuilds the tables of the home's engine if any of them is MarketPrism's, and returns which were rebuilt.
+pub(super) async fn migrate_originals(settings: &Settings, context: &Context) -> Result<Vec<String>, CliError> {
+    let work = async {
+        let plans = plans(settings).await?;
+        if !plans.iter().any(|(_, plan)| plan.is_original()) {
+            return Ok(RepairReport::default());
+        }
+        mend(settings, context).await
+    };
+    let stopped = stop_writers(settings, context).await?;
+    let report = with_engine(settings, context, work).await;
+    start_again(settings, context, stopped).await?;
+    let report = report?;
+    if let Some(failure) = report.failure() {
+        let mut error = CliError::failed("not_taken_over", anyhow::Error::msg(failure.message));
+        error.details = failure.causes;
+        error.hints = failure.hints;
+        return Err(error);
+    }
+    Ok(report.actions.into_iter().map(|action| action.table).collect())
+}
+
 /// Does work while the engine is up.
 async fn with_engine<T>(
     settings: &Settings,

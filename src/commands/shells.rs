@@ -51,11 +51,13 @@ fn fish_arguments(tree: &clap::Command) -> String {
 
 /// `mprism man`.
 pub(crate) fn man(args: &ManArgs, context: &Context) -> Result<Exit, CliError> {
-    let tree = visible_tree();
+    let mut tree = visible_tree();
     let mut page = Vec::new();
     let rendered = match &args.command {
         None => render(tree, &mut page),
         Some(name) => {
+            // Flags of every command are those of this one too, and its own may name them.
+            tree.build();
             let Some(command) = tree.find_subcommand(name) else {
                 let text = format!("there is no command `{name}`");
                 return Err(

@@ -13,10 +13,11 @@ use crate::commands::Context;
 use crate::commands::deployment::{check_listeners, check_supported, dependencies_of, deployment};
 use crate::commands::health::{self, HealthReport};
 use crate::commands::integrity::{self, IntegrityReport};
-use crate::commands::lifecycle::{LifecycleReport, everything, start_services, stop_services};
+use crate::commands::lifecycle::{LifecycleReport, everything, plan_with, start_services, stop_services, taken_over};
 use crate::commands::prepare;
 use crate::commands::store::Reader;
-use crate::control::{Outcome, Start, Stop};
+use crate::commands::take_over::{TakeOver, TakenOver};
+use crate::control::{Outcome, Start, Step, Stop};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report};
 
@@ -34,8 +35,11 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
         deployment,
         services: services.clone(),
         wait: settings.supervisor.ready_timeout,
-        force: false,
+        force: args.force,
     };
+    let take_over = args
+        .take_over
+        .then(|| TakeOver::look(&settings, &start.deployment, context));
     let options = super::fetch_options(context, args.provider, args.offline)?;
     let needed = dependencies_of(&services, &settings);
     check_listeners(&settings, &services)?;
@@ -43,17 +47,32 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
     if context.globals.dry_run {
         let plan = prepare::plan(&settings.home, &needed, certificate.as_ref(), &options.cache);
         prepare::check_providers(&plan, &options)?;
-        return context.printer.report(&prepare::Planned::new(&plan));
+        let mut planned = plan_with(&settings, &start, take_over, plan, context)?;
+        if args.run_for.is_some() {
+            planned = planned.processes(services.into_iter().map(|service| Step::Stop { service }));
+        }
+        return context.printer.report(&planned);
     }
     super::sim::warn_of_mixture(&settings.home, args.sim.sim, &context.printer);
     let progress = context.printer.progress();
-    context.interrupt()?.during(|| {
+    let steps = context.interrupt()?.during(|| {
         prepare::prepare(&settings.home, &needed, certificate.as_ref(), &options, &|now| {
             super::show_progress(&progress, now)
         })
     })?;
-    super::infra::ready(&services, &settings, false, context)?;
+    let mut settings = settings;
+    let mut taken = None;
+    if let Some(take_over) = take_over {
+        (_, taken) = taken_over(take_over, &start, &settings, context)?;
+        settings = context.settings_with(super::sim_overrides(&args.sim))?;
+    }
+    super::infra::ready(&services, &settings, args.force, context)?;
     let (report, exit) = context.block_on(up(&settings, start, args.run_for, context))?;
+    let report = UpReport {
+        steps,
+        taken_over: taken,
+        ..report
+    };
     let reported = context.printer.report(&report)?;
     Ok(if exit == Exit::Success { reported } else { exit })
 }
@@ -66,7 +85,7 @@ async fn up(
     context: &Context,
 ) -> Result<(UpReport, Exit), CliError> {
     let interrupt = context.interrupt()?;
-    let done = run_until_verified(settings, start, run_for, context).await;
+    let mut done = run_until_verified(settings, start, run_for, context).await;
     let is_failed = matches!(&done, Ok((_, Exit::Failed)) | Err(_));
     if run_for.is_some() && (!is_failed || interrupt.exit().is_some()) {
         let deployment = everything(context, settings)?;
@@ -76,7 +95,10 @@ async fn up(
             services,
             drain: None,
         };
-        stop_services(settings, stop, context).await?;
+        let stopped = stop_services(settings, stop, context).await?;
+        if let Ok((report, _)) = &mut done {
+            report.stopped = stopped;
+        }
     }
     done
 }
@@ -100,7 +122,7 @@ async fn run_until_verified(
             integrity: Some(integrity::examine(settings, None).await?),
             rows: rows(settings).await?,
             latency_ms: latency(settings).await,
-            failure: None,
+            ..UpReport::default()
         })
     };
     let Some(run_for) = run_for else {
@@ -178,7 +200,7 @@ async fn latency(settings: &Settings) -> Latency {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Latency {
     p50: Option<f64>,
     p90: Option<f64>,
@@ -186,9 +208,15 @@ struct Latency {
 }
 
 /// What `up` did and found.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct UpReport {
     services: Vec<Outcome>,
+    /// What was made before they could start.
+    steps: Vec<prepare::Step>,
+    /// What was stopped at the end, where it was to run for a time.
+    stopped: Vec<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken_over: Option<TakenOver>,
     health: Option<HealthReport>,
     integrity: Option<IntegrityReport>,
     rows: BTreeMap<&'static str, u64>,
@@ -201,15 +229,8 @@ impl UpReport {
     fn failed(services: Vec<Outcome>, failure: Failure) -> Self {
         Self {
             services,
-            health: None,
-            integrity: None,
-            rows: BTreeMap::new(),
-            latency_ms: Latency {
-                p50: None,
-                p90: None,
-                p99: None,
-            },
             failure: Some(failure),
+            ..Self::default()
         }
     }
 }

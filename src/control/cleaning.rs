@@ -59,19 +59,25 @@ pub enum Leftover {
 
 /// Returns what can go without anybody missing it. Changes nothing.
 ///
-/// `folders` are those of the home in which files are replaced in one step.
+/// `folders` are those of the home in which files are replaced in one step. What `stopping` hold now is stale by the time this is
+/// done: these services are stopped before. The lock of commands, in which each leaves its name, is no step.
 pub fn plan_clean(
     paths: &HomePaths,
     deployment: &Deployment,
     services: &[Service],
+    stopping: &[Service],
     folders: &[PathBuf],
 ) -> Vec<CleanStep> {
     let units = deployment.units.iter().filter(|unit| services.contains(&unit.service));
-    let mut locks: Vec<PathBuf> = units.map(|unit| unit.lock.clone()).collect();
+    let mut locks: Vec<(PathBuf, bool)> = units
+        .map(|unit| (unit.lock.clone(), stopping.contains(&unit.service)))
+        .collect();
     let is_whole = deployment.units.iter().all(|unit| services.contains(&unit.service));
     if is_whole {
-        locks.extend([paths.supervisor_lock(), paths.operation_lock()]);
+        // With its last service a supervisor leaves too.
+        locks.push((paths.supervisor_lock(), !stopping.is_empty()));
     }
+    let stale = |(path, is_stopping): (PathBuf, bool)| stale(path, is_stopping);
     let mut steps: Vec<CleanStep> = locks.into_iter().filter_map(stale).collect();
     if is_whole {
         steps.extend(orphaned_socket(paths));
@@ -132,9 +138,10 @@ fn remove_data(path: &Path, _consent: &Consent) -> io::Result<()> {
     }
 }
 
-fn stale(path: PathBuf) -> Option<CleanStep> {
+fn stale(path: PathBuf, is_stopping: bool) -> Option<CleanStep> {
     match lock::probe(&path) {
-        Ok(LockState::Stale(holder)) => Some(CleanStep::ForgetHolder {
+        Ok(LockState::Held(_)) if !is_stopping => None,
+        Ok(LockState::Stale(holder) | LockState::Held(holder)) => Some(CleanStep::ForgetHolder {
             path,
             pid: holder.map(|holder| holder.pid),
         }),

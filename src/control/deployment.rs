@@ -59,6 +59,21 @@ impl Deployment {
         self.units.iter().find(|unit| unit.service == service)
     }
 
+    /// Returns this deployment, the options of a former start, as the program of now runs it.
+    pub fn renewed(self, now: &Self) -> Self {
+        let renew = |mut unit: UnitSpec| {
+            if let Some(now) = now.unit(unit.service) {
+                unit.version.clone_from(&now.version);
+            }
+            unit
+        };
+        Self {
+            program: now.program.clone(),
+            units: self.units.into_iter().map(renew).collect(),
+            ..self
+        }
+    }
+
     /// Returns all services, in start order.
     pub fn services(&self) -> Vec<Service> {
         self.units.iter().map(|unit| unit.service).collect()

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use mprism_runtime::lock::LockError;
 
+use super::marketprism::Part;
 use super::ports::{PortHolder, TakenPort};
 use super::service::Service;
+
+/// What ends a MarketPrism that runs and goes on with what it has.
+pub(super) const TAKE_OVER: &str = "mprism start --take-over";
 
 /// Why the control plane did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,16 @@ pub enum ControlError {
         service: Service,
         /// What it said.
         reason: String,
+    },
+    /// A process of a MarketPrism does not end.
+    #[error("the {} of MarketPrism, pid {pid}, does not end", part.text())]
+    NotEnded {
+        /// What it does.
+        part: Part,
+        /// The process.
+        pid: u32,
+        /// Why not.
+        source: io::Error,
     },
     /// The supervisor does not come up.
     #[error("the supervisor does not come up: {reason}")]
@@ -92,9 +106,10 @@ pub(super) fn held(service: Service, taken: &TakenPort) -> String {
     if !holder.command.is_empty() {
         about.push(format!("command `{}`", holder.command));
     }
-    let whose = match &holder.home {
-        Some(home) => format!("mprism started it for another home, {home}"),
-        None => "not started by mprism".to_owned(),
+    let whose = match (&holder.home, holder.marketprism) {
+        (Some(home), _) => format!("mprism started it for another home, {home}"),
+        (None, Some(part)) => format!("the {} of a MarketPrism that runs", part.text()),
+        (None, None) => "not started by mprism".to_owned(),
     };
     format!(
         "{port} is held by pid {} {} ({}), {whose}",
@@ -107,6 +122,9 @@ pub(super) fn held(service: Service, taken: &TakenPort) -> String {
 /// Returns the command that ends a holder in the way that fits it.
 pub(super) fn remedy(holder: &PortHolder) -> Option<String> {
     let process = holder.process.as_ref()?;
+    if holder.marketprism.is_some() {
+        return Some(format!("take it over: `{TAKE_OVER}`"));
+    }
     Some(match (&holder.home, &holder.container, &holder.unit) {
         (Some(home), ..) => format!("stop that home: `mprism --home {home} stop`"),
         (None, Some(id), _) => format!("stop its container: `docker stop {id}`"),
@@ -125,6 +143,7 @@ impl ControlError {
             Self::Busy { .. } => "busy",
             Self::Ports { .. } => "port_taken",
             Self::NotStarted { .. } => "start_failed",
+            Self::NotEnded { .. } => "not_taken_over",
             Self::Supervisor { .. } => "supervisor_failed",
             Self::Connection(_) => "supervisor_lost",
             Self::Refused { .. } => "supervisor_refused",
@@ -138,6 +157,7 @@ impl ControlError {
             Self::Lock(error) => matches!(error, LockError::Held { .. } | LockError::Unsafe { .. }),
             Self::Home { .. }
             | Self::NotStarted { .. }
+            | Self::NotEnded { .. }
             | Self::Supervisor { .. }
             | Self::Connection(_)
             | Self::Refused { .. } => false,
@@ -150,7 +170,8 @@ impl ControlError {
             Self::Ports { ports } => {
                 let holders = ports.iter().filter_map(|(_, taken)| taken.holder.as_ref());
                 let mut hints: Vec<String> = holders.filter_map(remedy).collect();
-                hints.dedup();
+                let mut told = std::collections::BTreeSet::new();
+                hints.retain(|hint| told.insert(hint.clone()));
                 hints.push("or let mprism end it: `mprism clean --ports --force`, or `mprism start --force`".into());
                 hints.push("or use other ports for this home: `--port-offset 100`".into());
                 hints
@@ -158,6 +179,7 @@ impl ControlError {
             Self::Home { path, .. } => vec![format!("look at its owner and mode: `ls -ld {}`", path.display())],
             Self::Busy { .. } => vec!["try again when it has finished".into()],
             Self::NotStarted { service, .. } => vec![format!("see what it wrote: `mprism logs {service}`")],
+            Self::NotEnded { pid, .. } => vec![format!("see what keeps it: `ps -o pid,user,stat,wchan,args -p {pid}`")],
             Self::Supervisor { .. } | Self::Connection(_) | Self::Refused { .. } | Self::Lock(_) => {
                 vec!["see what it wrote: `mprism logs supervisor`".into()]
             }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::marketprism::Part;
 use super::plan::Plan;
 use super::service::Service;
 
@@ -42,7 +43,7 @@ pub enum Event {
         /// What it ran.
         exe: PathBuf,
     },
-    /// A foreign process that holds ports of ours is about to be ended, as `--force` asked.
+    /// A process that is not ours is about to be ended, as `--force` or `--take-over` asked.
     HolderFound {
         /// Everything that is known of it, on one line.
         description: String,
@@ -55,6 +56,13 @@ pub enum Event {
         pid: u32,
         /// What it ran.
         exe: PathBuf,
+    },
+    /// A process of a MarketPrism was ended, as `--take-over` asked.
+    TakenOver {
+        /// What it did.
+        part: Part,
+        /// The process.
+        pid: u32,
     },
     /// A service's process was started.
     Starting {

@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod harden;
 mod log_tail;
+mod marketprism;
 mod offsets;
 mod paths;
 mod plan;
@@ -29,8 +30,9 @@ pub use audit::{AuditEntry, append as append_audit, read as read_audit};
 pub use broker_reach::{BrokerLogin, BrokerReach, Unreadable};
 pub use cleaning::{CleanStep, Leftover, clean, plan_clean, plan_data};
 pub use client::{
-    Held, Start, Stop, clear_ports, during, hold, is_answering, is_changing, is_supervised, last_deployment,
-    observe_plan, plan_ports_of, start, status, stop,
+    Held, Replaced, Start, Stop, clear_ports, during, end_marketprism, hold, is_answering, is_changing, is_supervised,
+    last_deployment, observe_plan, observe_plan_after, observe_restart, observe_stop, plan_ports_of,
+    replace_supervisor, start, status, stop,
 };
 pub use consent::Consent;
 pub use deployment::{Deployment, UnitSpec};
@@ -38,9 +40,10 @@ pub use error::ControlError;
 pub use events::{Event, Observer, Silent};
 pub use harden::harden;
 pub use log_tail::{file_tail, last_errors, last_lines};
+pub use marketprism::{MarketPrism, Part, marketprism};
 pub use offsets::{ClaimedOffset, OFFSET_STEP, OffsetError, claim_free_offset};
 pub use paths::HomePaths;
-pub use plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_start};
+pub use plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_restart, plan_start, plan_stop};
 pub use policy::RestartPolicy;
 pub use port_plan::{Ending, PortPlan, plan_ports};
 pub use ports::{PortHolder, TakenPort, our_group, our_user, taken as taken_ports};

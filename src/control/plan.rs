@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::marketprism::MarketPrism;
 use super::port_plan::{Ending, plan_ports};
 use super::ports::TakenPort;
 use super::service::Service;
@@ -22,6 +23,8 @@ pub struct ObservedUnit {
     pub managed: bool,
     /// Whether a process of ours runs it.
     pub alive: bool,
+    /// Whether nothing of it runs, and nothing is about to.
+    pub is_idle: bool,
     /// Addresses of it that cannot be bound, and whether what holds them is ours.
     pub taken: Vec<(TakenPort, bool)>,
 }
@@ -44,8 +47,25 @@ pub enum Step {
     EndLeftover(Ending),
     /// A foreign process holds its port and is ended, because that was asked for.
     EndHolder(Ending),
+    /// A process of a MarketPrism is ended, because that was asked for.
+    TakeOver(MarketPrism),
     /// Its process is started.
     Spawn {
+        /// The service.
+        service: Service,
+    },
+    /// Its process is stopped.
+    Stop {
+        /// The service.
+        service: Service,
+    },
+    /// It is stopped already.
+    Leave {
+        /// The service.
+        service: Service,
+    },
+    /// This home does not have it.
+    Absent {
         /// The service.
         service: Service,
     },
@@ -84,8 +104,11 @@ pub fn plan_clear(wanted: &[Service], observed: &Observed, force: bool) -> Plan 
 /// Decides what to do so that the wanted services run.
 pub fn plan_start(wanted: &[Service], observed: &Observed, force: bool) -> Plan {
     let mut plan = Plan::default();
-    for unit in observed.units.iter().filter(|unit| wanted.contains(&unit.service)) {
-        let service = unit.service;
+    for &service in wanted {
+        let Some(unit) = observed.unit(service) else {
+            plan.steps.push(Step::Absent { service });
+            continue;
+        };
         if !unit.managed {
             plan.steps.push(Step::External { service });
             continue;
@@ -100,9 +123,56 @@ pub fn plan_start(wanted: &[Service], observed: &Observed, force: bool) -> Plan 
     plan
 }
 
+/// Decides what to do so that the wanted services do not run; in the order of the request, as outcomes are told.
+pub fn plan_stop(wanted: &[Service], observed: &Observed) -> Plan {
+    let step = |service: &Service| {
+        let service = *service;
+        match observed.unit(service) {
+            Some(unit) if !unit.managed => Step::External { service },
+            Some(unit) if !unit.is_idle => Step::Stop { service },
+            _ => Step::Leave { service },
+        }
+    };
+    Plan {
+        steps: wanted.iter().map(step).collect(),
+        refused: Vec::new(),
+    }
+}
+
+/// Decides what to do so that the wanted services run anew: all of them are stopped before the first is started.
+pub fn plan_restart(wanted: &[Service], observed: &Observed, force: bool) -> Plan {
+    let mut plan = plan_stop(wanted, observed);
+    let mut stopped = observed.clone();
+    for unit in &mut stopped.units {
+        unit.alive &= !wanted.contains(&unit.service);
+    }
+    let start = plan_start(wanted, &stopped, force);
+    plan.steps.extend(start.steps);
+    plan.refused = start.refused;
+    plan
+}
+
+impl Observed {
+    fn unit(&self, service: Service) -> Option<&ObservedUnit> {
+        self.units.iter().find(|unit| unit.service == service)
+    }
+
+    /// Takes away what held our ports and has been ended, or is about to be.
+    pub fn without(&mut self, ended: &[MarketPrism]) {
+        let is_ended = |taken: &TakenPort| {
+            let process = taken.holder.as_ref().and_then(|holder| holder.process.as_ref());
+            ended.iter().any(|ended| Some(&ended.process) == process)
+        };
+        for unit in &mut self.units {
+            unit.taken.retain(|(taken, _)| !is_ended(taken));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::marketprism::Part;
     use crate::control::ports::PortHolder;
     use mprism_runtime::process::ProcessIdentity;
 
@@ -111,6 +181,7 @@ mod tests {
             service,
             managed: true,
             alive,
+            is_idle: !alive,
             taken: Vec::new(),
         }
     }
@@ -170,6 +241,53 @@ mod tests {
         assert_eq!(plan.steps[1..], [Step::Spawn { service: Service::Nats }]);
         // Cleaning meets the same holders in the same way, and starts nothing.
         assert_eq!(plan_clear(&[Service::Nats], &observed, false).steps, plan.steps[..1]);
+    }
+
+    #[test]
+    fn what_is_stopped_is_left_and_a_restart_stops_before_it_starts() {
+        let mut external = unit(Service::Clickhouse, false);
+        external.managed = false;
+        let observed = Observed {
+            units: vec![unit(Service::Nats, true), external, unit(Service::Hot, false)],
+        };
+        let all = [Service::Nats, Service::Clickhouse, Service::Hot, Service::Cold];
+        let stop = [
+            Step::Stop { service: Service::Nats },
+            Step::External {
+                service: Service::Clickhouse,
+            },
+            Step::Leave { service: Service::Hot },
+            Step::Leave { service: Service::Cold },
+        ];
+        assert_eq!(plan_stop(&all, &observed).steps, stop);
+        let plan = plan_restart(&all, &observed, false);
+        assert_eq!(plan.steps[..4], stop);
+        let start = [
+            Step::Spawn { service: Service::Nats },
+            Step::External {
+                service: Service::Clickhouse,
+            },
+            Step::Spawn { service: Service::Hot },
+            Step::Absent { service: Service::Cold },
+        ];
+        assert_eq!(plan.steps[4..], start);
+    }
+
+    #[test]
+    fn who_is_taken_over_holds_no_port_any_more() {
+        let mut nats = unit(Service::Nats, false);
+        nats.taken = vec![(held(4222), false)];
+        let mut observed = Observed { units: vec![nats] };
+        let found = MarketPrism {
+            part: Part::Broker,
+            process: ProcessIdentity::current(),
+            proof: "nats-server.log".into(),
+            store: None,
+        };
+        observed.without(&[found]);
+        let plan = plan_start(&[Service::Nats], &observed, false);
+        assert_eq!(plan.steps, [Step::Spawn { service: Service::Nats }]);
+        assert!(plan.refused.is_empty());
     }
 
     #[test]

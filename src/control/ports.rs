@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use mprism_runtime::process::ProcessIdentity;
 use serde::{Deserialize, Serialize};
 
+use super::marketprism::Part;
 use super::processes;
 
 /// A program that listens where we want to.
@@ -27,6 +28,9 @@ pub struct PortHolder {
     pub unit: Option<String>,
     /// The home that it serves, where it is an mprism worker.
     pub home: Option<String>,
+    /// What it is of a MarketPrism that runs.
+    #[serde(default)]
+    pub marketprism: Option<Part>,
 }
 
 /// An address that we want and cannot have.
@@ -101,6 +105,7 @@ fn describe(process: Option<ProcessIdentity>, user: String) -> PortHolder {
         container: about.container,
         unit: about.unit,
         home: about.home,
+        marketprism: None,
         process: Some(process),
     }
 }

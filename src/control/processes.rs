@@ -82,12 +82,7 @@ const COMMAND_MAX: usize = 120;
 
 /// Returns what is known of a process, as far as we may look.
 pub(super) fn about(pid: u32) -> About {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<String> = line
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect();
+    let words = arguments(pid);
     let is_worker = words.get(1).is_some_and(|word| word == "worker");
     let home = words
         .iter()
@@ -100,6 +95,13 @@ pub(super) fn about(pid: u32) -> About {
         unit: unit_of(&cgroup),
         home: home.filter(|_| is_worker).cloned(),
     }
+}
+
+/// Returns the words of a process's command line, the program first; none where it may not be read.
+pub(super) fn arguments(pid: u32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// Returns one line without what steers terminals, and without credentials of addresses.
@@ -147,12 +149,18 @@ pub(super) fn socket_holders(inodes: &BTreeSet<u64>) -> BTreeMap<u64, u32> {
 
 /// Returns the live processes that hold a file open.
 pub(super) fn file_holders(path: &Path) -> Vec<ProcessIdentity> {
-    let Ok(path) = fs::canonicalize(path) else {
+    let paths = BTreeSet::from([path.to_path_buf()]);
+    holders_of(&paths).into_iter().filter_map(ProcessIdentity::of).collect()
+}
+
+/// Returns the processes that hold any of the files open, as far as we may look.
+pub(super) fn holders_of(paths: &BTreeSet<PathBuf>) -> Vec<u32> {
+    let there: BTreeSet<PathBuf> = paths.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
+    if there.is_empty() {
         return Vec::new();
-    };
+    }
     pids()
-        .filter(|pid| open_files(*pid).any(|target| target == path))
-        .filter_map(ProcessIdentity::of)
+        .filter(|pid| open_files(*pid).any(|target| there.contains(&target)))
         .collect()
 }
 
@@ -161,7 +169,8 @@ fn pids() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-fn open_files(pid: u32) -> impl Iterator<Item = PathBuf> {
+/// Returns what a process has open, as far as we may look.
+pub(super) fn open_files(pid: u32) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
     entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
 }

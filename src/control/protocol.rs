@@ -64,6 +64,9 @@ pub(super) enum Message {
     },
 }
 
+/// What is told of a service that is not ours to start or stop.
+pub(super) const SOMEBODY_ELSES: &str = "somebody else runs it";
+
 /// What became of one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {

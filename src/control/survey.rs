@@ -9,19 +9,12 @@ use mprism_runtime::process::ProcessIdentity;
 use super::client::{is_leftover, look};
 use super::deployment::Deployment;
 use super::error::{held, remedy};
+use super::marketprism::{self, MarketPrism};
 use super::paths::HomePaths;
 use super::ports::{self, PortHolder, TakenPort};
-use super::processes;
 use super::protocol::{Message, UnitStatus};
 use super::service::Service;
 use super::state::State;
-
-/// Locks of a MarketPrism that runs beside us; its services write the same tables.
-const LEGACY_LOCKS: [&str; 3] = [
-    "/tmp/marketprism_hot_storage.lock",
-    "/tmp/marketprism_cold_storage.lock",
-    "/tmp/marketprism_collector.lock",
-];
 
 /// Everything that was seen.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +29,8 @@ pub struct Survey {
     pub ports: Vec<SurveyedPort>,
     /// Every lock of ours.
     pub locks: Vec<SurveyedLock>,
-    /// Processes of a MarketPrism that hold its locks.
-    pub legacy: Vec<(PathBuf, ProcessIdentity)>,
+    /// What runs of a MarketPrism.
+    pub marketprism: Vec<MarketPrism>,
     /// Programs of the services that run, by service.
     pub programs: Vec<(Service, PathBuf)>,
 }
@@ -90,6 +83,7 @@ pub async fn survey(paths: &HomePaths, deployment: &Deployment) -> Survey {
     let mut survey = Survey {
         supervisor,
         desired: state.iter().flat_map(|state| state.desired.iter().copied()).collect(),
+        marketprism: marketprism::marketprism(deployment),
         ..Survey::default()
     };
     for unit in deployment.units.iter().filter(|unit| unit.managed) {
@@ -101,7 +95,9 @@ pub async fn survey(paths: &HomePaths, deployment: &Deployment) -> Survey {
             pid.and_then(ProcessIdentity::of)
                 .map(|process| (unit.service, process.exe)),
         );
-        for (address, holder) in unit.listens.iter().zip(ports::holders(&unit.listens)) {
+        let mut holders = ports::holders(&unit.listens);
+        marketprism::mark(holders.iter_mut().flatten(), &survey.marketprism);
+        for (address, holder) in unit.listens.iter().zip(holders) {
             let taken = TakenPort {
                 address: *address,
                 holder: holder.clone(),
@@ -124,7 +120,6 @@ pub async fn survey(paths: &HomePaths, deployment: &Deployment) -> Survey {
         .map(|unit| unit.lock.clone());
     let locks = locks.chain([paths.supervisor_lock(), paths.operation_lock()]);
     survey.locks = locks.map(|path| surveyed(&path)).collect();
-    survey.legacy = legacy(deployment);
     survey.units = units;
     survey
 }
@@ -134,18 +129,4 @@ fn surveyed(path: &Path) -> SurveyedLock {
         path: path.to_path_buf(),
         state: lock::probe(path).map_err(|error: LockError| mprism_runtime::log::chain(&error)),
     }
-}
-
-/// Returns who holds MarketPrism's own locks open, unless those are ours.
-fn legacy(deployment: &Deployment) -> Vec<(PathBuf, ProcessIdentity)> {
-    let is_ours = |path: &Path| deployment.units.iter().any(|unit| unit.lock == path);
-    let paths = LEGACY_LOCKS
-        .iter()
-        .map(Path::new)
-        .filter(|path| !is_ours(path) && path.exists());
-    let holders = paths.flat_map(|path| {
-        let holders = processes::file_holders(path).into_iter();
-        holders.map(move |process| (path.to_path_buf(), process))
-    });
-    holders.collect()
 }

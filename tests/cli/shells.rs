@@ -61,8 +61,11 @@ fn the_manual_has_a_page_for_each_command() {
         main.contains(".TH mprism 1") && main.contains("diagnose") && !main.contains("One worker in the"),
         "{main}"
     );
+    for command in mprism::cli::tree().get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let page = home.mprism(&["man", command.get_name()]);
+        assert_eq!(page.code, 0, "{}: {}", command.get_name(), page.stderr);
+    }
     let start = home.mprism(&["man", "start"]);
-    assert_eq!(start.code, 0, "{}", start.stderr);
     assert!(
         start.stdout.contains(".TH mprism-start 1") && start.stdout.contains("foreground"),
         "{}",

@@ -88,8 +88,13 @@ fn a_unit_of_ours_is_installed_and_removed_and_a_strangers_is_kept() {
     );
     assert_eq!(installed.document()["path"], place.display().to_string());
     let text = fs::read_to_string(&place).expect("there");
+    assert_eq!(dry.document()["unit"], text, "what was planned was written");
     assert_eq!(home.mprism(&line("install")).code, 0, "again is nothing");
     assert_eq!(fs::read_to_string(&place).expect("there"), text);
+    let dry = home.mprism(&["systemd", "uninstall", "--user", "--dry-run", "--json"]);
+    assert_eq!(dry.document()["outcome"], "would remove");
+    assert_eq!(dry.document()["path"], place.display().to_string());
+    assert!(place.exists());
     assert_eq!(home.mprism(&line("uninstall")).document()["outcome"], "removed");
     assert!(!place.exists());
     assert_eq!(

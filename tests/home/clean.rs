@@ -206,8 +206,10 @@ fn a_foreign_holder_is_named_with_everything_and_ended_only_by_force() {
     let mut registry: Value = serde_json::from_str(&fs::read_to_string(&state).expect("there")).expect("JSON");
     let mut recycled = serde_json::to_value(ProcessIdentity::of(foreign.0.id()).expect("alive")).expect("JSON");
     recycled["start_ticks"] = json!(1);
-    registry["units"]["clickhouse"] = json!({"process": recycled, "restarts": 0, "last_error": null});
+    registry["units"]["clickhouse"] = json!({"process": recycled.clone(), "restarts": 0, "last_error": null});
     fs::write(&state, registry.to_string()).expect("written");
+    // And so does a lock.
+    fs::write(home.path().join("run/clickhouse.lock"), recycled.to_string()).expect("written");
     assert_eq!(home.run(&["clean", "--ports"]).code, 4);
     assert_eq!(home.run(&["start", "clickhouse"]).code, 4);
     assert!(foreign.is_alive(), "a recycled pid is never signalled");

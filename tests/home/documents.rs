@@ -1,19 +1,42 @@
-//! The documents of commands that need a whole home to work.
+//! The documents of every command that there is, where it works: most of them need a whole home for that.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use crate::plans::leaves;
 use crate::schemas::check;
 use crate::support::Home;
 
+/// Its answer is messages, one a line: `tests/cli/replay.rs`.
+const STREAMS: [&str; 1] = ["replay"];
+
 #[tokio::test]
 async fn what_works_prints_what_its_schema_promises() {
-    let home = Home::new();
+    let home = Home::new().with("EDITOR", "true");
+    let units = home.beside().join("config").display().to_string();
+    let home = home.with("XDG_CONFIG_HOME", &units);
+    let seen = RefCell::new(BTreeSet::new());
     let worked = |line: &[&str], command: &str| {
         let done = home.run(&[line, &["--json"]].concat());
         assert_eq!(done.code, 0, "{line:?}: {done:?}");
+        seen.borrow_mut().insert(command.to_owned());
         check(command, done.code, &done.stdout)
     };
     worked(&["init"], "init");
     worked(&["deps", "install"], "deps install");
     worked(&["deps", "verify"], "deps verify");
+    worked(&["deps", "list"], "deps list");
+    worked(&["config", "show"], "config show");
+    worked(&["config", "validate"], "config validate");
+    worked(&["config", "path"], "config path");
+    worked(&["config", "edit"], "config edit");
+    worked(&["config", "schema"], "config schema");
+    worked(&["env"], "env");
+    worked(&["completions", "fish"], "completions");
+    worked(&["man", "start"], "man");
+    for verb in ["print", "install", "uninstall"] {
+        worked(&["systemd", verb, "--user"], &format!("systemd {verb}"));
+    }
     worked(&["up", "--sim", "--for", "2s"], "up");
     worked(&["start", "--sim"], "start");
     home.flows().await;
@@ -37,4 +60,7 @@ async fn what_works_prints_what_its_schema_promises() {
     worked(&["down"], "down");
     worked(&["smoke", "--duration", "2s", "--sample", "1s"], "smoke");
     worked(&["bench", "status"], "bench");
+    let mut seen = seen.into_inner();
+    seen.extend(STREAMS.map(str::to_owned));
+    assert_eq!(seen, leaves(), "every command works here once");
 }

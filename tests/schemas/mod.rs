@@ -17,8 +17,13 @@ fn schema(name: &str) -> Value {
 pub(crate) fn check(command: &str, code: i32, stdout: &str) -> Value {
     let document: Value = serde_json::from_str(stdout).unwrap_or_else(|e| panic!("{command}: {e}: {stdout}"));
     let mut names = vec!["envelope".to_owned()];
-    if document.get("dry_run") != Some(&Value::Bool(true)) && document.get("error").is_none() {
-        names.push(command.replace(' ', "-"));
+    match (
+        document.get("dry_run") == Some(&Value::Bool(true)),
+        document.get("error"),
+    ) {
+        (true, None) => names.push("plan".to_owned()),
+        (false, None) => names.push(command.replace(' ', "-")),
+        (_, Some(_)) => {}
     }
     for name in names {
         let validator = jsonschema::validator_for(&schema(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));

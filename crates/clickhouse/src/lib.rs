@@ -16,8 +16,8 @@ pub use error::{InsertError, StoreError};
 pub use insert::Insert;
 pub use schema::{
     ASIDE, Column, DATABASE, DEPARTURES, Difference, DifferenceKind, Rebuild, RebuildError, RebuildStep, Rebuilt,
-    SchemaReport, TABLES, Tier, WINDOW_LEDGER, columns_of, differences, ensure_schema, indices_of, plan_rebuilds,
-    rebuild, storage_of,
+    SchemaReport, TABLES, Tier, WINDOW_LEDGER, columns_of, differences, ensure_schema, indices_of, plan_empty,
+    plan_rebuilds, plan_schema, rebuild, storage_of,
 };
 pub use store::{Store, StoreOptions};
 pub use views::VIEWS;

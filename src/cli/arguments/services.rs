@@ -81,6 +81,12 @@ pub struct UpArgs {
     /// Stop after this time, counted from healthy
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_for: Option<Duration>,
+    /// End foreign holders of our ports, after showing them
+    #[arg(long)]
+    pub force: bool,
+    /// End a MarketPrism that runs, and go on with what it has
+    #[arg(long)]
+    pub take_over: bool,
     /// Where to fetch dependencies from
     #[arg(long, value_name = "PROVIDER", value_parser = provider, default_value = "auto")]
     pub provider: Provider,
@@ -110,6 +116,9 @@ pub struct StartArgs {
     /// End foreign holders of our ports, after showing them
     #[arg(long)]
     pub force: bool,
+    /// End a MarketPrism that runs, and go on with what it has
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// `mprism stop`.
@@ -129,6 +138,12 @@ pub struct RestartArgs {
     /// Which ones; all by default
     #[arg(value_name = "SERVICE", value_enum)]
     pub services: Vec<ServiceName>,
+    /// Only what runs, one after the other, the supervisor first: after this program was replaced
+    #[arg(long, conflicts_with = "force")]
+    pub one_by_one: bool,
+    /// End foreign holders of our ports, after showing them
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `mprism status`.

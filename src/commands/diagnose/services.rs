@@ -60,9 +60,10 @@ async fn broker_version(settings: &Settings) -> Option<String> {
 pub(super) async fn examine(survey: &Survey, settings: &Settings, findings: &mut Findings) {
     survey.ports.iter().for_each(|port| judge_port(port, findings));
     judge_locks(&survey.locks, findings);
-    for (path, process) in &survey.legacy {
-        let text = format!("a MarketPrism runs: pid {} holds {}", process.pid, path.display());
-        findings.error("marketprism", "processes", text, "scripts/manage_all.sh stop");
+    for found in &survey.marketprism {
+        let (pid, proof, what) = (found.process.pid, found.proof.display(), found.part.text());
+        let text = format!("a MarketPrism runs: its {what}, pid {pid}, holds {proof}");
+        findings.error("marketprism", "processes", text, "mprism start --take-over");
     }
     judge_units(survey, findings);
     judge_programs(survey, findings);
@@ -147,7 +148,7 @@ fn judge_programs(survey: &Survey, findings: &mut Findings) {
     let is_replaced = |program: &std::path::PathBuf| program.to_string_lossy().ends_with(" (deleted)");
     for (service, program) in survey.programs.iter().filter(|(_, program)| is_replaced(program)) {
         let text = format!("runs a program that has been replaced: {}", program.display());
-        findings.warn("program_replaced", service, text, "mprism restart");
+        findings.warn("program_replaced", service, text, "mprism restart --one-by-one");
     }
 }
 

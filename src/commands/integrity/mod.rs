@@ -67,7 +67,11 @@ pub(crate) fn run(args: &IntegrityArgs, context: &Context) -> Result<Exit, CliEr
     report.strict = args.strict;
     report.module_codes = module_codes;
     if let Some(path) = &args.report {
-        write(path, &report)?;
+        if context.globals.dry_run {
+            context.printer.note(&format!("would write {}", path.display()));
+        } else {
+            write(path, &report)?;
+        }
     }
     if ask.window.is_none() && ask.looks_at_hot() && ask.looks_at_cold() {
         last::note(&settings, &report, context);

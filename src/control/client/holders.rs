@@ -9,9 +9,11 @@ use crate::control::deployment::{Deployment, UnitSpec};
 use crate::control::ending::end;
 use crate::control::error::{ControlError, held};
 use crate::control::events::{Event, Observer};
+use crate::control::marketprism::{self, MarketPrism};
 use crate::control::paths::HomePaths;
 use crate::control::plan::{Observed, ObservedUnit, Plan, Step, plan_clear};
 use crate::control::port_plan::Ending;
+use crate::control::protocol::UnitState;
 use crate::control::state::State;
 use crate::control::{ports, processes};
 
@@ -38,12 +40,20 @@ pub(super) async fn observe(paths: &HomePaths, deployment: &Deployment) -> Resul
             service: unit.service,
             managed: unit.managed,
             alive,
+            is_idle: found.is_none_or(|status| status.state == UnitState::Stopped),
             taken: taken.collect(),
         }
     };
-    Ok(Observed {
-        units: deployment.units.iter().map(observe).collect(),
-    })
+    let mut units: Vec<ObservedUnit> = deployment.units.iter().map(observe).collect();
+    if units.iter().any(|unit| !unit.taken.is_empty()) {
+        // Whoever holds a lock that we share with it is no leftover of ours.
+        let found = marketprism::marketprism(deployment);
+        for (taken, is_ours) in units.iter_mut().flat_map(|unit| &mut unit.taken) {
+            marketprism::mark(taken.holder.iter_mut(), &found);
+            *is_ours &= taken.holder.as_ref().is_none_or(|holder| holder.marketprism.is_none());
+        }
+    }
+    Ok(Observed { units })
 }
 
 /// Whether a holder of our port is a leftover of ours: the very life that our registry or our lock names, or one that holds
@@ -101,7 +111,8 @@ pub(super) async fn clear(
         let (ending, is_ours) = match step {
             Step::EndLeftover(ending) => (ending, true),
             Step::EndHolder(ending) => (ending, false),
-            Step::Keep { .. } | Step::External { .. } | Step::Spawn { .. } => continue,
+            // Nobody holds a port there.
+            _ => continue,
         };
         end_holder(ending, is_ours, observer).await;
         cleared.push(ending.service);
@@ -118,6 +129,29 @@ pub(super) async fn clear(
     } else {
         Err(ControlError::Ports { ports: still })
     }
+}
+
+/// Ends what runs of a MarketPrism, one after the other in the given order, as its own scripts would: TERM, a wait, KILL.
+///
+/// # Errors
+/// Where the home cannot be used, or a process does not end; those after it are left as they are then.
+pub async fn end_marketprism(
+    paths: &HomePaths,
+    found: &[MarketPrism],
+    observer: &mut dyn Observer,
+) -> Result<(), ControlError> {
+    ensure_folders(paths)?;
+    let _operation = operation_lock(paths, observer).await?;
+    for found in found {
+        let (part, pid, exe) = (found.part, found.process.pid, found.process.exe.clone());
+        let description = format!("MarketPrism's {}: pid {pid} {}", part.text(), exe.display());
+        observer.event(&Event::HolderFound { description });
+        end(&found.process, part.grace())
+            .await
+            .map_err(|source| ControlError::NotEnded { part, pid, source })?;
+        observer.event(&Event::TakenOver { part, pid });
+    }
+    Ok(())
 }
 
 async fn end_holder(ending: &Ending, is_ours: bool, observer: &mut dyn Observer) {

@@ -3,6 +3,7 @@
 mod connection;
 mod during;
 mod holders;
+mod replace;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,16 +17,18 @@ use connection::{ask_status, work};
 pub use during::during;
 pub(super) use holders::is_leftover;
 use holders::{clear, observe};
-pub use holders::{clear_ports, plan_ports_of};
+pub use holders::{clear_ports, end_marketprism, plan_ports_of};
+pub use replace::{Replaced, replace_supervisor};
 
 use super::deployment::{Deployment, UnitSpec};
 use super::error::ControlError;
 use super::events::{Event, Observer};
+use super::marketprism::{self, MarketPrism};
 use super::paths::HomePaths;
-use super::plan::{Plan, plan_start};
+use super::plan::{Plan, plan_restart, plan_start, plan_stop};
 use super::probe::ask;
 use super::processes;
-use super::protocol::{Desired, Message, Outcome, Request, UnitState, UnitStatus};
+use super::protocol::{Action, Desired, Message, Outcome, Request, SOMEBODY_ELSES, UnitState, UnitStatus};
 use super::service::Service;
 use super::state::State;
 
@@ -69,8 +72,35 @@ pub struct Stop {
 /// # Errors
 /// Where the home cannot be read.
 pub async fn observe_plan(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
-    let observed = observe(paths, &start.deployment).await?;
+    observe_plan_after(paths, start, &[]).await
+}
+
+/// Observes what a start would meet once these processes were taken over. Changes nothing.
+///
+/// # Errors
+/// Where the home cannot be read.
+pub async fn observe_plan_after(paths: &HomePaths, start: &Start, ended: &[MarketPrism]) -> Result<Plan, ControlError> {
+    let mut observed = observe(paths, &start.deployment).await?;
+    observed.without(ended);
     Ok(plan_start(&start.services, &observed, start.force))
+}
+
+/// Observes what a stop would meet. Changes nothing.
+///
+/// # Errors
+/// Where the home cannot be read.
+pub async fn observe_stop(paths: &HomePaths, stop: &Stop) -> Result<Plan, ControlError> {
+    let observed = observe(paths, &stop.deployment).await?;
+    Ok(plan_stop(&stop.services, &observed))
+}
+
+/// Observes what a stop and a start of the same services would meet. Changes nothing.
+///
+/// # Errors
+/// Where the home cannot be read.
+pub async fn observe_restart(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
+    let observed = observe(paths, &start.deployment).await?;
+    Ok(plan_restart(&start.services, &observed, start.force))
 }
 
 /// Starts services, each as soon as what it needs is ready. What runs already is success.
@@ -133,14 +163,14 @@ pub async fn hold(paths: &HomePaths, observer: &mut dyn Observer) -> Result<Held
 pub async fn stop(paths: &HomePaths, stop: Stop, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
     if !paths.run().is_dir() {
         // A home that was never made runs nothing.
-        return Ok(stop.services.iter().map(|service| already_stopped(*service)).collect());
+        return Ok(nothing_runs(&stop));
     }
     let _operation = operation_lock(paths, observer).await?;
     let has_supervisor = is_held(&paths.supervisor_lock());
     if !has_supervisor && living(paths, &stop.deployment).is_empty() {
         // What should be up stays down from now on.
         forget_desired(paths, &stop.services);
-        return Ok(stop.services.iter().map(|service| already_stopped(*service)).collect());
+        return Ok(nothing_runs(&stop));
     }
     if !has_supervisor {
         // A new supervisor must not start what is about to be stopped.
@@ -155,13 +185,22 @@ pub async fn stop(paths: &HomePaths, stop: Stop, observer: &mut dyn Observer) ->
     work(paths, &stop.deployment, &request, observer).await
 }
 
-fn already_stopped(name: Service) -> Outcome {
-    Outcome {
-        name,
-        action: super::protocol::Action::AlreadyStopped,
-        ms: 0,
-        detail: None,
-    }
+/// Answers as a supervisor of a home in which nothing runs would.
+fn nothing_runs(stop: &Stop) -> Vec<Outcome> {
+    let outcome = |name: &Service| {
+        let is_external = stop.deployment.unit(*name).is_some_and(|unit| !unit.managed);
+        Outcome {
+            name: *name,
+            action: if is_external {
+                Action::Skipped
+            } else {
+                Action::AlreadyStopped
+            },
+            ms: 0,
+            detail: is_external.then(|| SOMEBODY_ELSES.to_owned()),
+        }
+    };
+    stop.services.iter().map(outcome).collect()
 }
 
 /// Returns how every service of the home is. Where services that should be up have lost their supervisor, starts one.
@@ -249,12 +288,18 @@ pub(super) async fn look(paths: &HomePaths, deployment: &Deployment) -> Vec<Unit
 fn living(_paths: &HomePaths, deployment: &Deployment) -> Vec<(Service, ProcessIdentity)> {
     let holder = |unit: &UnitSpec| match lock::probe(&unit.lock) {
         Ok(LockState::Held(holder)) => {
-            let holder = holder.or_else(|| processes::file_holders(&unit.lock).into_iter().next());
+            let holder = holder.or_else(|| holder_of(&unit.lock));
             holder.map(|process| (unit.service, process))
         }
         _ => None,
     };
     deployment.units.iter().filter_map(holder).collect()
+}
+
+/// Returns who holds a lock of ours open. A MarketPrism that shares the file with us is not ours.
+fn holder_of(lock: &Path) -> Option<ProcessIdentity> {
+    let mut holders = processes::file_holders(lock).into_iter();
+    holders.find(|process| !marketprism::holds(process, lock))
 }
 
 fn is_held(lock: &Path) -> bool {

@@ -9,7 +9,7 @@ use super::unit::{Phase, Unit};
 use crate::control::events::Event;
 use crate::control::log_tail::last_lines;
 use crate::control::paths::HomePaths;
-use crate::control::protocol::{Action, Desired, Message, Outcome};
+use crate::control::protocol::{Action, Desired, Message, Outcome, SOMEBODY_ELSES};
 use crate::control::service::Service;
 
 /// Log lines told about a service that did not start.
@@ -42,7 +42,7 @@ impl Job {
         let began = Instant::now();
         let mut job = Self::new(Kind::Start { deadline: began + wait }, services, replies);
         job.decide_at_once(units, |unit| match unit.phase {
-            _ if !unit.spec.managed => Some((Action::Skipped, Some("somebody else runs it".to_owned()))),
+            _ if !unit.spec.managed => Some((Action::Skipped, Some(SOMEBODY_ELSES.to_owned()))),
             Phase::Running => Some((Action::AlreadyRunning, None)),
             _ => None,
         });
@@ -57,7 +57,7 @@ impl Job {
     ) -> Self {
         let mut job = Self::new(Kind::Stop { drain }, services, replies);
         job.decide_at_once(units, |unit| match unit.phase {
-            _ if !unit.spec.managed => Some((Action::Skipped, Some("somebody else runs it".to_owned()))),
+            _ if !unit.spec.managed => Some((Action::Skipped, Some(SOMEBODY_ELSES.to_owned()))),
             Phase::Stopped => Some((Action::AlreadyStopped, None)),
             _ => None,
         });
@@ -83,6 +83,8 @@ impl Job {
     ) {
         for service in self.waiting.clone() {
             match units.get(&service) {
+                // What this home does not have is stopped.
+                None if matches!(self.kind, Kind::Stop { .. }) => self.decided(service, Action::AlreadyStopped, None),
                 None => self.decided(service, Action::Skipped, Some("not part of this home".into())),
                 Some(unit) => {
                     if let Some((action, detail)) = decide(unit) {

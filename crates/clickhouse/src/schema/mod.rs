@@ -13,7 +13,7 @@ mod tier;
 mod wanted;
 
 pub use compare::{Difference, DifferenceKind};
-pub use ensure::{SchemaReport, differences, ensure_schema};
+pub use ensure::{SchemaReport, differences, ensure_schema, plan_empty, plan_schema};
 pub use rebuild::{ASIDE, Rebuild, RebuildError, RebuildStep, Rebuilt, plan_rebuilds, rebuild};
 pub(crate) use tier::SCHEMA;
 pub use tier::{DATABASE, DEPARTURES, TABLES, Tier, WINDOW_LEDGER};
