@@ -91,6 +91,9 @@ _mprism() {
             mprism,systemd)
                 cmd="mprism__subcmd__systemd"
                 ;;
+            mprism,top)
+                cmd="mprism__subcmd__top"
+                ;;
             mprism,up)
                 cmd="mprism__subcmd__up"
                 ;;
@@ -140,7 +143,7 @@ _mprism() {
 
     case "${cmd}" in
         mprism)
-            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity repair cold verify deps env diagnose clean history config query export logs replay smoke bench systemd completions man"
+            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help --version init up down start stop restart status health top integrity repair cold verify deps env diagnose clean history config query export logs replay smoke bench systemd completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -162,6 +165,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -170,7 +177,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__bench)
-            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector storage"
+            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help start status collector storage"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,6 +203,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -204,7 +215,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__clean)
-            opts="-q -v -h --ports --force --data --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --ports --force --data --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,6 +235,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -234,7 +249,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__cold)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help backfill"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help backfill"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -256,6 +271,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -264,7 +283,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__cold__subcmd__backfill)
-            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -294,6 +313,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -302,7 +325,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__completions)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help bash zsh fish"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -322,6 +345,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -332,7 +359,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help show validate path edit schema"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help show validate path edit schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -352,6 +379,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -362,7 +393,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__edit)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -382,6 +413,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -392,7 +427,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__path)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,6 +447,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -422,7 +461,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__schema)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -442,6 +481,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -452,7 +495,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__show)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -472,6 +515,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -482,7 +529,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__validate)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -504,6 +551,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -512,7 +563,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help list install verify"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help list install verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -534,6 +585,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -542,7 +597,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps__subcmd__install)
-            opts="-q -v -h --provider --offline --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --provider --offline --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -568,6 +623,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -576,7 +635,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps__subcmd__list)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -596,6 +655,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -606,7 +669,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps__subcmd__verify)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -628,6 +691,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -636,7 +703,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__diagnose)
-            opts="-q -v -h --bundle --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --bundle --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -662,6 +729,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -670,7 +741,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__down)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -692,6 +763,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -700,7 +775,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__env)
-            opts="-q -v -h --format --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --format --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -726,6 +801,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -734,7 +813,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__export)
-            opts="-o -q -v -h --from --to --output --format --exchange --symbol --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
+            opts="-o -q -v -h --from --to --output --format --exchange --symbol --force --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -784,6 +863,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -792,7 +875,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__health)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -814,6 +897,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -822,7 +909,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__history)
-            opts="-n -q -v -h --lines --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-n -q -v -h --lines --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -852,6 +939,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -860,7 +951,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__init)
-            opts="-q -v -h --provider --offline --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --provider --offline --force --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -886,6 +977,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -894,7 +989,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__integrity)
-            opts="-q -v -h --since --from --to --strict --report --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help storage hot cold"
+            opts="-q -v -h --since --from --to --strict --report --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help storage hot cold"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -932,6 +1027,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -940,7 +1039,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__logs)
-            opts="-f -n -q -v -h --follow --lines --since --level --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help supervisor nats clickhouse hot collector cold sim broker storage all"
+            opts="-f -n -q -v -h --follow --lines --since --level --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help supervisor nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -978,6 +1077,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -986,7 +1089,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__man)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1008,6 +1111,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1016,7 +1123,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__query)
-            opts="-q -v -h --format --write --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --format --write --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1042,6 +1149,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1050,7 +1161,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__repair)
-            opts="-q -v -h --schema --from --to --type --dead-letters --accept-broken-parts --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --schema --from --to --type --dead-letters --accept-broken-parts --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1084,6 +1195,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1092,7 +1207,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__replay)
-            opts="-q -v -h --to --exchange --market --books --trace --instruments --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --to --exchange --market --books --trace --instruments --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1134,6 +1249,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1142,7 +1261,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__restart)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1164,6 +1283,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1172,7 +1295,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__smoke)
-            opts="-q -v -h --duration --sample --live --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --duration --sample --live --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1202,6 +1325,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1210,7 +1337,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__start)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1252,6 +1379,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1260,7 +1391,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__status)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1282,6 +1413,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1290,7 +1425,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__stop)
-            opts="-q -v -h --timeout --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --timeout --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1316,6 +1451,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1324,7 +1463,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help print install uninstall"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help print install uninstall"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1350,6 +1489,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1358,7 +1501,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd__subcmd__install)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1382,6 +1525,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1392,7 +1539,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd__subcmd__print)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1416,6 +1563,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1426,7 +1577,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd__subcmd__uninstall)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1452,6 +1603,52 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__top)
+            opts="-q -v -h --interval --count --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1460,7 +1657,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__up)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --for --provider --offline --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --for --provider --offline --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1506,6 +1703,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1514,7 +1715,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__verify)
-            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1542,6 +1743,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
