@@ -21,12 +21,16 @@ mod integrity_faults;
 mod kill_loop;
 mod kills;
 mod life;
+mod picture;
 mod power_cut;
 mod queries;
+mod redact;
 mod repair;
 mod schema;
 #[path = "../schemas/mod.rs"]
 mod schemas;
+mod screens;
 mod smoke;
 mod support;
+mod top;
 mod watch;
