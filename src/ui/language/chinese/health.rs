@@ -68,4 +68,47 @@ pub(super) const PHRASES: &[Phrase] = &[
         "clickhouse answered {} rows where one was expected",
         "clickhouse 应答了 {0} 行，应为一行",
     ),
+    // Other hosts.
+    (
+        "believe its authority: copy `tls/ca.pem` of its home and name it as `{}.ca_file`",
+        "信任它的签发者：把它那个 home 的 `tls/ca.pem` 复制过来，并写为 `{0}.ca_file`",
+    ),
+    (
+        "renew its certificate: on its host, `mprism init` and `mprism restart {}`",
+        "更新它的证书：在它的主机上 `mprism init`，再 `mprism restart {0}`",
+    ),
+    (
+        "reach it by a name of its certificate, or add this one on its host: `tls: {}`, `mprism init`, `mprism restart {}`",
+        "用证书上的名字访问它，或在它的主机上加上这个名字：`tls: {0}`，`mprism init`，`mprism restart {1}`",
+    ),
+    (
+        "set the clocks of both hosts: `timedatectl`",
+        "校准两台主机的时钟：`timedatectl`",
+    ),
+    (
+        "one side speaks TLS and the other does not: look at the scheme of its address in the settings",
+        "一方使用 TLS 而另一方没有：查看配置中它的地址的协议",
+    ),
+    (
+        "copy the credential from the host of `{}` and keep it to yourself: `chmod 600 FILE`; there, `mprism env` says where it is",
+        "从 `{0}` 的主机复制凭据，且只有自己可读：`chmod 600 FILE`；在那里 `mprism env` 会说它在何处",
+    ),
+    (
+        "show the right credential: copy it anew from the host of `{}`, and look at {}: `mprism config show`",
+        "出示正确的凭据：从 `{0}` 的主机重新复制，并查看 {1}：`mprism config show`",
+    ),
+    ("cannot read the credential {}", "无法读取凭据 {0}"),
+    ("make it: `mprism init`", "生成它：`mprism init`"),
+    (
+        "copy it from the home that runs the broker; there, `mprism env` says where it is",
+        "从运行消息服务器的 home 复制；在那里 `mprism env` 会说它在何处",
+    ),
+    (
+        "only its owner may read it: `chmod 600 {}`",
+        "只有属主可读：`chmod 600 {0}`",
+    ),
+    (
+        "copy `secrets/clickhouse-writer` of the home whose engine that is; only its owner may read it",
+        "复制该引擎所属 home 的 `secrets/clickhouse-writer`；只有属主可读",
+    ),
 ];
