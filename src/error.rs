@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use mprism_deps::DepsError;
-use mprism_settings::SettingsError;
+use mprism_settings::{Origin, SettingsError};
 use serde::Serialize;
 
 /// How a command ended.
@@ -116,9 +116,15 @@ impl From<SettingsError> for CliError {
                     1 => lines.remove(0),
                     count => format!("{count} things are wrong with the settings"),
                 };
+                let is_in_file = problems
+                    .iter()
+                    .any(|problem| matches!(problem.origin, Origin::File(..)));
                 let mut error = Self::usage("invalid_settings", anyhow::Error::msg(message));
                 error.details = lines;
-                error
+                match is_in_file {
+                    true => error.hint("mend the file, which is checked before it is kept: `mprism config edit`"),
+                    false => error,
+                }
             }
             unreadable @ SettingsError::Read { .. } => Self::usage("settings_unreadable", unreadable),
         }

@@ -26,6 +26,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("status", &["mprism status", "mprism status hot --json"]),
     ("health", &["mprism health", "mprism health storage"]),
     (
+        "top",
+        &["mprism top", "mprism top --interval 5s", "mprism top --json --count 10"],
+    ),
+    (
         "integrity",
         &[
             "mprism integrity --since 1h",

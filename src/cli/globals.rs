@@ -37,6 +37,10 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: ColorChoice,
 
+    /// Language of the operator's screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]
+    #[arg(long, global = true, value_name = "LANGUAGE", value_enum)]
+    pub lang: Option<LanguageChoice>,
+
     /// Answer every confirmation with yes
     #[arg(long, global = true)]
     pub yes: bool,
@@ -56,6 +60,15 @@ pub enum ColorChoice {
     Always,
     /// Never.
     Never,
+}
+
+/// What the operator's screens speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LanguageChoice {
+    /// English.
+    En,
+    /// Simplified Chinese.
+    Zh,
 }
 
 impl From<ColorChoice> for clap::ColorChoice {

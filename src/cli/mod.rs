@@ -14,9 +14,9 @@ pub use arguments::{
     InfraComposeArgs, InfraDownArgs, InfraLogsArgs, InfraServer, InfraStatusArgs, InfraUpArgs, InfraVerb, InitArgs,
     IntegrityArgs, IntegrityScope, LogLevel, LogsArgs, ManArgs, QueryArgs, RepairArgs, ReplayArgs, ReplayBooks,
     ReplayTarget, RestartArgs, ServiceName, ShellName, SimArgs, SmokeArgs, StartArgs, StatusArgs, StopArgs,
-    SystemdArgs, SystemdVerb, UpArgs, VerifyArgs, WorkerArgs, WorkerName,
+    SystemdArgs, SystemdVerb, TopArgs, UpArgs, VerifyArgs, WorkerArgs, WorkerName,
 };
-pub use globals::{ColorChoice, Globals};
+pub use globals::{ColorChoice, Globals, LanguageChoice};
 
 /// A trading desk's own crypto market-data lake in one binary.
 #[derive(Debug, Parser)]
@@ -55,6 +55,8 @@ pub enum Verb {
     Status(StatusArgs),
     /// Ask every endpoint and look at the data flow.
     Health(HealthArgs),
+    /// Everything that runs, live: services, rows a second, backlog, latency, gaps, errors.
+    Top(TopArgs),
     /// Prove by arithmetic that what is stored is complete and consistent.
     Integrity(IntegrityArgs),
     /// Mend what integrity found: doubled, missing and unreadable rows, gaps, dead letters.
@@ -112,6 +114,7 @@ impl Verb {
             Self::Restart(_) => "restart",
             Self::Status(_) => "status",
             Self::Health(_) => "health",
+            Self::Top(_) => "top",
             Self::Integrity(_) => "integrity",
             Self::Repair(_) => "repair",
             Self::Verify(_) => "verify",
@@ -151,6 +154,7 @@ impl Verb {
             Self::Diagnose(_)
             | Self::Status(_)
             | Self::Health(_)
+            | Self::Top(_)
             | Self::Integrity(_)
             | Self::Verify(_)
             | Self::Env(_)
@@ -236,6 +240,8 @@ mod tests {
             "mprism integrity cold --report a.md",
             "mprism verify --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z",
             "mprism replay a b --to stdout --trace",
+            "mprism top --interval 5s --count 3",
+            "mprism --lang zh status",
             "mprism bench start",
             "mprism worker clickhouse",
         ] {
@@ -249,6 +255,9 @@ mod tests {
             "mprism integrity warm",
             "mprism verify --to a",
             "mprism replay",
+            "mprism top --interval 10ms",
+            "mprism top --count 0",
+            "mprism status --lang fr",
         ] {
             parse(line).expect_err(line);
         }

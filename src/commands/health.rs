@@ -356,6 +356,28 @@ impl HealthReport {
         hints.push(format!("see what it wrote: `mprism logs {}`", first.name));
         hints
     }
+
+    /// Adds which exchanges fell silent, and what to type then; nothing where none did.
+    fn page_of_silence(&self, page: Page) -> Page {
+        let mut silent: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for flow in self.flow.iter().filter(|flow| flow.state == "stalled") {
+            silent.entry(&flow.exchange).or_default().push(flow.r#type);
+        }
+        if silent.is_empty() {
+            return page;
+        }
+        let page = silent.into_iter().fold(page, |page, (exchange, types)| {
+            let text = format!("nothing new from {exchange}: {}", types.join(", "));
+            page.pieces(vec![Cell::toned(text, Tone::Bad)])
+        });
+        let todo = [
+            "see what the collector says of it: `mprism logs collector --level warn`",
+            "connect anew: `mprism restart collector`",
+        ];
+        todo.into_iter().fold(page, |page, todo| {
+            page.pieces(vec![Cell::plain("to do: "), Cell::toned(todo, Tone::Good)])
+        })
+    }
 }
 
 fn verdict(services: &[ServiceHealth], flow: &[Flow]) -> &'static str {
@@ -431,8 +453,8 @@ impl Report for HealthReport {
                 Cell::number(stream.pending),
             ]
         });
-        Page::new()
-            .pieces(vec![Cell::plain("health: "), Cell::toned(self.verdict, tone)])
+        let page = Page::new().pieces(vec![Cell::plain("health: "), Cell::toned(self.verdict, tone)]);
+        self.page_of_silence(page)
             .table(vec!["service", "state", "answered in", ""], services.collect())
             .table(
                 vec!["type", "exchange", "rows in 5 min", "last", "state"],

@@ -38,6 +38,7 @@ mod status;
 mod store;
 mod systemd;
 mod take_over;
+mod top;
 mod trouble;
 mod up;
 mod verify;
@@ -86,6 +87,7 @@ pub fn dispatch(verb: Verb, context: &Context) -> Result<Exit, CliError> {
         Verb::Restart(args) => lifecycle::restart(&args, context),
         Verb::Status(args) => status::run(&args, context),
         Verb::Health(args) => health::run(&args.services, context),
+        Verb::Top(args) => top::run(&args, context),
         Verb::Systemd(args) => systemd::run(&args, context),
         Verb::Completions(args) => shells::completions(&args, context),
         Verb::Man(args) => shells::man(&args, context),

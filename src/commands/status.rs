@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use mprism_runtime::redact::without_credentials;
 use mprism_settings::Settings;
 use serde::Serialize;
 
 use crate::cli::{SimArgs, StatusArgs};
 use crate::commands::Context;
 use crate::commands::deployment::{deployment, paths, selected};
-use crate::control::{self, Service, UnitState, UnitStatus};
+use crate::control::{self, HomePaths, Service, UnitState, UnitStatus};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
 
@@ -23,7 +24,22 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, CliError
         let wanted = selected(&args.services, &everything);
         services.retain(|unit| wanted.contains(&unit.name));
     }
+    let logs = paths(&settings);
+    for unit in &mut services {
+        tell_why(unit, &logs);
+    }
     context.printer.report(&StatusReport { services })
+}
+
+/// Adds what a service logged last to how it ended: an exit code alone helps nobody.
+fn tell_why(unit: &mut UnitStatus, logs: &HomePaths) {
+    if !matches!(unit.state, UnitState::Failed | UnitState::Backoff) {
+        return;
+    }
+    let logged = control::last_errors(&logs.log(unit.name), 1).pop();
+    if let (Some(how), Some((_, why))) = (&mut unit.last_error, logged) {
+        *how = format!("{how}; {}", without_credentials(&why));
+    }
 }
 
 /// Looks at every service without starting a supervisor for it.

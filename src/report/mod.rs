@@ -1,12 +1,16 @@
 //! What came of a command, and how it looks: table and document are made of the same struct and cannot disagree.
 
 mod page;
+mod top;
 
 use serde::Serialize;
 
 use crate::error::{Exit, Failure};
 
 pub use page::{Block, Cell, Page, Tone, bytes, duration_text};
+pub use top::{
+    ColdLag, Dashboard, ExchangeLoad, Gaps, Input, LoggedError, Percentiles, Sample, Sorting, StreamLoad, TypeFlow,
+};
 
 /// The result of a command.
 ///

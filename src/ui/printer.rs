@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::cli::{ColorChoice, Globals};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Envelope, Nothing, Report, Tone};
+use crate::ui::language::Language;
 use crate::ui::render::{Style, page, paint};
-use crate::ui::{Output, Progress};
+use crate::ui::{Output, Progress, Screen};
 
 /// Writes answers and the conversation of one command.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Printer {
     verbose: bool,
     answer: Style,
     talk: Style,
+    is_interactive: bool,
+    language: Language,
     command: String,
     started: Instant,
 }
@@ -42,13 +45,16 @@ impl Printer {
             },
             terminal,
         };
+        let command = command.into();
         Self {
+            language: Language::of(&command, globals.lang, environment),
             json: globals.json,
             quiet: globals.quiet,
             verbose: globals.verbose > 0,
+            is_interactive: io::stdin().is_terminal() && named("TERM") != "dumb",
             answer: style(io::stdout().is_terminal()),
             talk: style(io::stderr().is_terminal()),
-            command: command.into(),
+            command,
             started,
         }
     }
@@ -80,7 +86,7 @@ impl Printer {
         let exit = report.exit();
         let failure = report.failure();
         if !self.json {
-            self.answer(page(&report.page(), self.answer).as_bytes())?;
+            self.answer(page(&report.page(), self.answer, self.language).as_bytes())?;
         }
         if let Some(failure) = &failure {
             self.tell(&self.explain(failure));
@@ -89,6 +95,14 @@ impl Printer {
             self.document(report, exit, failure)?;
         }
         Ok(exit)
+    }
+
+    /// Prints one of many results as a document on a line of its own; returns whether anybody still reads.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written, unless its reader has left.
+    pub fn stream<R: Report>(&self, report: &R) -> Result<bool, CliError> {
+        self.document(report, report.exit(), report.failure())
     }
 
     /// Prints why a command did not work and returns its exit code.
@@ -133,7 +147,7 @@ impl Printer {
             text.to_string()
         };
         match self.answer(text.as_bytes()) {
-            Ok(()) => Exit::Success,
+            Ok(_) => Exit::Success,
             Err(error) => self.failure(&error),
         }
     }
@@ -141,6 +155,7 @@ impl Printer {
     /// Says that something is worth a look.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
+            let text = self.language.say(text);
             self.tell(&format!("{} {text}\n", self.label("warning:", Tone::Warn)));
         }
     }
@@ -148,20 +163,34 @@ impl Printer {
     /// Says what is going on.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.tell(&format!("{text}\n"));
+            self.tell(&format!("{}\n", self.language.say(text)));
         }
     }
 
     /// Says what only the curious want to know.
     pub fn detail(&self, text: &str) {
         if self.verbose {
-            self.tell(&format!("{}\n", paint(text, Tone::Dim, self.talk.color)));
+            let text = self.language.say(text);
+            self.tell(&format!("{}\n", paint(&text, Tone::Dim, self.talk.color)));
         }
     }
 
     /// Returns a view of something that takes time.
     pub fn progress(&self) -> Progress {
         Progress::new(self.quiet, self.talk.terminal)
+    }
+
+    /// Returns whether a dashboard can be shown: a person reads and types.
+    pub fn has_a_screen(&self) -> bool {
+        self.answer.terminal && self.is_interactive
+    }
+
+    /// Takes the whole terminal for a dashboard.
+    ///
+    /// # Errors
+    /// Where the terminal does not allow it.
+    pub fn screen(&self) -> io::Result<Screen> {
+        Screen::open(self.answer.color)
     }
 
     /// Returns standard output for an answer that streams.
@@ -186,7 +215,7 @@ impl Printer {
         exit
     }
 
-    fn document<R: Serialize>(&self, report: &R, exit: Exit, error: Option<Failure>) -> Result<(), CliError> {
+    fn document<R: Serialize>(&self, report: &R, exit: Exit, error: Option<Failure>) -> Result<bool, CliError> {
         let envelope = Envelope {
             mprism: env!("CARGO_PKG_VERSION"),
             command: &self.command,
@@ -202,25 +231,26 @@ impl Printer {
         self.answer(&text)
     }
 
-    fn answer(&self, bytes: &[u8]) -> Result<(), CliError> {
-        let written = Output::new().write(bytes);
+    /// Returns whether anybody still reads.
+    fn answer(&self, bytes: &[u8]) -> Result<bool, CliError> {
         let failed = |e| CliError::failed("output", e).context("cannot write to standard output");
-        written.map(|_somebody_reads| ()).map_err(failed)
+        Output::new().write(bytes).map_err(failed)
     }
 
     fn explain(&self, failure: &Failure) -> String {
-        let mut text = format!("{} {}\n", self.label("error:", Tone::Bad), failure.message);
+        let say = |text| self.language.say(text);
+        let mut text = format!("{} {}\n", self.label("error:", Tone::Bad), say(&failure.message));
         for cause in &failure.causes {
-            text.push_str(&format!("  {} {cause}\n", self.label("caused by:", Tone::Dim)));
+            text.push_str(&format!("  {} {}\n", self.label("caused by:", Tone::Dim), say(cause)));
         }
         for hint in &failure.hints {
-            text.push_str(&format!("{} {hint}\n", self.label("hint:", Tone::Good)));
+            text.push_str(&format!("{} {}\n", self.label("hint:", Tone::Good), say(hint)));
         }
         text
     }
 
     fn label(&self, text: &str, tone: Tone) -> String {
-        paint(text, tone, self.talk.color)
+        paint(&self.language.say(text), tone, self.talk.color)
     }
 
     fn tell(&self, text: &str) {

@@ -86,7 +86,8 @@ fn an_unknown_key_is_named_with_file_line_and_neighbour() {
     );
     let done = home.mprism(&["env"]);
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
-    assert_eq!(done.stderr, format!("error: {message}\n"));
+    let hint = "hint: mend the file, which is checked before it is kept: `mprism config edit`";
+    assert_eq!(done.stderr, format!("error: {message}\n{hint}\n"));
     let document = home.mprism(&["env", "--json"]).document();
     assert_eq!(document["error"]["code"], "invalid_settings");
     assert_eq!(document["error"]["message"], Value::from(message));

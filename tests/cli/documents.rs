@@ -74,7 +74,7 @@ fn every_command_has_help_with_examples_that_can_be_typed() {
             assert!(is_of_it, "{example} is no example of {command:?}");
         }
     }
-    for name in ["worker", "dashboard", "top"] {
+    for name in ["worker", "dashboard"] {
         let is_there = commands
             .iter()
             .any(|command| command.first().is_some_and(|word| word == name));
@@ -100,6 +100,7 @@ fn every_command_gives_one_document_whether_it_works_or_not() {
         &["restart", "--dry-run"],
         &["status"],
         &["health"],
+        &["top", "--count", "1", "--interval", "200ms"],
         &["integrity"],
         &["verify"],
         &["repair"],
@@ -196,7 +197,7 @@ fn lines_of<'a>(lines: &[&'a [&'a str]], leaf: &[String]) -> &'a [&'a str] {
 #[test]
 fn what_the_documentation_says_to_type_can_be_typed_and_its_links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![root.join("README.md")];
+    let mut files = vec![root.join("README.md"), root.join("README.zh-CN.md")];
     files.extend(
         fs::read_dir(root.join("docs"))
             .expect("there")
@@ -246,4 +247,37 @@ fn what_the_documentation_says_to_type_can_be_typed_and_its_links_lead_somewhere
         }
     }
     assert!(commands > 60, "{commands} found");
+}
+
+/// Returns headings and what stands in code: what has to be the same in every language of a document.
+fn skeleton(text: &str) -> (Vec<usize>, Vec<String>) {
+    let mut is_code = false;
+    let (mut headings, mut typed) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        if line.starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code && line.starts_with('#') {
+            headings.push(line.chars().take_while(|c| *c == '#').count());
+        }
+        if is_code && line.starts_with("$ ") {
+            let command = line.split("  #").next().unwrap_or_default();
+            typed.push(command.trim_end().to_owned());
+        }
+        if !is_code && line.starts_with("| `") {
+            let first = line.split(" | ").next().unwrap_or_default();
+            typed.extend(first.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    (headings, typed)
+}
+
+#[test]
+fn the_chinese_readme_has_the_structure_and_the_commands_of_the_english_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+    let (english, chinese) = (skeleton(&english), skeleton(&chinese));
+    assert_eq!(english.0, chinese.0, "headings");
+    assert_eq!(english.1, chinese.1, "commands");
+    assert!(english.1.len() > 20, "{english:?}");
 }

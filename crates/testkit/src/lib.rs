@@ -6,6 +6,7 @@ mod authority;
 mod clients;
 mod image;
 mod nats;
+mod screens;
 mod tmpfs;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ pub use authority::{Authority, Pem};
 pub use clients::{node_clients, python_clients};
 pub use image::Image;
 pub use nats::NatsServer;
+pub use screens::same_as_file;
 pub use tmpfs::Tmpfs;
 
 /// How long a test waits for something that is bound to happen.

@@ -19,7 +19,7 @@ pub use infra::{
 pub use integration::{CompletionsArgs, ManArgs, ShellName, SystemdArgs, SystemdVerb};
 pub use proofs::{ColdArgs, ColdBackfillArgs, ColdVerb, IntegrityArgs, IntegrityScope, RepairArgs, VerifyArgs};
 pub use services::{
-    CleanArgs, HealthArgs, InitArgs, RestartArgs, ServiceName, SimArgs, StartArgs, StatusArgs, StopArgs, UpArgs,
-    WorkerArgs, WorkerName,
+    CleanArgs, HealthArgs, InitArgs, RestartArgs, ServiceName, SimArgs, StartArgs, StatusArgs, StopArgs, TopArgs,
+    UpArgs, WorkerArgs, WorkerName,
 };
 pub use trials::{BenchArgs, SmokeArgs};

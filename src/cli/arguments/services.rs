@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mprism_deps::Provider;
 
-use super::values::{duration, provider};
+use super::values::{duration, interval, provider};
 
 /// A service or a group of them, as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -160,6 +160,17 @@ pub struct HealthArgs {
     /// Which ones; all by default
     #[arg(value_name = "SERVICE", value_enum)]
     pub services: Vec<ServiceName>,
+}
+
+/// `mprism top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Look again after this time, at least 200ms
+    #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "1s")]
+    pub interval: Duration,
+    /// End after N looks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
 }
 
 /// `mprism clean`.

@@ -16,6 +16,9 @@ pub(super) const DATA_TYPES: [&str; 8] = [
     "volatility_index",
 ];
 
+/// Looking more often than this tells nobody more.
+const INTERVAL_MIN: Duration = Duration::from_millis(200);
+
 pub(super) fn dependency(text: &str) -> Result<Dependency, String> {
     let names = Dependency::ALL.map(Dependency::as_str);
     let found = Dependency::ALL
@@ -36,4 +39,12 @@ pub(super) fn provider(text: &str) -> Result<Provider, String> {
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     mprism_settings::parse_duration(text).ok_or_else(|| "expected a duration like 30s, 5m or 2h".to_owned())
+}
+
+/// As [`duration`], of what is done again and again.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        short if short < INTERVAL_MIN => Err(format!("expected at least {} ms", INTERVAL_MIN.as_millis())),
+        interval => Ok(interval),
+    }
 }

@@ -142,6 +142,8 @@ impl Supervisor {
                     if let Some(unit) = self.units.get_mut(&service) {
                         unit.desired = Desired::Up;
                         if matches!(unit.phase, Phase::Failed | Phase::Stopped) {
+                            // What was given up is tried again: whoever asks may have mended it.
+                            unit.phase = Phase::Stopped;
                             unit.history = Default::default();
                             unit.last_error = None;
                         }
