@@ -94,6 +94,9 @@ _mprism() {
             mprism,systemd)
                 cmd="mprism__subcmd__systemd"
                 ;;
+            mprism,top)
+                cmd="mprism__subcmd__top"
+                ;;
             mprism,up)
                 cmd="mprism__subcmd__up"
                 ;;
@@ -158,7 +161,7 @@ _mprism() {
 
     case "${cmd}" in
         mprism)
-            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help --version init up down start stop restart status health integrity repair cold verify deps env diagnose clean history config query export infra logs replay smoke bench systemd completions man"
+            opts="-q -v -h -V --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help --version init up down start stop restart status health top integrity repair cold verify deps env diagnose clean history config query export infra logs replay smoke bench systemd completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -180,6 +183,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -188,7 +195,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__bench)
-            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help start status collector storage"
+            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help start status collector storage"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -214,6 +221,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -222,7 +233,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__clean)
-            opts="-q -v -h --ports --force --data --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --ports --force --data --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -242,6 +253,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -252,7 +267,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__cold)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help backfill"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help backfill"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -274,6 +289,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -282,7 +301,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__cold__subcmd__backfill)
-            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -312,6 +331,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -320,7 +343,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__completions)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help bash zsh fish"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,6 +363,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -350,7 +377,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help show validate path edit schema"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help show validate path edit schema"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -370,6 +397,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -380,7 +411,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__edit)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,6 +431,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -410,7 +445,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__path)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -430,6 +465,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -440,7 +479,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__schema)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +499,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -470,7 +513,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__show)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,6 +533,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -500,7 +547,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__config__subcmd__validate)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -522,6 +569,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -530,7 +581,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help list install verify"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help list install verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -552,6 +603,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -560,7 +615,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps__subcmd__install)
-            opts="-q -v -h --provider --offline --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --provider --offline --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -586,6 +641,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -594,7 +653,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps__subcmd__list)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -614,6 +673,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -624,7 +687,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__deps__subcmd__verify)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -646,6 +709,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -654,7 +721,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__diagnose)
-            opts="-q -v -h --bundle --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --bundle --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -680,6 +747,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -688,7 +759,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__down)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -710,6 +781,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -718,7 +793,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__env)
-            opts="-q -v -h --format --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --format --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -744,6 +819,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -752,7 +831,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__export)
-            opts="-o -q -v -h --from --to --output --format --exchange --symbol --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
+            opts="-o -q -v -h --from --to --output --format --exchange --symbol --force --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -802,6 +881,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -810,7 +893,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__health)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -830,6 +913,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -840,7 +927,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__history)
-            opts="-n -q -v -h --lines --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-n -q -v -h --lines --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -868,6 +955,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -878,7 +969,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__infra)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help up down status logs compose"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help up down status logs compose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -900,6 +991,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -908,7 +1003,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__infra__subcmd__compose)
-            opts="-q -v -h --workers --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --workers --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -928,6 +1023,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -938,7 +1037,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__infra__subcmd__down)
-            opts="-q -v -h --volumes --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            opts="-q -v -h --volumes --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -960,6 +1059,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -968,7 +1071,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__infra__subcmd__logs)
-            opts="-f -n -q -v -h --follow --lines --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            opts="-f -n -q -v -h --follow --lines --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -998,6 +1101,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1006,7 +1113,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__infra__subcmd__status)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1028,6 +1135,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1036,7 +1147,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__infra__subcmd__up)
-            opts="-q -v -h --force --wait --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse"
+            opts="-q -v -h --force --wait --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1062,6 +1173,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1070,7 +1185,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__init)
-            opts="-q -v -h --provider --offline --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --provider --offline --force --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1096,6 +1211,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1104,7 +1223,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__integrity)
-            opts="-q -v -h --since --from --to --strict --report --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help storage hot cold"
+            opts="-q -v -h --since --from --to --strict --report --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help storage hot cold"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1142,6 +1261,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1150,7 +1273,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__logs)
-            opts="-f -n -q -v -h --follow --lines --since --level --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help supervisor nats clickhouse hot collector cold sim broker storage all"
+            opts="-f -n -q -v -h --follow --lines --since --level --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help supervisor nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1188,6 +1311,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1196,7 +1323,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__man)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1218,6 +1345,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1226,7 +1357,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__query)
-            opts="-q -v -h --format --write --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --format --write --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1252,6 +1383,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1260,7 +1395,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__repair)
-            opts="-q -v -h --schema --from --to --type --dead-letters --accept-broken-parts --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --schema --from --to --type --dead-letters --accept-broken-parts --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1294,6 +1429,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1302,7 +1441,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__replay)
-            opts="-q -v -h --to --exchange --market --books --trace --instruments --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --to --exchange --market --books --trace --instruments --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1344,6 +1483,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1352,7 +1495,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__restart)
-            opts="-q -v -h --one-by-one --force --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --one-by-one --force --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1374,6 +1517,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1382,7 +1529,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__smoke)
-            opts="-q -v -h --duration --sample --live --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --duration --sample --live --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1412,6 +1559,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1420,7 +1571,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__start)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --take-over --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --wait --foreground --verify --force --take-over --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1462,6 +1613,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1470,7 +1625,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__status)
-            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1492,6 +1647,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1500,7 +1659,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__stop)
-            opts="-q -v -h --timeout --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
+            opts="-q -v -h --timeout --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help nats clickhouse hot collector cold sim broker storage all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1526,6 +1685,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1534,7 +1697,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help print install uninstall"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help print install uninstall"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1560,6 +1723,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1568,7 +1735,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd__subcmd__install)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1592,6 +1759,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1602,7 +1773,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd__subcmd__print)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1626,6 +1797,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1636,7 +1811,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__systemd__subcmd__uninstall)
-            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --system --user --name --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1662,6 +1837,52 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mprism__subcmd__top)
+            opts="-q -v -h --interval --count --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1670,7 +1891,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__up)
-            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --for --force --take-over --provider --offline --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --sim --sim-corpus --sim-rate --sim-seed --sim-faults --sim-keep-time --for --force --take-over --provider --offline --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1716,6 +1937,10 @@ _mprism() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1724,7 +1949,7 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__verify)
-            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --yes --dry-run --help"
+            opts="-q -v -h --from --to --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1752,6 +1977,10 @@ _mprism() {
                     ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -W "en zh" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_mprism_global_optspecs
-    string join \n home= config= port-offset= json q/quiet v/verbose color= yes dry-run h/help V/version
+    string join \n home= config= port-offset= json q/quiet v/verbose color= lang= yes dry-run h/help V/version
 end
 
 function __fish_mprism_needs_command
@@ -30,6 +30,8 @@ complete -c mprism -n "__fish_mprism_needs_command" -l port-offset -d 'Moves eve
 complete -c mprism -n "__fish_mprism_needs_command" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_needs_command" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_needs_command" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_needs_command" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_needs_command" -s v -l verbose -d 'Say more on standard error'
@@ -45,6 +47,7 @@ complete -c mprism -n "__fish_mprism_needs_command" -f -a "stop" -d 'Stop servic
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "restart" -d 'Stop and start with the options of the last start'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "status" -d 'What runs: state, pid, uptime, restarts, memory, address'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "health" -d 'Ask every endpoint and look at the data flow'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "top" -d 'Everything that runs, live: services, rows a second, backlog, latency, gaps, errors'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "integrity" -d 'Prove by arithmetic that what is stored is complete and consistent'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "repair" -d 'Mend what integrity found: doubled, missing and unreadable rows, gaps, dead letters'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "cold" -d 'The cold store by hand'
@@ -72,6 +75,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand init" -l port-offset -d 'M
 complete -c mprism -n "__fish_mprism_using_subcommand init" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand init" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand init" -l offline -d 'Use only what is already on this machine'
 complete -c mprism -n "__fish_mprism_using_subcommand init" -l force -d 'End foreign holders of our ports, after showing them'
 complete -c mprism -n "__fish_mprism_using_subcommand init" -l json -d 'Print one JSON document on standard output'
@@ -92,6 +97,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand up" -l port-offset -d 'Mov
 complete -c mprism -n "__fish_mprism_using_subcommand up" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand up" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand up" -l sim -d 'Collect from the exchange simulator instead of the exchanges'
 complete -c mprism -n "__fish_mprism_using_subcommand up" -l sim-keep-time -d 'Keep the recorded times instead of shifting them to now'
 complete -c mprism -n "__fish_mprism_using_subcommand up" -l force -d 'End foreign holders of our ports, after showing them'
@@ -109,6 +116,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand down" -l port-offset -d 'M
 complete -c mprism -n "__fish_mprism_using_subcommand down" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand down" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand down" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand down" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand down" -s v -l verbose -d 'Say more on standard error'
@@ -126,6 +135,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand start" -l port-offset -d '
 complete -c mprism -n "__fish_mprism_using_subcommand start" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand start" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand start" -l sim -d 'Collect from the exchange simulator instead of the exchanges'
 complete -c mprism -n "__fish_mprism_using_subcommand start" -l sim-keep-time -d 'Keep the recorded times instead of shifting them to now'
 complete -c mprism -n "__fish_mprism_using_subcommand start" -l foreground -d 'Supervise in this terminal until something stops everything; SIGINT and SIGTERM stop it and end with 130 and 143'
@@ -145,6 +156,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand stop" -l port-offset -d 'M
 complete -c mprism -n "__fish_mprism_using_subcommand stop" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand stop" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand stop" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand stop" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand stop" -s v -l verbose -d 'Say more on standard error'
@@ -157,6 +170,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand restart" -l port-offset -d
 complete -c mprism -n "__fish_mprism_using_subcommand restart" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand restart" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand restart" -l one-by-one -d 'Only what runs, one after the other, the supervisor first: after this program was replaced'
 complete -c mprism -n "__fish_mprism_using_subcommand restart" -l force -d 'End foreign holders of our ports, after showing them'
 complete -c mprism -n "__fish_mprism_using_subcommand restart" -l json -d 'Print one JSON document on standard output'
@@ -171,6 +186,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand status" -l port-offset -d 
 complete -c mprism -n "__fish_mprism_using_subcommand status" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand status" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand status" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand status" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand status" -s v -l verbose -d 'Say more on standard error'
@@ -183,12 +200,30 @@ complete -c mprism -n "__fish_mprism_using_subcommand health" -l port-offset -d 
 complete -c mprism -n "__fish_mprism_using_subcommand health" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand health" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand health" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand health" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand health" -s v -l verbose -d 'Say more on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand health" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand health" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l interval -d 'Look again after this time, at least 200ms' -r
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l count -d 'End after N looks' -r
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l json -d 'Print one JSON document on standard output'
+complete -c mprism -n "__fish_mprism_using_subcommand top" -s q -l quiet -d 'Say less on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand top" -s v -l verbose -d 'Say more on standard error'
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l yes -d 'Answer every confirmation with yes'
+complete -c mprism -n "__fish_mprism_using_subcommand top" -l dry-run -d 'Print the plan and change nothing'
+complete -c mprism -n "__fish_mprism_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l since -d 'Only the last so much time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l from -d 'From this RFC 3339 time' -r
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l to -d 'To this RFC 3339 time' -r
@@ -199,6 +234,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l port-offset 
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l strict -d 'Warnings end with exit code 3'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand integrity" -s q -l quiet -d 'Say less on standard error'
@@ -222,6 +259,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand repair" -l port-offset -d 
 complete -c mprism -n "__fish_mprism_using_subcommand repair" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand repair" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand repair" -l schema -d 'Rebuild tables that are not as this version makes them, MarketPrism\'s own among them; the old ones are kept'
 complete -c mprism -n "__fish_mprism_using_subcommand repair" -l dead-letters -d 'Read dead letters again, and store those that are understood now'
 complete -c mprism -n "__fish_mprism_using_subcommand repair" -l accept-broken-parts -d 'Drop parts that the engine could not read, and ask for their rows again'
@@ -237,6 +276,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and not __fish_seen_subcommand_from backfill" -s v -l verbose -d 'Say more on standard error'
@@ -252,6 +293,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subc
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand cold; and __fish_seen_subcommand_from backfill" -s v -l verbose -d 'Say more on standard error'
@@ -266,6 +309,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand verify" -l port-offset -d 
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand verify" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand verify" -s v -l verbose -d 'Say more on standard error'
@@ -278,6 +323,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and not __fish_seen_subcommand_from list install verify" -s v -l verbose -d 'Say more on standard error'
@@ -293,6 +340,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subc
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from list" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from list" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on standard error'
@@ -306,6 +355,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subc
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from install" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from install" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from install" -l offline -d 'Use only what is already on this machine'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from install" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Say less on standard error'
@@ -319,6 +370,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subc
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from verify" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from verify" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from verify" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand deps; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Say more on standard error'
@@ -333,6 +386,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand env" -l port-offset -d 'Mo
 complete -c mprism -n "__fish_mprism_using_subcommand env" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand env" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand env" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand env" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand env" -s v -l verbose -d 'Say more on standard error'
@@ -346,6 +401,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand diagnose" -l port-offset -
 complete -c mprism -n "__fish_mprism_using_subcommand diagnose" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand diagnose" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand diagnose" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand diagnose" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand diagnose" -s v -l verbose -d 'Say more on standard error'
@@ -358,6 +415,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand clean" -l port-offset -d '
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand clean" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l ports -d 'Only the ports: end our own leftovers on them, and foreign holders with --force'
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l force -d 'Also stop what runs; with --ports, end foreign holders after showing them'
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l data -d 'Also remove the data of these services, after asking for the home\'s name'
@@ -374,6 +433,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand history" -l port-offset -d
 complete -c mprism -n "__fish_mprism_using_subcommand history" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand history" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand history" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand history" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand history" -s v -l verbose -d 'Say more on standard error'
@@ -386,6 +447,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and not __fish_see
 complete -c mprism -n "__fish_mprism_using_subcommand config; and not __fish_seen_subcommand_from show validate path edit schema" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand config; and not __fish_seen_subcommand_from show validate path edit schema" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand config; and not __fish_seen_subcommand_from show validate path edit schema" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and not __fish_seen_subcommand_from show validate path edit schema" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and not __fish_seen_subcommand_from show validate path edit schema" -s v -l verbose -d 'Say more on standard error'
@@ -403,6 +466,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_su
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from show" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more on standard error'
@@ -415,6 +480,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_su
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from validate" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from validate" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from validate" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from validate" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from validate" -s v -l verbose -d 'Say more on standard error'
@@ -427,6 +494,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_su
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from path" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from path" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from path" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from path" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from path" -s v -l verbose -d 'Say more on standard error'
@@ -439,6 +508,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_su
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from edit" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from edit" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from edit" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from edit" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from edit" -s v -l verbose -d 'Say more on standard error'
@@ -451,6 +522,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_su
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Say more on standard error'
@@ -464,6 +537,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand query" -l port-offset -d '
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand query" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l write -d 'Allow the statement to write, with the home\'s credential'
 complete -c mprism -n "__fish_mprism_using_subcommand query" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand query" -s q -l quiet -d 'Say less on standard error'
@@ -489,6 +564,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand export" -l port-offset -d 
 complete -c mprism -n "__fish_mprism_using_subcommand export" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand export" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand export" -l force -d 'Replace a file that is there'
 complete -c mprism -n "__fish_mprism_using_subcommand export" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand export" -s q -l quiet -d 'Say less on standard error'
@@ -502,6 +579,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and not __fish_seen_subcommand_from up down status logs compose" -s v -l verbose -d 'Say more on standard error'
@@ -520,6 +599,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_sub
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l force -d 'Remove foreign containers that have our names, and use foreign volumes'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from up" -s q -l quiet -d 'Say less on standard error'
@@ -533,6 +614,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_sub
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l volumes -d 'Also remove the data, after asking for the home\'s name'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from down" -s q -l quiet -d 'Say less on standard error'
@@ -546,6 +629,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_sub
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more on standard error'
@@ -559,6 +644,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_sub
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on with what is written from now on'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from logs" -s q -l quiet -d 'Say less on standard error'
@@ -572,6 +659,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_sub
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l workers -d 'With containers of hot, collector and cold'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand infra; and __fish_seen_subcommand_from compose" -s q -l quiet -d 'Say less on standard error'
@@ -592,6 +681,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand logs" -l port-offset -d 'M
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand logs" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -s f -l follow -d 'Go on with what is written from now on'
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -s q -l quiet -d 'Say less on standard error'
@@ -612,6 +703,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand replay" -l port-offset -d 
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand replay" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l trace -d 'Say with each message which file, line and item it comes from'
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand replay" -s q -l quiet -d 'Say less on standard error'
@@ -627,6 +720,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l port-offset -d '
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l live -d 'Collect from the exchanges instead of the simulator, as --config says'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s q -l quiet -d 'Say less on standard error'
@@ -641,6 +736,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand bench" -l port-offset -d '
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -s v -l verbose -d 'Say more on standard error'
@@ -654,6 +751,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand systemd; and not __fish_se
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and not __fish_seen_subcommand_from print install uninstall" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand systemd; and not __fish_seen_subcommand_from print install uninstall" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and not __fish_seen_subcommand_from print install uninstall" -l system -d 'Of the machine\'s systemd [default: for root]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and not __fish_seen_subcommand_from print install uninstall" -l user -d 'Of this user\'s systemd [default: for everybody else]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and not __fish_seen_subcommand_from print install uninstall" -l json -d 'Print one JSON document on standard output'
@@ -672,6 +771,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_s
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from print" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from print" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from print" -l system -d 'Of the machine\'s systemd [default: for root]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from print" -l user -d 'Of this user\'s systemd [default: for everybody else]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from print" -l json -d 'Print one JSON document on standard output'
@@ -687,6 +788,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_s
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from install" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from install" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from install" -l system -d 'Of the machine\'s systemd [default: for root]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from install" -l user -d 'Of this user\'s systemd [default: for everybody else]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from install" -l json -d 'Print one JSON document on standard output'
@@ -702,6 +805,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_s
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from uninstall" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from uninstall" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from uninstall" -l system -d 'Of the machine\'s systemd [default: for root]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from uninstall" -l user -d 'Of this user\'s systemd [default: for everybody else]'
 complete -c mprism -n "__fish_mprism_using_subcommand systemd; and __fish_seen_subcommand_from uninstall" -l json -d 'Print one JSON document on standard output'
@@ -716,6 +821,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand completions" -l port-offse
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand completions" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -s v -l verbose -d 'Say more on standard error'
@@ -728,6 +835,8 @@ complete -c mprism -n "__fish_mprism_using_subcommand man" -l port-offset -d 'Mo
 complete -c mprism -n "__fish_mprism_using_subcommand man" -l color -d 'Colour, which is never part of the meaning [env: NO_COLOR]' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Always'
 never\t'Never'"
+complete -c mprism -n "__fish_mprism_using_subcommand man" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
+zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand man" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand man" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand man" -s v -l verbose -d 'Say more on standard error'

@@ -73,7 +73,7 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
         Backend::Docker if infra.clickhouse_server == ClickhouseServer::Clickhouse => {
             let text = "ClickHouse's own server is not supported as the store: rows could not be stored exactly once";
             Err(CliError::usage("not_supported", anyhow::anyhow!(text)).hint(
-                "let the container run the embedded engine: `infra: {clickhouse: {server: mprism, image: mprism:latest}}`",
+                "let the container run the embedded engine: infra.clickhouse.server `mprism`, with an image of mprism",
             ))
         }
         Backend::Docker if settings.clickhouse.listen.is_loopback() => Ok(()),

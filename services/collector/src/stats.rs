@@ -108,8 +108,9 @@ pub(crate) struct ExchangeStats {
     pub(crate) books_uncertain: AtomicU64,
     /// Order books that stopped being valid.
     pub(crate) resyncs: AtomicU64,
-    /// Live order books that a second snapshot confirmed, and those that it contradicted.
+    /// Live order books that a second snapshot confirmed, that one contradicted, and that two contradicted.
     pub(crate) confirmed: AtomicU64,
+    pub(crate) doubted: AtomicU64,
     pub(crate) corrected: AtomicU64,
     /// Whole books that a stream told.
     pub(crate) snapshots_told: AtomicU64,

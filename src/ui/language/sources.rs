@@ -73,6 +73,7 @@ const SOURCES: &[(&str, &str)] = &[
 const TYPED: &[&str] = &[
     "mprism ",
     "docker ",
+    "{.Names}",
     "systemctl ",
     "df -",
     "ls -",

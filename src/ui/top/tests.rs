@@ -31,7 +31,7 @@ fn unit(name: Service, state: UnitState) -> UnitStatus {
         pid: runs.then_some(4_242),
         uptime_s: runs.then_some(3_723.0),
         restarts: 0,
-        cpu_percent: runs.then_some(3.14),
+        cpu_percent: runs.then_some(3.12),
         rss_bytes: runs.then_some(64 << 20),
         address: "http://127.0.0.1:8085".into(),
         version: Some("0.1.0".into()),

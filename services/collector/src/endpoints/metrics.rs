@@ -85,7 +85,7 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         .sum();
     text.gauge("marketprism_active_symbols_count", "Symbols with events.", &[], symbols);
     type Value = fn(&ExchangeStats) -> u64;
-    let per_exchange: [(&str, &str, Value); 24] = [
+    let per_exchange: [(&str, &str, Value); 25] = [
         (
             "marketprism_websocket_reconnections_total",
             "Connections after the first.",
@@ -171,8 +171,13 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
             |e| e.confirmed.load(Ordering::Relaxed),
         ),
         (
+            "marketprism_orderbook_doubted_total",
+            "Live order books that a second snapshot contradicted, so that a third one was asked for.",
+            |e| e.doubted.load(Ordering::Relaxed),
+        ),
+        (
             "marketprism_orderbook_corrected_total",
-            "Live order books that a second snapshot contradicted.",
+            "Live order books that two snapshots in a row contradicted, and that the second replaced.",
             |e| e.corrected.load(Ordering::Relaxed),
         ),
         ("marketprism_orderbook_snapshots_total", "Snapshots asked for.", |e| {

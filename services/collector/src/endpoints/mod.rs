@@ -279,6 +279,7 @@ async fn status(State(source): State<Source>) -> Response {
                 "diffs": load(&exchange.diffs),
                 "resyncs": load(&exchange.resyncs),
                 "confirmed": load(&exchange.confirmed),
+                "doubted": load(&exchange.doubted),
                 "corrected": load(&exchange.corrected),
                 "snapshots": load(&exchange.snapshots),
                 "rest_errors": exchange.rest_errors.counts(),

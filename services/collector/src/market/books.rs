@@ -255,7 +255,11 @@ impl BookState {
     fn confirmed(&mut self, snapshot: &Snapshot, cadence: Cadence, out: &mut Out) {
         self.wait = Duration::ZERO;
         match self.sync.snapshot(snapshot) {
-            Join::TooOld => return self.too_old(out),
+            Join::TooOld => self.too_old(out),
+            Join::Doubted => {
+                out.stats.doubted.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(symbol = %self.about.symbol, "the book does not agree with a second snapshot: a third one decides");
+            }
             Join::Refreshed | Join::Live(_) => {
                 out.stats.confirmed.fetch_add(1, Ordering::Relaxed);
                 self.audit_due = self.audit_every.map(|every| Instant::now() + every);
@@ -275,11 +279,10 @@ impl BookState {
         }
     }
 
-    /// Says that the book was wrong, nobody knows since when: since it was last known to be right at worst. A third snapshot will
-    /// say soon which of the two was right.
+    /// Says that the book was wrong, nobody knows since when: since it was last known to be right at worst.
     fn corrected(&mut self, out: &mut Out) {
         out.stats.corrected.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(symbol = %self.about.symbol, "the book did not agree with a second snapshot, which replaces it");
+        tracing::error!(symbol = %self.about.symbol, "the book did not agree with two snapshots, of which the second replaces it");
         let last = self.sync.last();
         self.hole.cause = GapCause::Desync;
         out.gap(&self.gap_subject, self.gap(self.sound.min(last), last, 1, now()));
@@ -327,7 +330,7 @@ impl BookState {
         if self.sync.is_live() {
             let is_short = self.sync.book().certain_min().is_some_and(|count| count < CERTAIN_MIN);
             let is_due = self.audit_due.is_some_and(|due| due <= Instant::now());
-            if !(is_short || is_due) {
+            if !(is_short || is_due || self.sync.is_doubted()) {
                 return None;
             }
             self.sync.begin_refresh();

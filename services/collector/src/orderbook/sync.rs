@@ -49,6 +49,8 @@ pub(crate) struct Sync {
     known: u32,
     /// While live: whether a second snapshot is on its way, and the book made of it, which is ahead of the diffs.
     refresh: Option<Option<(Book, u64)>>,
+    /// While live: whether the last second snapshot did not agree with the book. One of the two is wrong; the next one says which.
+    is_doubted: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,7 +112,9 @@ pub(crate) enum Join {
     Live(u64),
     /// It confirmed the live book, or will once the diffs have reached it.
     Refreshed,
-    /// It showed that the live book was wrong, and took its place.
+    /// It does not agree with the live book: another one has to say which of the two is wrong.
+    Doubted,
+    /// It showed, as the second one in a row, that the live book was wrong, and took its place.
     Corrected,
     /// It ends before the oldest diff that is kept, or within one of which only the whole can be applied: another one has to be
     /// fetched.
@@ -129,6 +133,11 @@ impl Sync {
     /// Returns whether the book is what the venue has.
     pub(crate) fn is_live(&self) -> bool {
         self.phase == Phase::Live
+    }
+
+    /// Returns whether another snapshot has to say whether the live book is right.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.is_doubted
     }
 
     /// Returns whether a snapshot has to be fetched before the book can be live.
@@ -174,7 +183,7 @@ impl Sync {
     /// Takes the whole book as the venue's own stream tells it.
     pub(crate) fn replace(&mut self, snapshot: &Snapshot) {
         self.forget_kept();
-        (self.refresh, self.known) = (None, 0);
+        (self.refresh, self.known, self.is_doubted) = (None, 0, false);
         self.book.replace(snapshot);
         self.last = snapshot.last;
         self.phase = if self.book.is_crossed() || self.book.contradicts(snapshot.checksum) {
@@ -241,9 +250,7 @@ impl Sync {
                     last = diff.last;
                 }
                 if last == self.last {
-                    let is_same = same_levels(&self.book, &ahead);
-                    self.book = ahead;
-                    if !is_same {
+                    if self.judge(ahead) == Join::Corrected {
                         return Step::Corrected;
                     }
                 } else {
@@ -268,7 +275,7 @@ impl Sync {
         if book.is_crossed() {
             return Join::TooOld;
         }
-        self.phase = Phase::Live;
+        (self.phase, self.is_doubted) = (Phase::Live, false);
         (self.book, self.last) = (book, last);
         Join::Live(snapshot.last)
     }
@@ -284,7 +291,7 @@ impl Sync {
         if book.is_crossed() {
             return None;
         }
-        self.phase = Phase::Live;
+        (self.phase, self.is_doubted) = (Phase::Live, false);
         (self.book, self.last) = (book, snapshot.last);
         self.kept_levels = 0;
         let kept = std::mem::take(&mut self.kept);
@@ -336,8 +343,19 @@ impl Sync {
             self.refresh = Some(Some((book, last)));
             return Join::Refreshed;
         }
-        let is_same = same_levels(&self.book, &book);
-        self.book = book;
+        self.judge(book)
+    }
+
+    /// Compares the live book with what a second snapshot says of the same change: where they agree that knows more levels, where
+    /// not it has to be the second one in a row to be believed.
+    fn judge(&mut self, other: Book) -> Join {
+        let is_same = same_levels(&self.book, &other);
+        if !is_same && !self.is_doubted {
+            self.is_doubted = true;
+            return Join::Doubted;
+        }
+        self.book = other;
+        self.is_doubted = false;
         if is_same { Join::Refreshed } else { Join::Corrected }
     }
 

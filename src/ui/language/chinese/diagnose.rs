@@ -77,6 +77,10 @@ pub(super) const PHRASES: &[Phrase] = &[
     ),
     // Processes, locks, data.
     (
+        "a MarketPrism runs: its {}, pid {}, holds {}",
+        "有 MarketPrism 在运行：它的 {0}（进程 {1}）占用 {2}",
+    ),
+    (
         "a MarketPrism runs: pid {} holds {}",
         "一个 MarketPrism 正在运行：pid {0} 持有 {1}",
     ),

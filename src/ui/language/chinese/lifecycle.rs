@@ -179,12 +179,31 @@ pub(super) const PHRASES: &[Phrase] = &[
     // Before anything starts.
     ("cannot find the running program", "找不到正在运行的程序"),
     (
-        "infra.nats.mode `docker` is not supported yet",
-        "infra.nats.mode `docker` 尚不支持",
+        "{}.listen beyond the loopback is not supported in a container",
+        "容器中不支持回环地址以外的 {0}.listen",
+    ),
+    ("leave `{}.listen` out", "去掉 `{0}.listen`"),
+    (
+        "the {} of MarketPrism, pid {}, does not end",
+        "MarketPrism 的 {0}（进程 {1}）不结束",
+    ),
+    ("the {} of a MarketPrism that runs", "正在运行的 MarketPrism 的 {0}"),
+    ("take it over: `{}`", "接管它：`{0}`"),
+    (
+        "see what keeps it: `ps -o pid,user,stat,wchan,args -p {}`",
+        "查看是什么挡住了它：`ps -o pid,user,stat,wchan,args -p {0}`",
     ),
     (
-        "infra.clickhouse.mode `docker` is not supported yet",
-        "infra.clickhouse.mode `docker` 尚不支持",
+        "MarketPrism's {}, pid {}, has ended, as --take-over asked",
+        "MarketPrism 的 {0}（进程 {1}）已按 --take-over 的要求结束",
+    ),
+    (
+        "ClickHouse's own server is not supported as the store: rows could not be stored exactly once",
+        "不支持以 ClickHouse 自己的服务器作存储：无法保证每行只存一次",
+    ),
+    (
+        "let the container run the embedded engine: infra.clickhouse.server `mprism`, with an image of mprism",
+        "让容器运行内嵌引擎：infra.clickhouse.server 设为 `mprism`，并使用 mprism 的镜像",
     ),
     (
         "infra.clickhouse.mode `native` is not supported: nothing in a ClickHouse server keeps an insert of a writer that was killed from landing late, so a row could be stored twice",

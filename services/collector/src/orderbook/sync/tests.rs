@@ -174,15 +174,28 @@ fn a_second_snapshot_widens_what_is_certain_without_a_pause() {
     assert!(sync.book().certain_min().is_none() && equals(&sync, &v));
     assert_eq!(sync.diff(v.diff(19, 22)), Step::Applied);
     assert!(sync.book().certain_min().is_some() && equals(&sync, &v));
-    // One that contradicts the book is believed, and said.
+    // One that contradicts the book is believed when another one does, too.
     sync.begin_refresh();
     let mut other = v.snapshot(22, 1_000);
     other.bids[0] = level(&other.bids[0].price.to_string(), "77");
-    assert_eq!(sync.snapshot(&other), Join::Corrected);
-    // So is one that was ahead, when the diffs have reached it; and one that says the same as the corrected book says nothing.
+    assert_eq!(sync.snapshot(&other), Join::Doubted);
+    assert!(
+        sync.is_doubted() && equals(&sync, &v),
+        "one alone may be the one that is wrong"
+    );
     sync.begin_refresh();
-    assert_eq!(sync.snapshot(&v.snapshot(24, 1_000)), Join::Refreshed);
-    assert_eq!(sync.diff(v.diff(23, 24)), Step::Corrected);
+    assert_eq!(sync.snapshot(&v.snapshot(22, 1_000)), Join::Refreshed);
+    assert!(!sync.is_doubted());
+    for join in [Join::Doubted, Join::Corrected] {
+        sync.begin_refresh();
+        assert_eq!(sync.snapshot(&other), join);
+    }
+    // So is one that was ahead, when the diffs have reached it.
+    for (last, step) in [(24, Step::Applied), (26, Step::Corrected)] {
+        sync.begin_refresh();
+        assert_eq!(sync.snapshot(&v.snapshot(last, 1_000)), Join::Refreshed);
+        assert_eq!(sync.diff(v.diff(last - 1, last)), step);
+    }
     assert!(equals(&sync, &v));
 }
 
@@ -283,7 +296,7 @@ proptest! {
                         sync.begin_refresh();
                     }
                     let join = sync.snapshot(&venue.snapshot(at, limit));
-                    prop_assert!(join != Join::Corrected, "a true snapshot contradicts no live book");
+                    prop_assert!(!matches!(join, Join::Doubted | Join::Corrected), "a true snapshot contradicts no live book");
                 }
                 Act::Refresh => sync.begin_refresh(),
                 Act::Disconnect => sync.suspend(),
