@@ -3,6 +3,7 @@
 # what was sent. Needs strace and the right to follow processes.
 #
 # Usage: scripts/engine-kills.sh [KILLS_AT_EACH_KIND]
+# MPRISM_TEST_PROGRAM=target/release/mprism makes it with that program, as an absolute path.
 set -eu
 
 MPRISM_ENGINE_KILLS=${1:-5}

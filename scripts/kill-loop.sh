@@ -3,6 +3,7 @@
 # and compares what is stored with what was sent: in the hot store and in the cold one, nothing lost, nothing doubled.
 #
 # Usage: scripts/kill-loop.sh [ROUNDS] [SEED]
+# MPRISM_TEST_PROGRAM=target/release/mprism makes it with that program, as an absolute path.
 set -eu
 
 MPRISM_KILL_ROUNDS=${1:-100}

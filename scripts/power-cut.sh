@@ -3,6 +3,7 @@
 # is left, and compares: nothing older than 100 ms is lost, nothing is doubled. Needs the right to mount.
 #
 # Usage: scripts/power-cut.sh [CUTS]
+# MPRISM_TEST_PROGRAM=target/release/mprism makes it with that program, as an absolute path.
 set -eu
 
 MPRISM_POWER_CUTS=${1:-20}

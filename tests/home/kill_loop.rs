@@ -81,7 +81,7 @@ async fn every_market_is_heard(home: &Home) {
     let exchanges = counts["trade"].as_object().expect("exchanges").values();
     let markets: usize = exchanges.filter_map(Value::as_object).map(serde_json::Map::len).sum();
     let now = mprism_runtime::clock::now_ns();
-    home.until("every market is heard", || {
+    home.until_within(MISSED_WITHIN, "every market is heard", || {
         let heard = home.query(&format!(
             "SELECT uniqExact(exchange, symbol) FROM marketprism_hot.trades WHERE toUnixTimestamp64Nano(ts_recv) > {now} AND source = 'ws'"
         ));

@@ -125,7 +125,9 @@ impl Home {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mprism"));
+        // Long runs are made with a release build: scripts/kill-loop.sh and its like.
+        let program = std::env::var_os("MPRISM_TEST_PROGRAM");
+        let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_mprism").into()));
         command
             .args(arguments)
             .arg("--home")
