@@ -90,11 +90,11 @@ faults! {
     usdm_pays_more_often: "binance_derivatives", r#"{"fault":"interval_change","hours":4}"#, Nothing;
     usdm_snapshots_come_late: "binance_derivatives", concat!(r#"{"fault":"snapshot_delay","duration":"1s","count":2}"#, "\n", r#"{"fault":"gap","stream":"depth","count":1}"#), Counts("resyncs", 1);
     usdm_without_pings: "binance_derivatives", r#"{"fault":"no_ping","duration":"5s"}"#, Nothing;
-    usdm_lives_are_short: "binance_derivatives", r#"{"fault":"connection_life","duration":"6s"}"#, Counts("connects", 3);
-    okx_lives_are_short: "okx_spot", r#"{"fault":"connection_life","duration":"6s"}"#, Counts("connects", 2);
+    usdm_lives_are_short: "binance_derivatives", r#"{"fault":"connection_life","duration":"12s"}"#, Counts("connects", 2);
+    okx_lives_are_short: "okx_spot", r#"{"fault":"connection_life","duration":"12s"}"#, Counts("connects", 2);
     okx_without_pongs: "okx_derivatives", r#"{"fault":"no_ping","duration":"5s"}"#, Nothing;
     okx_mute: "okx_spot", r#"{"fault":"mute","duration":"4s"}"#, Counts("backfilled", 1);
-    deribit_lives_are_short: "deribit_derivatives", r#"{"fault":"connection_life","duration":"6s"}"#, Counts("connects", 1);
+    deribit_lives_are_short: "deribit_derivatives", r#"{"fault":"connection_life","duration":"12s"}"#, Counts("connects", 1);
     deribit_without_heartbeats: "deribit_derivatives", r#"{"fault":"no_ping","duration":"5s"}"#, Nothing;
     deribit_mute: "deribit_derivatives", r#"{"fault":"mute","duration":"4s"}"#, Counts("backfilled", 1);
     okx_swapped: "okx_spot", r#"{"fault":"reorder","stream":"depth"}"#, Counts("resyncs", 1);
