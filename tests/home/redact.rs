@@ -46,7 +46,9 @@ impl Redacted {
             lines[first..first + count].sort();
             from = first + count;
         }
-        lines.into_iter().map(|line| line + "\n").collect()
+        // What a service takes of a core is known from the second look on.
+        let told = |line: String| line.replace("  –  [SIZE]", "  [PERCENT]  [SIZE]") + "\n";
+        lines.into_iter().map(told).collect()
     }
 
     fn line(&self, line: &str) -> String {
