@@ -36,7 +36,6 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         ..worker::cold(&settings)?
     };
     execute(&store, "CREATE DATABASE bare").await?;
-    let mut results = super::hot::measure(home, &store, context).await?;
     execute(&store, "CREATE TABLE bare.trades AS marketprism_cold.trades").await?;
     let columns = insert_columns(&store).await?;
     let (mut bare, mut copies, mut proofs, mut ways) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -102,7 +101,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
     }
     let ceiling = super::median_of(&bare);
     let exported = super::export::measure(home, &store, context).await?;
-    results.extend([
+    let mut results = vec![
         Measured::of(
             "cold_copy",
             "rows/s",
@@ -115,8 +114,10 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         Measured::of("cold_proven", "rows/s", Better::Higher, &proofs, None, Some(ceiling)),
         Measured::new("cold_way", &ways, Some(WAY_BUDGET_MS), None),
         exported,
-    ]);
+    ];
     results.extend(super::integrity::measure(home, context).await?);
+    // Last: from then on the table takes inserts of the worker only.
+    results.extend(super::hot::measure(home, &store, context).await?);
     Ok(results)
 }
 
