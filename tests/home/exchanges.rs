@@ -30,6 +30,10 @@ async fn survives(exchange: &'static str, fault: &str, reaction: Reaction) -> Ho
     if let Some((name, before)) = counter {
         home.counts_on(name, before).await;
     }
+    if fault.contains("connection_life") {
+        // What is sent last of all has to find a connection: nothing that follows would show that it is missing.
+        home.fault(r#"{"fault":"connection_life","duration":"24h"}"#).await;
+    }
     home.rows_grow().await;
     home.books_are_live().await;
     let found = home.settled_quietly().await;
