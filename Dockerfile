@@ -4,7 +4,7 @@
 #   docker build -t mprism --target prebuilt -f Dockerfile DIR    from DIR/mprism: no compiler, and no network
 #
 # docs/containers.md says how it is run; `mprism infra compose --workers` writes a compose file of it.
-ARG BUILD_IMAGE=rust:1.90-slim-bookworm
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 
 FROM ${RUNTIME_IMAGE} AS base

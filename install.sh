@@ -184,8 +184,8 @@ need() {
 check() {
     [ "$(uname -s)" = Linux ] || die "mprism runs on Linux; this is $(uname -s)"
     case $(uname -m) in
-        x86_64 | aarch64 | arm64) ;;
-        *) die "mprism runs on x86_64 and aarch64; this is $(uname -m)" ;;
+        x86_64) ;;
+        *) die "mprism runs on x86_64; this is $(uname -m)" ;;
     esac
     if [ -z "$binary" ]; then
         [ -f "$here/Cargo.toml" ] || die "there is nothing to build in $here" "name a program: $0 --binary FILE"

@@ -1,4 +1,5 @@
-//! Pulling from a durable: never more messages on their way than were asked for.
+//! Pulling from a durable: never more messages on their way than were asked for, which is once at a time; after a connection was made
+//! anew at most once more.
 //!
 //! The client's own stream of messages asks again by the clock: for a reader that is slow it gathers what it cannot hold, drops the
 //! rest, and takes the missing heartbeats of a reader that did not read for a lost server. What is dropped or left behind then

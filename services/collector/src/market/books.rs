@@ -129,6 +129,7 @@ impl BookState {
         let received = ts_recv.map_or_else(now, UnixNanos::to_millis);
         self.stats.last_ms.store(received.0, Ordering::Relaxed);
         self.is_fed = true;
+        let was_doubted = self.sync.is_doubted();
         match self.sync.diff(diff) {
             step @ (Step::Applied | Step::Corrected) => {
                 (self.ts, self.ts_recv) = (Some(ts), ts_recv);
@@ -138,6 +139,8 @@ impl BookState {
                 self.note_seen(ts);
                 if step == Step::Corrected {
                     self.corrected(out);
+                } else if self.sync.is_doubted() && !was_doubted {
+                    self.doubted(out);
                 }
                 self.changed(cadence, out);
             }
@@ -256,10 +259,7 @@ impl BookState {
         self.wait = Duration::ZERO;
         match self.sync.snapshot(snapshot) {
             Join::TooOld => self.too_old(out),
-            Join::Doubted => {
-                out.stats.doubted.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(symbol = %self.about.symbol, "the book does not agree with a second snapshot: a third one decides");
-            }
+            Join::Doubted => self.doubted(out),
             Join::Refreshed | Join::Live(_) => {
                 out.stats.confirmed.fetch_add(1, Ordering::Relaxed);
                 self.audit_due = self.audit_every.map(|every| Instant::now() + every);
@@ -277,6 +277,11 @@ impl BookState {
                 self.changed(cadence, out);
             }
         }
+    }
+
+    fn doubted(&self, out: &Out) {
+        out.stats.doubted.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(symbol = %self.about.symbol, "the book does not agree with a second snapshot: a third one decides");
     }
 
     /// Says that the book was wrong, nobody knows since when: since it was last known to be right at worst.
