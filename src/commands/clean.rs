@@ -1,15 +1,14 @@
 //! `mprism clean`: what nobody misses goes; data only with consent; what is not provably ours never.
 
-use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use mprism_settings::Settings;
 use serde::Serialize;
 
 use crate::cli::CleanArgs;
-use crate::commands::Context;
 use crate::commands::deployment::{paths, selected};
 use crate::commands::lifecycle::{LifecycleReport, Teller, everything, stop_services};
+use crate::commands::{Context, ask};
 use crate::control::{
     self, CleanStep, Consent, ControlError, Deployment, Leftover, Outcome, Plan, Service, Start, Step, Stop, UnitStatus,
 };
@@ -130,33 +129,12 @@ fn consent(plan: &[CleanStep], settings: &Settings, context: &Context) -> Result
     if sizes.is_empty() {
         return Ok(None);
     }
-    if let Some(consent) = Consent::flag(context.globals.yes) {
-        return Ok(Some(consent));
-    }
-    let root = settings.home.root();
-    let what = format!("{} of data in {}", bytes(sizes.iter().sum()), root.display());
-    let name = root
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let refused = |why: &str| {
-        CliError::refused("needs_consent", anyhow::anyhow!("{why}"))
-            .context(format!("{what} was not removed"))
-            .hint("agree beforehand: `mprism clean --data --yes`")
-    };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused("nobody can be asked: there is no terminal"));
-    }
-    context.printer.warn(&format!("{what} will be gone for good"));
-    context
-        .printer
-        .note(&format!("type the home's name, {name}, to go on:"));
-    let mut said = String::new();
-    let read = std::io::stdin().lock().read_line(&mut said);
-    read.map_err(|e| CliError::failed("input", e).context("cannot read the answer"))?;
-    Consent::typed(&name, &said)
-        .map(Some)
-        .ok_or_else(|| refused("another name was typed"))
+    let what = format!(
+        "{} of data in {}",
+        bytes(sizes.iter().sum()),
+        settings.home.root().display()
+    );
+    ask::consent(&what, "mprism clean --data", settings, context).map(Some)
 }
 
 /// Returns which of the services run.

@@ -1,5 +1,6 @@
 //! Glue, one file a verb: observe, decide, do, and hand the result to the printer.
 
+mod ask;
 mod bench;
 mod clean;
 mod cold_backfill;

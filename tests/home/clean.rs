@@ -6,7 +6,7 @@ use mprism_runtime::process::ProcessIdentity;
 use serde_json::{Value, json};
 
 use crate::bad_input::Foreign;
-use crate::support::{Home, kill};
+use crate::support::Home;
 
 fn code(document: &Value) -> &str {
     document["error"]["code"].as_str().unwrap_or_default()
@@ -156,15 +156,7 @@ async fn our_own_leftover_on_a_port_is_ended_without_asking() {
         &["restart", "clickhouse"],
     ] {
         home.good(&["start", "clickhouse"]);
-        let leftover = home.process("clickhouse");
-        kill(&home.supervisor()).await;
-        // Somebody removed its lock, as people do, and nothing should be up any more: only the registry knows it.
-        fs::remove_file(home.path().join("run/clickhouse.lock")).expect("removed");
-        let state = home.path().join("run/state.json");
-        let text = fs::read_to_string(&state).expect("there");
-        let mut registry: Value = serde_json::from_str(&text).expect("JSON");
-        registry["desired"] = json!([]);
-        fs::write(&state, registry.to_string()).expect("written");
+        let leftover = home.leaves_behind("clickhouse").await;
         let done = home.run(&[verb, &["--json"]].concat());
         done.good();
         assert!(!leftover.is_alive(), "{verb:?}: {done:?}");

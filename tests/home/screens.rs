@@ -8,7 +8,6 @@ use std::process::Command;
 
 use mprism_runtime::process::ProcessIdentity;
 use mprism_testkit::{Tmpfs, absent, same_as_file};
-use serde_json::{Value, json};
 
 use crate::bad_input::Foreign;
 use crate::redact::Redacted;
@@ -157,14 +156,7 @@ async fn what_stands_in_the_way_is_named_with_what_to_type() {
 
     // A leftover of ours has it, and only the registry still knows that.
     home.good(&["start", "clickhouse"]);
-    let leftover = home.process("clickhouse");
-    kill(&home.supervisor()).await;
-    fs::remove_file(home.path().join("run/clickhouse.lock")).expect("removed");
-    let state = home.path().join("run/state.json");
-    let text = fs::read_to_string(&state).expect("there");
-    let mut registry: Value = serde_json::from_str(&text).expect("JSON");
-    registry["desired"] = json!([]);
-    fs::write(&state, registry.to_string()).expect("written");
+    let leftover = home.leaves_behind("clickhouse").await;
     screen(&home, "port-ours", &["start", "clickhouse"]);
     assert!(!leftover.is_alive());
 

@@ -197,6 +197,21 @@ impl Home {
         ProcessIdentity::of(u32::try_from(holder["pid"].as_u64().expect("a pid")).expect("a pid")).expect("alive")
     }
 
+    /// Leaves a running service behind: its supervisor is gone, somebody removed its lock, as people do, and nothing should be up
+    /// any more. Only the registry knows whose it is.
+    pub(crate) async fn leaves_behind(&self, service: &str) -> ProcessIdentity {
+        let leftover = self.process(service);
+        kill(&self.supervisor()).await;
+        let run = self.path().join("run");
+        fs::remove_file(run.join(format!("{service}.lock"))).expect("removed");
+        let state = run.join("state.json");
+        let text = fs::read_to_string(&state).expect("there");
+        let mut registry: Value = serde_json::from_str(&text).expect("JSON");
+        registry["desired"] = Value::Array(Vec::new());
+        fs::write(&state, registry.to_string()).expect("written");
+        leftover
+    }
+
     /// Waits until a service serves with another process than before.
     pub(crate) async fn back(&self, service: &str, before: &ProcessIdentity) {
         self.until(&format!("{service} is back"), || {

@@ -1,15 +1,13 @@
 //! `mprism infra down`: containers go, data stays unless it is asked for.
 
-use std::io::{BufRead, IsTerminal};
-
 use mprism_containers::{ContainerError, Foreign, Step, plan_down, plan_stop};
 use mprism_settings::Settings;
 use serde::Serialize;
 
 use super::{connect, in_containers, selected, up};
 use crate::cli::InfraDownArgs;
-use crate::commands::Context;
 use crate::commands::lifecycle::{everything, stop_services};
+use crate::commands::{Context, ask};
 use crate::control::{Consent, Service, Stop};
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
@@ -77,33 +75,8 @@ fn consent(plan: &[Step], settings: &Settings, context: &Context) -> Result<Opti
     if volumes.is_empty() {
         return Ok(None);
     }
-    if let Some(consent) = Consent::flag(context.globals.yes) {
-        return Ok(Some(consent));
-    }
     let what = format!("the data in {}", volumes.join(", "));
-    let refused = |why: &str| {
-        CliError::refused("needs_consent", anyhow::anyhow!("{why}"))
-            .context(format!("{what} was not removed"))
-            .hint("agree beforehand: `mprism infra down --volumes --yes`")
-    };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused("nobody can be asked: there is no terminal"));
-    }
-    let root = settings.home.root();
-    let name = root
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    context.printer.warn(&format!("{what} will be gone for good"));
-    context
-        .printer
-        .note(&format!("type the home's name, {name}, to go on:"));
-    let mut said = String::new();
-    let read = std::io::stdin().lock().read_line(&mut said);
-    read.map_err(|e| CliError::failed("input", e).context("cannot read the answer"))?;
-    Consent::typed(&name, &said)
-        .map(Some)
-        .ok_or_else(|| refused("another name was typed"))
+    ask::consent(&what, "mprism infra down --volumes", settings, context).map(Some)
 }
 
 /// Stops containers of services that are down, and that nobody of the home keeps: `infra up` made them. Returns whose were
