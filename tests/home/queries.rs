@@ -32,6 +32,24 @@ async fn filled() -> Home {
         })
         .await;
     }
+    // What is asked of one market has to be there of each.
+    home.until("every market has books and trades", || {
+        let of = |table: &str| {
+            home.query(&format!(
+                "SELECT count(), min(n) FROM (SELECT count() AS n FROM marketprism_hot.{table} GROUP BY exchange, symbol)"
+            ))
+        };
+        let (books, trades) = (of("orderbooks"), of("trades"));
+        let parts = |told: &str| -> Option<(u64, u64)> {
+            let (markets, least) = told.split_once('\t')?;
+            Some((markets.parse().ok()?, least.parse().ok()?))
+        };
+        match (parts(&books), parts(&trades)) {
+            (Some((of_books, 3..)), Some((of_trades, 3..))) if of_books == of_trades => Ok(()),
+            _ => Err(format!("markets and least rows: {books}, {trades}")),
+        }
+    })
+    .await;
     home.settled_quietly().await;
     for table in TABLES {
         home.until(&format!("{table} are copied"), || {
