@@ -80,13 +80,20 @@ impl Decimal {
         if shift < 0 {
             divisor = divisor.checked_mul(10_u128.checked_pow(shift.unsigned_abs())?)?;
         }
-        // Digit by digit, so that nothing but the quotient itself can be out of range.
-        let mut quotient = rest / divisor;
-        rest %= divisor;
-        for _ in 0..shift.max(0) {
-            rest = rest.checked_mul(10)?;
-            quotient = quotient.checked_mul(10)?.checked_add(rest / divisor)?;
-            rest %= divisor;
+        let whole = u32::try_from(shift.max(0))
+            .ok()
+            .and_then(|shift| 10_u128.checked_pow(shift));
+        let mut quotient;
+        if let Some(shifted) = whole.and_then(|power| rest.checked_mul(power)) {
+            (quotient, rest) = (shifted / divisor, shifted % divisor);
+        } else {
+            // Digit by digit, so that nothing but the quotient itself can be out of range.
+            (quotient, rest) = (rest / divisor, rest % divisor);
+            for _ in 0..shift.max(0) {
+                rest = rest.checked_mul(10)?;
+                quotient = quotient.checked_mul(10)?.checked_add(rest / divisor)?;
+                rest %= divisor;
+            }
         }
         let half = rest.checked_mul(2)?.cmp(&divisor);
         if half.is_gt() || (half.is_eq() && quotient % 2 == 1) {
@@ -100,6 +107,21 @@ impl Decimal {
     /// Returns digits and places without superfluous zeros.
     fn shortest(self) -> (i128, u32) {
         let (mut digits, mut places) = (self.0, SCALE);
+        if digits == 0 {
+            return (0, 0);
+        }
+        // Nearly every number has few places: half of the zeros go at once, and the rest fits 64 bits.
+        if digits % HALF_SCALE == 0 {
+            digits /= HALF_SCALE;
+            places -= SCALE / 2;
+        }
+        if let Ok(mut short) = i64::try_from(digits) {
+            while places > 0 && short % 10 == 0 {
+                short /= 10;
+                places -= 1;
+            }
+            return (short.into(), places);
+        }
         while places > 0 && digits % 10 == 0 {
             digits /= 10;
             places -= 1;
@@ -108,11 +130,55 @@ impl Decimal {
     }
 }
 
+/// Ten to the power of half the scale.
+const HALF_SCALE: i128 = 10_i128.pow(SCALE / 2);
+
+/// Digits that fit 64 bits, whatever they are.
+const SHORT_DIGITS: usize = 19;
+
+/// Powers of ten up to the scale.
+const POWERS: [i128; SCALE as usize + 1] = {
+    let mut powers = [1; SCALE as usize + 1];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
+/// Reads what nearly every number of a venue is: few digits and at most one point between them, which takes no arithmetic of
+/// 128 bits. `None` says nothing about any other text.
+fn short(bytes: &[u8]) -> Option<Decimal> {
+    if bytes.len() > SHORT_DIGITS + 1 {
+        return None;
+    }
+    let (mut units, mut point) = (0_u64, None);
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            // With the point 19 digits at most, without it 20: the last may be too many.
+            b'0'..=b'9' => units = units.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?,
+            b'.' if point.is_none() && at > 0 => point = Some(at),
+            _ => return None,
+        }
+    }
+    let places = match point {
+        Some(at) => bytes.len() - at - 1,
+        None => 0,
+    };
+    let is_whole = !bytes.is_empty() && (point.is_none() || places > 0);
+    let power = POWERS.get((SCALE as usize).checked_sub(places)?)?;
+    is_whole.then(|| Decimal(i128::from(units) * power))
+}
+
 impl FromStr for Decimal {
     type Err = DecimalError;
 
     fn from_str(text: &str) -> Result<Self, DecimalError> {
         let bytes = text.as_bytes();
+        if let Some(decimal) = short(bytes) {
+            return Ok(decimal);
+        }
         let (negative, bytes) = match bytes.split_first() {
             Some((b'-', rest)) => (true, rest),
             _ => (false, bytes),
@@ -186,15 +252,16 @@ fn parse_exponent(bytes: &[u8]) -> Result<i32, DecimalError> {
 impl fmt::Display for Decimal {
     /// Writes the shortest plain text of the value: no exponent, no trailing zeros. Equal values give equal text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let power = 10_u128.pow(SCALE);
-        let magnitude = self.0.unsigned_abs();
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, fraction) = (magnitude / power, magnitude % power);
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
+        let (digits, places) = self.shortest();
+        let sign = if digits < 0 { "-" } else { "" };
+        let digits = digits.unsigned_abs();
+        if places == 0 {
+            return write!(f, "{sign}{digits}");
         }
-        let digits = format!("{fraction:018}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        let power = 10_u128.pow(places);
+        let (whole, fraction) = (digits / power, digits % power);
+        let width = places as usize;
+        write!(f, "{sign}{whole}.{fraction:0width$}")
     }
 }
 
@@ -263,6 +330,11 @@ mod tests {
         fn text_and_value_are_one(units in -LIMIT..=LIMIT) {
             let decimal = Decimal::from_scaled(units).expect("in range");
             prop_assert_eq!(decimal.to_string().parse::<Decimal>(), Ok(decimal));
+        }
+
+        #[test]
+        fn a_plain_text_is_read_as_with_an_exponent(text in "-?[0-9]{0,21}[.]?[0-9]{0,20}") {
+            prop_assert_eq!(text.parse::<Decimal>(), format!("{text}e0").parse::<Decimal>());
         }
 
         #[test]

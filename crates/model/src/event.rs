@@ -97,7 +97,7 @@ impl Event {
     pub fn to_json(&self) -> Vec<u8> {
         let text = match self {
             Self::OrderBook(book) => return book.to_json(),
-            Self::Trade(trade) => serde_json::to_vec(trade),
+            Self::Trade(trade) => return trade.to_json(),
             Self::FundingRate(rate) => serde_json::to_vec(rate),
             Self::OpenInterest(interest) => serde_json::to_vec(interest),
             Self::Liquidation(liquidation) => serde_json::to_vec(liquidation),

@@ -4,10 +4,12 @@
 //! frames, moving messages and storing rows are left to others.
 
 mod decimal;
+mod decimal_text;
 mod event;
 mod funding_rate;
 mod gap;
 mod identity;
+mod json;
 mod liquidation;
 mod long_short_ratio;
 mod market;
@@ -21,6 +23,7 @@ mod volatility_index;
 mod written;
 
 pub use decimal::{Decimal, DecimalError};
+pub use decimal_text::DecimalText;
 pub use event::{Event, MessageError};
 pub use funding_rate::{FundingKind, FundingRate, content_hash as funding_rate_content_hash};
 pub use gap::{Gap, GapCause, GapState, content_hash as gap_content_hash};
@@ -33,6 +36,6 @@ pub use orderbook::{LEVELS_MAX, Level, OrderBook, UpdateType, content_hash as or
 pub use origin::Origin;
 pub use subject::{Subject, SubjectError};
 pub use time::{TimeError, UnixMillis, UnixNanos};
-pub use trade::{DecimalText, Trade, content_hash as trade_content_hash};
+pub use trade::{Trade, content_hash as trade_content_hash};
 pub use volatility_index::{VolatilityIndex, content_hash as volatility_index_content_hash};
 pub use written::Written;

@@ -2,10 +2,11 @@
 //!
 //! Names on the wire and in tables are a contract; the text forms here are the only place that spells them.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A text that is not one of the known names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,14 +163,12 @@ names! {
 }
 
 /// A symbol in mprism's form, for example `BTC-USDT`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Symbol(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Symbol(CompactString);
 
 /// A symbol in the venue's own form, for example `BTCUSDT`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct InstrumentId(Arc<str>);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstrumentId(CompactString);
 
 /// Longest symbol or instrument id, in bytes.
 const SYMBOL_BYTES_MAX: usize = 64;
@@ -195,13 +194,16 @@ impl Symbol {
     /// # Errors
     /// As [`Symbol::new`].
     pub fn from_binance(id: &InstrumentId) -> Result<Self, UnknownName> {
-        let upper = id.as_str().to_uppercase();
+        let upper = id.to_upper();
         for quote in QUOTES {
             if let Some(base) = upper.strip_suffix(quote)
                 && !base.is_empty()
                 && !base.contains('-')
             {
-                return Self::new(&format!("{base}-{quote}"));
+                let mut text = CompactString::new(base);
+                text.push('-');
+                text.push_str(quote);
+                return checked(&text, "symbol").map(|()| Self(text));
             }
         }
         Self::new(&upper)
@@ -222,6 +224,15 @@ impl InstrumentId {
         checked(text, "instrument id").map(|()| Self(text.into()))
     }
 
+    /// Returns the text in upper case, as nearly every venue writes it.
+    pub fn to_upper(&self) -> Cow<'_, str> {
+        let is_upper = self.0.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase());
+        match is_upper {
+            true => Cow::Borrowed(&self.0),
+            false => Cow::Owned(self.as_str().to_uppercase()),
+        }
+    }
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -230,12 +241,13 @@ impl InstrumentId {
 
 /// Refuses what could not be one token of a subject: dots, wildcards, blanks, control characters.
 fn checked(text: &str, what: &'static str) -> Result<(), UnknownName> {
-    let fits = !text.is_empty()
-        && text.len() <= SYMBOL_BYTES_MAX
-        && !text
+    let is_plain = || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_token = || {
+        !text
             .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>'));
-    if fits {
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>'))
+    };
+    if !text.is_empty() && text.len() <= SYMBOL_BYTES_MAX && (is_plain() || is_token()) {
         return Ok(());
     }
     let name = text.chars().take(SYMBOL_BYTES_MAX).collect();
@@ -254,16 +266,28 @@ impl fmt::Display for InstrumentId {
     }
 }
 
+impl Serialize for Symbol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for InstrumentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 impl<'de> Deserialize<'de> for Symbol {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         Self::new(&text).map_err(serde::de::Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for InstrumentId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         Self::new(&text).map_err(serde::de::Error::custom)
     }
 }

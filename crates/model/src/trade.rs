@@ -1,71 +1,16 @@
 //! Trades: one fill each.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xxhash_rust::xxh3::Xxh3;
+use compact_str::CompactString;
+use serde::{Deserialize, Deserializer};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::json::{Fields, field};
 use crate::{
-    DataType, Decimal, DecimalError, Exchange, InstrumentId, MarketType, MessageId, Side, Source, Subject, Symbol,
+    DataType, Decimal, DecimalText, Exchange, InstrumentId, MarketType, MessageId, Side, Source, Subject, Symbol,
     TsSource, UnixMillis, UnixNanos,
 };
-
-/// A decimal together with the text the venue sent: the text goes on the bus, the value into the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecimalText {
-    text: Box<str>,
-    value: Decimal,
-}
-
-impl DecimalText {
-    /// Reads a venue's text.
-    ///
-    /// # Errors
-    /// Where the text is not a decimal, or one that could not be stored exactly.
-    pub fn new(text: &str) -> Result<Self, DecimalError> {
-        Ok(Self {
-            value: text.parse()?,
-            text: text.into(),
-        })
-    }
-
-    /// Writes a value that was calculated, as short as it is.
-    pub fn shortest(value: Decimal) -> Self {
-        Self {
-            text: value.to_string().into(),
-            value,
-        }
-    }
-
-    /// Returns the venue's text, unchanged.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the exact value.
-    pub fn value(&self) -> Decimal {
-        self.value
-    }
-}
-
-impl fmt::Display for DecimalText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Serialize for DecimalText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for DecimalText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::new(&text).map_err(serde::de::Error::custom)
-    }
-}
 
 /// One fill, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +24,7 @@ pub struct Trade {
     /// The venue's own name for the instrument.
     pub instrument_id: InstrumentId,
     /// The venue's trade id, unique within the symbol.
-    pub trade_id: Box<str>,
+    pub trade_id: CompactString,
     /// Price in quote currency.
     pub price: DecimalText,
     /// Quantity in base currency.
@@ -120,8 +65,8 @@ impl Trade {
     pub fn content_hash(&self) -> u64 {
         content_hash(
             &self.trade_id,
-            self.price.value,
-            self.quantity.value,
+            self.price.value(),
+            self.quantity.value(),
             self.side,
             self.trade_ts,
         )
@@ -129,79 +74,75 @@ impl Trade {
 
     /// Returns the `Nats-Msg-Id`.
     pub fn message_id(&self) -> MessageId {
-        let (exchange, symbol, id) = (self.exchange, &self.symbol, &self.trade_id);
-        MessageId(format!("trade:{exchange}:{symbol}:{id}#{:016x}", self.content_hash()))
+        let (exchange, symbol, id) = (self.exchange.as_str(), self.symbol.as_str(), self.trade_id.as_str());
+        let mut text = String::with_capacity(32 + exchange.len() + symbol.len() + id.len());
+        for part in ["trade:", exchange, ":", symbol, ":", id, "#"] {
+            text.push_str(part);
+        }
+        let hash = self.content_hash();
+        let digits: [u8; 16] = std::array::from_fn(|at| HEX[(hash >> (60 - 4 * at)) as usize & 15]);
+        text.push_str(std::str::from_utf8(&digits).expect("ASCII"));
+        MessageId(text)
+    }
+
+    /// Returns the JSON text that is published: MarketPrism's fields and types, and ours beside them.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut fields = Fields::after("{\"data_type\":\"trade\"", JSON_BYTES);
+        fields.plain(field!("exchange", text), self.exchange.as_str());
+        fields.plain(field!("market_type", text), self.market_type.as_str());
+        fields.text(field!("symbol", text), self.symbol.as_str());
+        fields.text(field!("normalized_symbol", text), self.symbol.as_str());
+        fields.text(field!("instrument_id", text), self.instrument_id.as_str());
+        fields.plain(field!("price", text), self.price.text());
+        fields.plain(field!("quantity", text), self.quantity.text());
+        if let Some(contracts) = &self.contracts {
+            fields.plain(field!("contracts", text), contracts.text());
+        }
+        fields.plain(field!("side", text), self.side.as_str());
+        fields.truth(field!("is_maker"), self.is_maker);
+        fields.text(field!("trade_id", text), &self.trade_id);
+        if let Some(sequence) = self.sequence {
+            fields.number(field!("trade_seq"), sequence);
+        }
+        fields.number(field!("trade_ts_ms"), self.trade_ts.0);
+        fields.number(field!("ts_ms"), self.ts.0);
+        fields.plain(field!("ts_source", text), self.ts_source.as_str());
+        fields.number_or_null(field!("collected_ts_ms"), self.ts_recv.map(|ts| ts.to_millis().0));
+        fields.number_or_null(field!("ts_recv_ns"), self.ts_recv.map(|ts| ts.0));
+        fields.plain(field!("source", text), self.source.as_str());
+        fields.end(",\"data_source\":\"marketprism\",\"publisher\":\"unified-collector\"}")
     }
 }
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+/// What the text of a trade takes.
+const JSON_BYTES: usize = 512;
+/// Bytes of what is hashed beside the id: a separator, two decimals, a side and a time.
+const HASHED_BYTES: usize = 1 + 16 + 16 + 4 + 8;
 
 /// The hash behind [`Trade::content_hash`], for a row read back from its table.
 pub fn content_hash(trade_id: &str, price: Decimal, quantity: Decimal, side: Side, trade_ts: UnixMillis) -> u64 {
-    let mut hasher = Xxh3::new();
-    hasher.update(trade_id.as_bytes());
-    hasher.update(&[0]);
-    hasher.update(&price.scaled().to_le_bytes());
-    hasher.update(&quantity.scaled().to_le_bytes());
-    hasher.update(side.as_str().as_bytes());
-    hasher.update(&trade_ts.0.to_le_bytes());
-    hasher.digest()
-}
-
-/// A trade as it stands on the bus: MarketPrism's fields and types, and ours beside them.
-#[derive(Serialize, Deserialize)]
-struct Message<'a> {
-    data_type: DataType,
-    exchange: Exchange,
-    market_type: MarketType,
-    symbol: Symbol,
-    normalized_symbol: Symbol,
-    instrument_id: InstrumentId,
-    price: DecimalText,
-    quantity: DecimalText,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    contracts: Option<DecimalText>,
-    side: Side,
-    is_maker: bool,
-    #[serde(borrow)]
-    trade_id: std::borrow::Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trade_seq: Option<u64>,
-    trade_ts_ms: UnixMillis,
-    ts_ms: UnixMillis,
-    ts_source: TsSource,
-    collected_ts_ms: Option<UnixMillis>,
-    ts_recv_ns: Option<UnixNanos>,
-    source: Source,
-    data_source: std::borrow::Cow<'a, str>,
-    publisher: std::borrow::Cow<'a, str>,
-}
-
-impl Serialize for Trade {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Message {
-            data_type: DataType::Trade,
-            exchange: self.exchange,
-            market_type: self.market_type,
-            symbol: self.symbol.clone(),
-            normalized_symbol: self.symbol.clone(),
-            instrument_id: self.instrument_id.clone(),
-            price: self.price.clone(),
-            quantity: self.quantity.clone(),
-            contracts: self.contracts.clone(),
-            side: self.side,
-            is_maker: self.is_maker,
-            trade_id: (&*self.trade_id).into(),
-            trade_seq: self.sequence,
-            trade_ts_ms: self.trade_ts,
-            ts_ms: self.ts,
-            ts_source: self.ts_source,
-            collected_ts_ms: self.ts_recv.map(UnixNanos::to_millis),
-            ts_recv_ns: self.ts_recv,
-            source: self.source,
-            data_source: "marketprism".into(),
-            publisher: "unified-collector".into(),
-        }
-        .serialize(serializer)
+    let parts = [
+        trade_id.as_bytes(),
+        &[0],
+        &price.scaled().to_le_bytes(),
+        &quantity.scaled().to_le_bytes(),
+        side.as_str().as_bytes(),
+        &trade_ts.0.to_le_bytes(),
+    ];
+    // In one piece where it fits: beginning to hash in parts takes longer than all the rest.
+    let mut buffer = [0; 2 * HASHED_BYTES];
+    if trade_id.len() > HASHED_BYTES {
+        let mut hasher = Xxh3::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        return hasher.digest();
     }
+    let mut length = 0;
+    for part in parts {
+        buffer[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
+    }
+    xxh3_64(&buffer[..length])
 }
 
 /// What is needed of a trade on the bus; MarketPrism's own messages carry less than ours.
@@ -219,7 +160,7 @@ struct Incoming<'a> {
     #[serde(default)]
     is_maker: bool,
     #[serde(borrow)]
-    trade_id: std::borrow::Cow<'a, str>,
+    trade_id: Cow<'a, str>,
     trade_seq: Option<u64>,
     trade_ts_ms: UnixMillis,
     ts_ms: UnixMillis,
@@ -244,7 +185,7 @@ impl<'de> Deserialize<'de> for Trade {
             Some(&message.quantity),
             message.contracts.as_ref(),
         ];
-        if sizes.into_iter().flatten().any(|number| !number.value.is_positive()) {
+        if sizes.into_iter().flatten().any(|number| !number.value().is_positive()) {
             return Err(D::Error::custom("price and quantity must be above zero"));
         }
         if message.trade_id.is_empty() || message.trade_id.len() > 64 {
@@ -302,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_message_carries_the_venues_text_and_reads_back_as_itself() {
-        let text = serde_json::to_string(&trade()).expect("serialises");
+        let text = String::from_utf8(trade().to_json()).expect("UTF-8");
         assert!(
             text.contains(r#""price":"61837.63000000","quantity":"0.02000000","side":"sell""#),
             "{text}"
@@ -313,14 +254,14 @@ mod tests {
 
     #[test]
     fn what_only_some_venues_say_is_left_out_or_reads_back() {
-        let plain = serde_json::to_string(&trade()).expect("serialises");
+        let plain = String::from_utf8(trade().to_json()).expect("UTF-8");
         assert!(!plain.contains("contracts") && !plain.contains("trade_seq"), "{plain}");
         let derivative = Trade {
             contracts: Some(DecimalText::new("5000.0").expect("valid")),
             sequence: Some(92_836_831),
             ..trade()
         };
-        let text = serde_json::to_string(&derivative).expect("serialises");
+        let text = String::from_utf8(derivative.to_json()).expect("UTF-8");
         assert_eq!(serde_json::from_str::<Trade>(&text).expect("parses"), derivative);
     }
 
@@ -359,8 +300,36 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_venue_calls_things_stays_json() {
+        let odd = Trade {
+            instrument_id: InstrumentId::new("A\"B\\C").expect("a token"),
+            symbol: Symbol::new("币安-USDT").expect("a token"),
+            trade_id: "a\n\u{1}".into(),
+            ts_recv: None,
+            ..trade()
+        };
+        assert_eq!(serde_json::from_slice::<Trade>(&odd.to_json()).expect("JSON"), odd);
+    }
+
+    #[test]
+    fn the_hash_is_the_same_in_one_piece_and_in_parts() {
+        for id in ["", "1", &"9".repeat(45), &"9".repeat(46), &"9".repeat(64)] {
+            let (price, quantity) = (Decimal::from_scaled(7).expect("small"), Decimal::ZERO);
+            let mut hasher = Xxh3::new();
+            hasher.update(id.as_bytes());
+            hasher.update(&[0]);
+            hasher.update(&price.scaled().to_le_bytes());
+            hasher.update(&quantity.scaled().to_le_bytes());
+            hasher.update(b"sell");
+            hasher.update(&5_i64.to_le_bytes());
+            let hash = content_hash(id, price, quantity, Side::Sell, UnixMillis(5));
+            assert_eq!(hash, hasher.digest(), "{id}");
+        }
+    }
+
+    #[test]
     fn impossible_values_are_refused() {
-        let text = serde_json::to_string(&trade()).expect("serialises");
+        let text = String::from_utf8(trade().to_json()).expect("UTF-8");
         for (from, to) in [
             ("0.02000000", "0"),
             ("0.02000000", "-1"),

@@ -4,13 +4,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use mprism_model::{
-    Exchange, InstrumentId, Level, MarketType, OrderBook, Source, Symbol, TsSource, UnixMillis, UnixNanos, UpdateType,
-    Written,
+    Event, Exchange, InstrumentId, Level, MarketType, OrderBook, Source, Symbol, TsSource, UnixMillis, UnixNanos,
+    UpdateType, Written,
 };
 
 use crate::orderbook::{Book, Diff, Snapshot};
 use crate::registry;
-use crate::wire::{About, Said, Terms};
+use crate::wire::{About, ParseError, Said, Terms};
 
 /// Levels a side that a measured book begins with.
 const LEVELS: u64 = 1_000;
@@ -190,21 +190,61 @@ fn about(terms: &Terms) -> About<'_> {
     }
 }
 
-/// Parses frames over and over for about `time`; returns how many, and the time that took.
-pub fn parse(exchange: Exchange, terms: &Terms, frames: &[String], time: Duration) -> (u64, Duration) {
+/// What reading frames over and over came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameCosts {
+    /// Frames or answers that were understood.
+    pub frames: u64,
+    /// Messages that were made of them: a diff of a book makes none by itself.
+    pub messages: u64,
+    /// Time that took on a core.
+    pub took: Duration,
+}
+
+/// Reads frames over and over for about `time`, and makes of each event what is published: its text and its id.
+pub fn read(exchange: Exchange, terms: &Terms, frames: &[String], time: Duration) -> FrameCosts {
     let (wire, about, mut said) = (registry::wire(exchange), about(terms), Vec::new());
-    let mut parsed = 0;
-    let began = Instant::now();
+    let mut costs = FrameCosts::default();
+    let (began, began_on_core) = (Instant::now(), on_core());
     while began.elapsed() < time {
         for frame in frames {
             said.clear();
-            if wire.frame(black_box(frame), &about, &mut said).is_ok() {
-                parsed += 1;
+            let result = match wire.frame(black_box(frame), &about, &mut said) {
+                // What was recorded may be an answer.
+                Err(ParseError::Unknown) => wire.answer(frame, &about, &mut said),
+                result => result,
+            };
+            costs.frames += u64::from(result.is_ok());
+            for said in said.drain(..) {
+                costs.messages += u64::from(publish(said));
             }
-            black_box(&said);
         }
     }
-    (parsed, began.elapsed())
+    costs.took = on_core() - began_on_core;
+    costs
+}
+
+/// Returns for how long this thread had a core: what it waited for one while others had it is not its cost.
+fn on_core() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// Makes what is published of an event; returns whether it is one.
+fn publish(said: Said) -> bool {
+    let event = match said {
+        Said::Trade { trade, .. } | Said::Aggregate { trade, .. } => Event::Trade(*trade),
+        Said::Event { event, .. } => *event,
+        other => {
+            black_box(other);
+            return false;
+        }
+    };
+    black_box((event.message_id(), event.to_json()));
+    true
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use compact_str::ToCompactString;
 use mprism_model::{Exchange, InstrumentId, Side, Source, Trade, TsSource, UnixNanos};
 use serde::Deserialize;
 
@@ -11,11 +12,11 @@ use crate::wire::{Known, ParseError, positive, time};
 const ID_MAX: u64 = i64::MAX as u64;
 
 /// `<symbol>@trade`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(crate) struct TradeEvent<'a> {
     /// Event time: milliseconds, or microseconds on connections that asked for them.
     #[serde(rename = "E")]
-    event_time: i64,
+    pub(super) event_time: i64,
     #[serde(rename = "s", borrow)]
     pub(crate) symbol: Cow<'a, str>,
     /// 1 for USDⓈ-M, 2 for COIN-M; futures alone, since June 2026.
@@ -24,37 +25,37 @@ pub(crate) struct TradeEvent<'a> {
     #[serde(rename = "X", borrow)]
     pub(crate) order_type: Option<Cow<'a, str>>,
     #[serde(rename = "t")]
-    trade_id: u64,
+    pub(super) trade_id: u64,
     #[serde(rename = "p", borrow)]
-    price: Cow<'a, str>,
+    pub(super) price: Cow<'a, str>,
     #[serde(rename = "q", borrow)]
-    quantity: Cow<'a, str>,
+    pub(super) quantity: Cow<'a, str>,
     /// Trade time, in the unit of the event time.
     #[serde(rename = "T")]
-    trade_time: i64,
+    pub(super) trade_time: i64,
     /// Whether the buyer was the maker: then the taker sold.
     #[serde(rename = "m")]
-    is_buyer_maker: bool,
+    pub(super) is_buyer_maker: bool,
 }
 
 /// `<symbol>@aggTrade`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(crate) struct AggregateEvent<'a> {
     #[serde(rename = "E")]
-    event_time: i64,
+    pub(super) event_time: i64,
     #[serde(rename = "s", borrow)]
     pub(crate) symbol: Cow<'a, str>,
     pub(crate) st: Option<u8>,
     #[serde(rename = "a")]
-    aggregate_id: u64,
+    pub(super) aggregate_id: u64,
     #[serde(rename = "p", borrow)]
-    price: Cow<'a, str>,
+    pub(super) price: Cow<'a, str>,
     #[serde(rename = "q", borrow)]
-    quantity: Cow<'a, str>,
+    pub(super) quantity: Cow<'a, str>,
     #[serde(rename = "T")]
-    trade_time: i64,
+    pub(super) trade_time: i64,
     #[serde(rename = "m")]
-    is_buyer_maker: bool,
+    pub(super) is_buyer_maker: bool,
 }
 
 /// One row of `trades` and `historicalTrades`.
@@ -124,7 +125,7 @@ impl Fill<'_> {
         ts_recv: Option<UnixNanos>,
         source: Source,
     ) -> Result<Trade, ParseError> {
-        let trade_id = self.countable()?.to_string().into();
+        let trade_id = self.countable()?.to_compact_string();
         let trade_ts = time(self.trade_time)?;
         Ok(Trade {
             exchange,

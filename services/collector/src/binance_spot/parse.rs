@@ -4,8 +4,8 @@ use mprism_model::{Exchange, InstrumentId, MarketType, Source, Symbol, Trade, Un
 use serde_json::value::RawValue;
 
 use crate::binance::{
-    AggregateEvent, Depth, DepthEvent, Fill, Frame, Payload, RestAggregate, RestTrade, TradeEvent, is_partial_depth,
-    json, open,
+    AggregateEvent, Depth, DepthEvent, Fill, Fills, Frame, Payload, RestAggregate, RestTrade, TradeEvent,
+    is_partial_depth, json, open, quick,
 };
 use crate::orderbook::Snapshot;
 use crate::wire::{Known, ParseError, Said, Sizing, shortened};
@@ -24,6 +24,11 @@ pub(super) fn known(instrument: &InstrumentId) -> Result<Known, UnknownName> {
 /// # Errors
 /// Where it is not understood; whatever it said is not stored then, and has to be counted.
 pub(super) fn parse_frame(text: &str, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
+    match quick(text) {
+        Some(Fills::One(event)) => return parse_trade(event, ts_recv, source),
+        Some(Fills::Aggregate(event)) => return parse_aggregate(event, ts_recv, source),
+        None => {}
+    }
     match open(text)? {
         Frame::Said(said) => Ok(said),
         Frame::Payload(payload) => parse_payload(&payload, ts_recv, source),
@@ -40,28 +45,16 @@ fn parse_payload(payload: &Payload<'_>, ts_recv: Option<UnixNanos>, source: Sour
         return Ok(Said::Depth(Some(instrument), Box::new(snapshot)));
     }
     match &*payload.event()? {
-        "trade" => {
-            let event: TradeEvent<'_> = serde_json::from_str(payload.text).map_err(json("trade"))?;
-            let instrument = InstrumentId::new(&event.symbol)?;
-            let fill = Fill::from(event);
-            let number = fill.id;
-            Ok(Said::Trade {
-                trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
-                number,
-                is_sized: true,
-            })
-        }
-        "aggTrade" => {
-            let event: AggregateEvent<'_> = serde_json::from_str(payload.text).map_err(json("aggregate trade"))?;
-            let instrument = InstrumentId::new(&event.symbol)?;
-            let fill = Fill::from(event);
-            let number = Some(fill.id);
-            Ok(Said::Aggregate {
-                trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
-                number,
-                is_sized: true,
-            })
-        }
+        "trade" => parse_trade(
+            serde_json::from_str(payload.text).map_err(json("trade"))?,
+            ts_recv,
+            source,
+        ),
+        "aggTrade" => parse_aggregate(
+            serde_json::from_str(payload.text).map_err(json("aggregate trade"))?,
+            ts_recv,
+            source,
+        ),
         "depthUpdate" => {
             let event = DepthEvent::read(payload.text)?;
             let instrument = InstrumentId::new(&event.symbol)?;
@@ -70,6 +63,28 @@ fn parse_payload(payload: &Payload<'_>, ts_recv: Option<UnixNanos>, source: Sour
         "serverShutdown" => Ok(Said::Leaving),
         other => Ok(Said::Skipped(shortened(other).into())),
     }
+}
+
+fn parse_trade(event: TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
+    let instrument = InstrumentId::new(&event.symbol)?;
+    let fill = Fill::from(event);
+    let number = fill.id;
+    Ok(Said::Trade {
+        trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
+        number,
+        is_sized: true,
+    })
+}
+
+fn parse_aggregate(event: AggregateEvent<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
+    let instrument = InstrumentId::new(&event.symbol)?;
+    let fill = Fill::from(event);
+    let number = Some(fill.id);
+    Ok(Said::Aggregate {
+        trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
+        number,
+        is_sized: true,
+    })
 }
 
 fn parse_fill(

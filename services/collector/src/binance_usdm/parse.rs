@@ -6,7 +6,9 @@ use serde_json::value::RawValue;
 use super::events::{coin_margined, estimated, liquidation};
 use super::instruments::{is_coin_margined, known};
 use super::messages::{ForceOrderEvent, MarkPriceEvent};
-use crate::binance::{AggregateEvent, DepthEvent, Fill, Frame, Payload, TradeEvent, is_partial_depth, json, open};
+use crate::binance::{
+    AggregateEvent, DepthEvent, Fill, Fills, Frame, Payload, TradeEvent, is_partial_depth, json, open, quick,
+};
 use crate::wire::{About, ParseError, Said, shortened, time};
 
 /// The stream of every instrument's liquidations.
@@ -19,6 +21,17 @@ pub(super) fn parse_frame(text: &str, about: &About<'_>, said: &mut Vec<Said>) -
             said.push(parse_event(&Payload::of_event(None, row)?, about)?);
             Ok(())
         });
+    }
+    match quick(text) {
+        Some(Fills::One(event)) => {
+            said.push(parse_trade(event, about)?);
+            return Ok(());
+        }
+        Some(Fills::Aggregate(event)) => {
+            said.push(parse_aggregate(event, about)?);
+            return Ok(());
+        }
+        None => {}
     }
     match open(text)? {
         Frame::Said(answer) => said.push(answer),
@@ -47,8 +60,8 @@ pub(super) fn each_row(text: &str, mut read: impl FnMut(&str) -> Result<(), Pars
 fn parse_event(payload: &Payload<'_>, about: &About<'_>) -> Result<Said, ParseError> {
     let text = payload.text;
     match &*payload.event()? {
-        "aggTrade" => parse_aggregate(text, about),
-        "trade" => parse_trade(text, about),
+        "aggTrade" => parse_aggregate(serde_json::from_str(text).map_err(json("aggregate trade"))?, about),
+        "trade" => parse_trade(serde_json::from_str(text).map_err(json("trade"))?, about),
         "depthUpdate" => parse_depth(payload, about),
         "markPriceUpdate" => {
             let raw: MarkPriceEvent<'_> = serde_json::from_str(text).map_err(json("mark price"))?;
@@ -68,8 +81,7 @@ fn parse_event(payload: &Payload<'_>, about: &About<'_>) -> Result<Said, ParseEr
 }
 
 /// What is collected as trades: aggregates are numbered without holes, and nobody without a key is told the fills' history.
-fn parse_aggregate(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
-    let event: AggregateEvent<'_> = serde_json::from_str(text).map_err(json("aggregate trade"))?;
+fn parse_aggregate(event: AggregateEvent<'_>, about: &About<'_>) -> Result<Said, ParseError> {
     if is_coin_margined(event.st, &event.symbol) {
         return Ok(coin_margined());
     }
@@ -85,8 +97,7 @@ fn parse_aggregate(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
 
 /// A fill by itself, numbered apart. What the insurance fund took over, or what reduced somebody else's position, is no trade
 /// of the market, and counted with them.
-fn parse_trade(text: &str, about: &About<'_>) -> Result<Said, ParseError> {
-    let event: TradeEvent<'_> = serde_json::from_str(text).map_err(json("trade"))?;
+fn parse_trade(event: TradeEvent<'_>, about: &About<'_>) -> Result<Said, ParseError> {
     if is_coin_margined(event.st, &event.symbol) {
         return Ok(coin_margined());
     }

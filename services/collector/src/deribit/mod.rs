@@ -8,6 +8,7 @@ mod messages;
 mod named;
 mod parse;
 mod protocol;
+mod quick;
 mod rest;
 #[cfg(test)]
 mod simulated;

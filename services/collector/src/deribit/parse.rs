@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::messages::{Envelope, Heartbeat, Notification, PlatformState, Version, read};
+use super::quick::quick;
 use super::{books, figures, trades, volatility};
 use crate::wire::{About, Accepted, ParseError, Said, shortened};
 
@@ -14,6 +15,11 @@ const PROOF_OF_LIFE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"public/test","p
 /// # Errors
 /// Where it, or a part of it, is not understood.
 pub(super) fn parse_frame(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
+    quick(text, about, said).unwrap_or_else(|| careful(text, about, said))
+}
+
+/// Reads any frame.
+pub(super) fn careful(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
     let envelope: Envelope<'_> = read("frame", text)?;
     let id = envelope.id.and_then(|id| id.get().parse().ok());
     if let Some(error) = envelope.error {

@@ -35,27 +35,60 @@ pub(super) fn parse_trades(
     let rows: Vec<&RawValue> = read("list of trades", data)?;
     let mut result = Ok(());
     for row in rows {
-        let parsed = parse_row(row.get(), numbering, about, said);
-        result = result.and(parsed);
+        let read = read::<TradeRow<'_>>("trade", row.get());
+        result = result.and(read.and_then(|row| tell(&Row::from(&row), numbering, about, said)));
     }
     result
 }
 
-fn parse_row(row: &str, numbering: Numbering, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
-    let row: TradeRow<'_> = read("trade", row)?;
-    let instrument = InstrumentId::new(&row.instrument_name)?;
+/// What a row says.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    pub(super) trade_seq: u64,
+    pub(super) trade_id: &'a str,
+    pub(super) timestamp: i64,
+    pub(super) instrument_name: &'a str,
+    pub(super) price: &'a str,
+    pub(super) amount: &'a str,
+    pub(super) direction: &'a str,
+    pub(super) liquidation: Option<&'a str>,
+}
+
+impl<'a> From<&'a TradeRow<'_>> for Row<'a> {
+    fn from(row: &'a TradeRow<'_>) -> Self {
+        Self {
+            trade_seq: row.trade_seq,
+            trade_id: &row.trade_id,
+            timestamp: row.timestamp,
+            instrument_name: &row.instrument_name,
+            price: row.price.get(),
+            amount: row.amount.get(),
+            direction: &row.direction,
+            liquidation: row.liquidation.as_deref(),
+        }
+    }
+}
+
+/// Tells a trade, and the liquidations that it is.
+pub(super) fn tell(
+    row: &Row<'_>,
+    numbering: Numbering,
+    about: &About<'_>,
+    said: &mut Vec<Said>,
+) -> Result<(), ParseError> {
+    let instrument = InstrumentId::new(row.instrument_name)?;
     let known = known(&instrument, about.terms)?;
-    let size = Size::read(&row, &known)?;
-    let (side, ts) = (side_of(&row.direction)?, time(row.timestamp)?);
+    let size = Size::read(row, &known)?;
+    let (side, ts) = (side_of(row.direction)?, time(row.timestamp)?);
     if row.trade_id.is_empty() || row.trade_id.len() > ID_BYTES_MAX {
-        return Err(impossible("trade_id", &row.trade_id));
+        return Err(impossible("trade_id", row.trade_id));
     }
     let trade = Trade {
         exchange: Exchange::DeribitDerivatives,
         market_type: known.market_type,
         symbol: known.symbol.clone(),
         instrument_id: instrument.clone(),
-        trade_id: row.trade_id.as_ref().into(),
+        trade_id: row.trade_id.into(),
         price: size.price.clone(),
         quantity: size.quantity.clone(),
         contracts: size.contracts.clone(),
@@ -82,10 +115,10 @@ fn parse_row(row: &str, numbering: Numbering, about: &About<'_>, said: &mut Vec<
             is_sized,
         },
     });
-    let Some(liquidated) = &row.liquidation else {
+    let Some(liquidated) = row.liquidation else {
         return Ok(());
     };
-    for order in orders_of(liquidated, &row.trade_id, side)? {
+    for order in orders_of(liquidated, row.trade_id, side)? {
         said.push(liquidation(&instrument, &known, order, &size, ts, about));
     }
     Ok(())
@@ -104,11 +137,8 @@ struct Size {
 }
 
 impl Size {
-    fn read(row: &TradeRow<'_>, known: &Known) -> Result<Self, ParseError> {
-        let (price, amount) = (
-            positive("price", row.price.get())?,
-            positive("amount", row.amount.get())?,
-        );
+    fn read(row: &Row<'_>, known: &Known) -> Result<Self, ParseError> {
+        let (price, amount) = (positive("price", row.price)?, positive("amount", row.amount)?);
         let base = known.sizing.map(|sizing| sizing.base(amount.value(), price.value()));
         let base = match base {
             Some(None) => return Err(impossible("amount", amount.text())),

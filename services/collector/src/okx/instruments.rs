@@ -41,7 +41,7 @@ fn symbol(instrument: &InstrumentId) -> Result<Symbol, UnknownName> {
     if !name.contains('-') {
         return Symbol::from_binance(instrument);
     }
-    let name = name.to_uppercase();
+    let name = instrument.to_upper();
     let family = name.strip_suffix("-SWAP").or_else(|| name.strip_suffix("-PERPETUAL"));
     Symbol::new(family.filter(|family| !family.is_empty()).unwrap_or(&name))
 }

@@ -9,6 +9,7 @@ mod messages;
 mod named;
 mod parse;
 mod protocol;
+mod quick;
 mod rest;
 mod series;
 mod trades;

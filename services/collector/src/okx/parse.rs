@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages::{Arg, Frame, stream_name};
+use super::quick::quick;
 use super::{books, instruments, series, trades};
 use crate::wire::{About, Accepted, ParseError, Said, shortened, time};
 
@@ -17,6 +18,11 @@ pub(super) fn frame(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Resu
         said.push(Said::Alive);
         return Ok(());
     }
+    quick(text, about, said).unwrap_or_else(|| careful(text, about, said))
+}
+
+/// Reads any frame.
+pub(super) fn careful(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Result<(), ParseError> {
     let frame: Frame<'_> = json("frame", text)?;
     if let Some(event) = &frame.event {
         said.push(control(event, &frame)?);
@@ -128,24 +134,8 @@ pub(super) fn rows(
     }
     each(rows, |row| {
         let one = match kind {
-            Kind::Merged => {
-                let trades::Sized { trade, is_sized } = trades::trade(row, named, about)?;
-                // Their numbers skip those that they cover.
-                Said::Aggregate {
-                    trade: Box::new(trade),
-                    number: None,
-                    is_sized,
-                }
-            }
-            Kind::Fills => {
-                let trades::Sized { trade, is_sized } = trades::trade(row, named, about)?;
-                let number = trades::number(&trade)?;
-                Said::Trade {
-                    trade: Box::new(trade),
-                    number,
-                    is_sized,
-                }
-            }
+            Kind::Merged => trades::told(&json("trade", row)?, true, named, about)?,
+            Kind::Fills => trades::told(&json("trade", row)?, false, named, about)?,
             Kind::Changes(action) => books::change(row, action, trades::instrument(None, named)?, about)?,
             Kind::Books => {
                 let instrument = named.map(InstrumentId::new).transpose()?;

@@ -1,23 +1,46 @@
 //! Trades.
 
+use compact_str::CompactString;
 use mprism_model::{DecimalText, InstrumentId, Side, Trade, TsSource};
 
 use super::instruments::{exchange, known};
 use super::messages::TradeRow;
-use crate::wire::{About, ParseError, Sizing, positive, shortened};
+use crate::wire::{About, ParseError, Said, Sizing, positive, shortened};
 
 /// A trade and whether its quantity is in base currency.
-pub(super) struct Sized {
-    pub(super) trade: Trade,
-    pub(super) is_sized: bool,
+struct Sized {
+    trade: Trade,
+    is_sized: bool,
 }
 
-/// Reads a trade; `named` is whom the subscription or the question was about.
+/// Tells a trade as what it is in its channel; `named` is whom the subscription or the question was about.
+pub(super) fn told(
+    row: &TradeRow<'_>,
+    is_merged: bool,
+    named: Option<&str>,
+    about: &About<'_>,
+) -> Result<Said, ParseError> {
+    let Sized { trade, is_sized } = trade(row, named, about)?;
+    if is_merged {
+        return Ok(Said::Aggregate {
+            trade: Box::new(trade),
+            // Their numbers skip those that they cover.
+            number: None,
+            is_sized,
+        });
+    }
+    let number = number(&trade)?;
+    Ok(Said::Trade {
+        trade: Box::new(trade),
+        number,
+        is_sized,
+    })
+}
+
+/// Reads a trade.
 ///
 /// Source: <https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-all-trades-channel>.
-pub(super) fn trade(text: &str, named: Option<&str>, about: &About<'_>) -> Result<Sized, ParseError> {
-    let what = "trade";
-    let row: TradeRow<'_> = serde_json::from_str(text).map_err(|source| ParseError::Json { what, source })?;
+fn trade(row: &TradeRow<'_>, named: Option<&str>, about: &About<'_>) -> Result<Sized, ParseError> {
     let instrument_id = instrument(row.inst_id.as_deref(), named)?;
     let known = known(&instrument_id, about.terms)?;
     let price = positive("price", &row.px)?;
@@ -47,7 +70,7 @@ pub(super) fn trade(text: &str, named: Option<&str>, about: &About<'_>) -> Resul
 }
 
 /// Returns a trade's number in the venue's numbering of the instrument's fills.
-pub(super) fn number(trade: &Trade) -> Result<u64, ParseError> {
+fn number(trade: &Trade) -> Result<u64, ParseError> {
     trade.trade_id.parse().map_err(|_| ParseError::Impossible {
         field: "tradeId",
         text: shortened(&trade.trade_id),
@@ -94,7 +117,7 @@ pub(super) fn in_base(
 }
 
 /// Takes a trade's id, which is a number everywhere.
-fn id(text: &str) -> Result<Box<str>, ParseError> {
+fn id(text: &str) -> Result<CompactString, ParseError> {
     let is_number = !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.into()).ok_or_else(|| ParseError::Impossible {
         field: "tradeId",

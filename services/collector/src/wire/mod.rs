@@ -1,6 +1,7 @@
 //! How venues write: what their frames and answers say, in one vocabulary, and what their instruments are.
 
 mod error;
+pub(crate) mod quick;
 mod said;
 mod shared;
 mod terms;

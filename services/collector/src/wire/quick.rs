@@ -1,0 +1,251 @@
+//! Reads in one pass, and without a copy, what venues send a thousand times a second.
+//!
+//! Whatever is not as plain as it nearly always is (an escape, an exponent, a number where a text is expected, a field twice,
+//! something behind the end) ends in `None`. That says nothing about the text: the careful reader decides what it is, or what
+//! is wrong with it. So this one may be as narrow as it is quick, but never more generous than the careful one.
+
+/// Nested values that are skipped; trades have none.
+const DEPTH_MAX: usize = 8;
+
+/// A place in a text.
+pub(crate) struct Quick<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Notes the value of a field; `None` where there is none, or one was noted before.
+#[inline]
+pub(crate) fn once<T>(slot: &mut Option<T>, value: Option<T>) -> Option<()> {
+    if slot.is_some() {
+        return None;
+    }
+    *slot = Some(value?);
+    Some(())
+}
+
+impl<'a> Quick<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Reads an object; `field` is told each name and reads its value.
+    pub(crate) fn object(&mut self, mut field: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        if self.peek() == Some(b'}') {
+            return self.expect(b'}');
+        }
+        loop {
+            let name = self.text()?;
+            self.expect(b':')?;
+            field(self, name)?;
+            if !self.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads an array; `element` reads each element.
+    pub(crate) fn array(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.expect(b'[')?;
+        if self.peek() == Some(b']') {
+            return self.expect(b']');
+        }
+        loop {
+            element(self)?;
+            if !self.goes_on(b']')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads a text in which nothing is escaped.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        self.expect(b'"')?;
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
+        // Anything else that ends it is an escape, or no JSON.
+        (rest[length] == b'"').then_some(())?;
+        let text = self.text.get(self.at..self.at + length)?;
+        self.at += length + 1;
+        Some(text)
+    }
+
+    /// Reads a number without an exponent, as it is written.
+    #[inline]
+    pub(crate) fn number(&mut self) -> Option<&'a str> {
+        self.peek()?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let digits = |from: usize| {
+            let rest = bytes.get(from..).unwrap_or_default();
+            rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
+        let whole = digits(at);
+        if whole == 0 || (whole > 1 && bytes[at] == b'0') {
+            return None;
+        }
+        at += whole;
+        if bytes.get(at) == Some(&b'.') {
+            let places = digits(at + 1);
+            if places == 0 {
+                return None;
+            }
+            at += 1 + places;
+        }
+        if matches!(bytes.get(at), Some(b'e' | b'E')) {
+            return None;
+        }
+        self.at = at;
+        self.text.get(start..at)
+    }
+
+    /// Reads a number that is a count, an id or a time.
+    #[inline]
+    pub(crate) fn whole<T: std::str::FromStr>(&mut self) -> Option<T> {
+        self.number()?.parse().ok()
+    }
+
+    /// Reads `true` or `false`.
+    #[inline]
+    pub(crate) fn truth(&mut self) -> Option<bool> {
+        match self.peek()? {
+            b't' => self.word("true").map(|()| true),
+            _ => self.word("false").map(|()| false),
+        }
+    }
+
+    /// Passes over a value of any kind.
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        self.skip_within(DEPTH_MAX)
+    }
+
+    fn skip_within(&mut self, depth: usize) -> Option<()> {
+        let below = || depth.checked_sub(1);
+        match self.peek()? {
+            b'"' => self.text().map(drop),
+            b'{' => {
+                let depth = below()?;
+                self.object(|quick, _| quick.skip_within(depth))
+            }
+            b'[' => {
+                let depth = below()?;
+                self.array(|quick| quick.skip_within(depth))
+            }
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.number().map(drop),
+        }
+    }
+
+    /// Makes sure that nothing stands behind.
+    pub(crate) fn end(mut self) -> Option<()> {
+        self.peek().is_none().then_some(())
+    }
+
+    /// Returns the next byte that is no blank.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match *self.text.as_bytes().get(self.at)? {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        if self.peek()? != byte {
+            return None;
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    /// Returns whether a comma follows, and not the end.
+    #[inline]
+    fn goes_on(&mut self, end: u8) -> Option<bool> {
+        let byte = self.peek()?;
+        self.at += 1;
+        match byte {
+            b',' => Some(true),
+            byte if byte == end => Some(false),
+            _ => None,
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        rest.starts_with(word.as_bytes()).then(|| self.at += word.len())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What damages JSON, and what may leave it whole.
+    const BYTES: &[u8] = b"{}[]\":,.-+0159eEtrufalsn\\ \n\x01x";
+
+    /// A text with a few bytes replaced, taken out or put in.
+    pub(crate) fn damaged(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
+        let edit = (any::<prop::sample::Index>(), 0..3_u8, prop::sample::select(BYTES));
+        let text = prop::sample::select(texts);
+        (text, prop::collection::vec(edit, 0..4)).prop_map(|(text, edits)| {
+            let mut bytes = text.as_bytes().to_vec();
+            for (at, kind, byte) in edits {
+                let at = at.index(bytes.len());
+                match kind {
+                    0 => bytes[at] = byte,
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, byte),
+                }
+            }
+            String::from_utf8(bytes).expect("ASCII")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+        #[test]
+        fn what_is_passed_over_is_json(text in damaged(&[
+            r#"{"a":[1,-2.50,0,true,false,null,"x"],"b":{"c":{}},"d":[]}"#,
+            r#" [ "a" , {"b" : 0.1} ] "#,
+        ])) {
+            let mut quick = Quick::new(&text);
+            if quick.skip().and_then(|()| quick.end()).is_some() {
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_json_is_passed_over_and_odd_json_left_to_others() {
+        let is_read = |text: &str| {
+            let mut quick = Quick::new(text);
+            quick.skip().and_then(|()| quick.end()).is_some()
+        };
+        for text in [r#"{"a":[1,-2.50,0,true,false,null,"ü"],"b":{}}"#, " [ ] ", "-0.5"] {
+            assert!(is_read(text), "{text}");
+        }
+        for text in [
+            r#""\n""#,
+            "1e5",
+            "01",
+            "1.",
+            "{} x",
+            "tru",
+            "[1,]",
+            "",
+            &"[".repeat(100_000),
+        ] {
+            assert!(!is_read(text), "{text:.20}");
+        }
+    }
+}
