@@ -74,6 +74,21 @@ impl Deployment {
         }
     }
 
+    /// Returns this deployment for a start of some services: the others keep the options of the last start, `before`. Where
+    /// the collector is not among them, the simulator that it may hear stays, too.
+    pub fn starting(mut self, services: &[Service], before: Self) -> Self {
+        let mut kept = before.units;
+        if services.contains(&Service::Collector) {
+            kept.retain(|unit| self.unit(unit.service).is_some());
+        }
+        kept.retain(|unit| !services.contains(&unit.service));
+        self.units
+            .retain(|unit| kept.iter().all(|kept| kept.service != unit.service));
+        self.units.append(&mut kept);
+        self.units.sort_by_key(|unit| unit.service);
+        self
+    }
+
     /// Returns all services, in start order.
     pub fn services(&self) -> Vec<Service> {
         self.units.iter().map(|unit| unit.service).collect()

@@ -320,3 +320,33 @@ async fn what_runs_for_a_moment_changes_no_options() {
     let restarted = home.good(&["restart"]);
     assert!(restarted.to_string().contains("\"sim\""), "{restarted}");
 }
+
+/// A collector that is started again by itself must not leave the simulator for the exchanges.
+#[tokio::test]
+async fn a_start_of_one_service_changes_no_options_of_the_others() {
+    let home = Home::new();
+    home.good(&["start", "--sim"]);
+    home.good(&["stop", "cold"]);
+    home.good(&["start", "cold"]);
+    let state = || home.run(&["status", "--json"]).document();
+    let pid_of = |name: &str| {
+        let status = state();
+        let services = status["services"].as_array().expect("a list").clone();
+        let found = services.into_iter().find(|service| service["name"] == name);
+        found.and_then(|service| service["pid"].as_i64())
+    };
+    assert!(pid_of("sim").is_some(), "{}", state());
+    let first = pid_of("collector").expect("it runs");
+    let process = u32::try_from(first).ok().and_then(ProcessIdentity::of);
+    kill(&process.expect("it runs")).await;
+    let next = home
+        .until("the collector is started again", || match pid_of("collector") {
+            Some(pid) if pid != first => Ok(pid),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    let line = std::fs::read(format!("/proc/{next}/cmdline")).expect("it runs");
+    assert!(String::from_utf8_lossy(&line).contains("--sim"), "{line:?}");
+    let restarted = home.good(&["restart"]);
+    assert!(restarted.to_string().contains("\"sim\""), "{restarted}");
+}

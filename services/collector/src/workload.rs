@@ -9,6 +9,7 @@ use mprism_model::{
 };
 
 use crate::orderbook::{Book, Diff, Snapshot};
+use crate::recorded::Circumstances;
 use crate::registry;
 use crate::wire::{About, ParseError, Said, Terms};
 
@@ -190,6 +191,25 @@ fn about(terms: &Terms) -> About<'_> {
     }
 }
 
+/// A recorded text, and what was noted about it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    text: String,
+    instrument: Option<InstrumentId>,
+    path: Option<String>,
+}
+
+impl Frame {
+    /// Takes a text and what was noted about it.
+    pub fn new(text: String, about: Circumstances) -> Self {
+        Self {
+            text,
+            instrument: about.instrument.and_then(|name| InstrumentId::new(&name).ok()),
+            path: about.url,
+        }
+    }
+}
+
 /// What reading frames over and over came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameCosts {
@@ -202,17 +222,26 @@ pub struct FrameCosts {
 }
 
 /// Reads frames over and over for about `time`, and makes of each event what is published: its text and its id.
-pub fn read(exchange: Exchange, terms: &Terms, frames: &[String], time: Duration) -> FrameCosts {
-    let (wire, about, mut said) = (registry::wire(exchange), about(terms), Vec::new());
+pub fn read(exchange: Exchange, terms: &Terms, frames: &[Frame], time: Duration) -> FrameCosts {
+    let (wire, mut said) = (registry::wire(exchange), Vec::new());
     let mut costs = FrameCosts::default();
     let (began, began_on_core) = (Instant::now(), on_core());
     while began.elapsed() < time {
         for frame in frames {
             said.clear();
-            let result = match wire.frame(black_box(frame), &about, &mut said) {
-                // What was recorded may be an answer.
-                Err(ParseError::Unknown) => wire.answer(frame, &about, &mut said),
-                result => result,
+            let about = About {
+                instrument: frame.instrument.as_ref(),
+                path: frame.path.as_deref(),
+                ..about(terms)
+            };
+            let text = black_box(frame.text.as_str());
+            let is_answer = frame.path.is_some() || text.starts_with('[');
+            let result = match is_answer {
+                true => wire.answer(text, &about, &mut said),
+                false => match wire.frame(text, &about, &mut said) {
+                    Err(ParseError::Unknown) => wire.answer(text, &about, &mut said),
+                    result => result,
+                },
             };
             costs.frames += u64::from(result.is_ok());
             for said in said.drain(..) {
@@ -225,7 +254,7 @@ pub fn read(exchange: Exchange, terms: &Terms, frames: &[String], time: Duration
 }
 
 /// Returns for how long this thread had a core: what it waited for one while others had it is not its cost.
-fn on_core() -> Duration {
+pub(crate) fn on_core() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(
         now.tv_sec.unsigned_abs(),

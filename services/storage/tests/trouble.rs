@@ -1,4 +1,4 @@
-//! A store that is full, has too many parts, is slow or away, and a bus that forgot: intake waits, goes on by itself, and every
+//! A store that is full, has too many parts, can only be read, is slow or away, and a bus that forgot: intake waits, goes on by itself, and every
 //! row is there once.
 
 mod common;
@@ -235,6 +235,15 @@ async fn whatever_the_store_or_the_bus_do_every_row_is_there_once() {
     line.execute("ALTER TABLE marketprism_hot.liquidations RESET SETTING parts_to_throw_insert, parts_to_delay_insert")
         .await;
     line.all_stored("after too many parts").await;
+
+    // Nobody may write (code 242), as on a store that somebody else keeps as it is.
+    line.execute("ALTER TABLE marketprism_hot.liquidations MODIFY SETTING table_readonly = 1")
+        .await;
+    line.publish(300).await;
+    line.waits("only read").await;
+    line.execute("ALTER TABLE marketprism_hot.liquidations RESET SETTING table_readonly")
+        .await;
+    line.all_stored("after it could only be read").await;
 
     mode.store(AWAY, Ordering::Relaxed);
     line.publish(1_000).await;

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mprism_collector::recorded::Circumstances;
 use mprism_collector::wire::Terms;
-use mprism_collector::workload::{BookWorkload, FrameCosts, crowd, read};
+use mprism_collector::workload::{BookWorkload, Frame, FrameCosts, crowd, read};
 use mprism_model::Exchange;
 
 use super::frames;
@@ -130,12 +131,13 @@ fn crowding() -> Vec<f64> {
 }
 
 /// Frames as the venue sends them, from a combined stream.
-fn trade_frames() -> Vec<String> {
+fn trade_frames() -> Vec<Frame> {
     let frame = |n: u64| {
         let (id, cents) = (5_601_234_567 + n, n % 100);
-        format!(
+        let text = format!(
             r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":1795176000123,"s":"BTCUSDT","t":{id},"p":"64000.{cents:02}000000","q":"0.01500000","T":1795176000121,"m":true,"M":true}}}}"#
-        )
+        );
+        Frame::new(text, Circumstances::default())
     };
     (0..1_000).map(frame).collect()
 }

@@ -5,6 +5,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use mprism_collector::wire::Terms;
+use mprism_collector::workload::Frame;
 use mprism_model::Exchange;
 
 use crate::commands::replay::{RecordedFile, find, terms, venue_of};
@@ -17,7 +18,7 @@ const FRAMES_MAX: usize = 5_000;
 pub(super) struct Stream {
     pub(super) exchange: Exchange,
     pub(super) terms: Terms,
-    pub(super) frames: Vec<String>,
+    pub(super) frames: Vec<Frame>,
 }
 
 /// Returns the streams of a folder by their paths.
@@ -42,9 +43,16 @@ pub(super) fn of(folder: &Path) -> Result<BTreeMap<String, Stream>, CliError> {
     Ok(streams)
 }
 
-fn read(file: &RecordedFile, frames: &mut Vec<String>) -> Result<(), CliError> {
-    for line in file.open()?.lines().take(FRAMES_MAX.saturating_sub(frames.len())) {
-        frames.push(line.map_err(|e| file.unreadable(e))?);
+fn read(file: &RecordedFile, frames: &mut Vec<Frame>) -> Result<(), CliError> {
+    let mut noted = file.circumstances()?;
+    for (at, line) in file
+        .open()?
+        .lines()
+        .take(FRAMES_MAX.saturating_sub(frames.len()))
+        .enumerate()
+    {
+        let about = noted.remove(&(at as u64 + 1)).unwrap_or_default();
+        frames.push(Frame::new(line.map_err(|e| file.unreadable(e))?, about));
     }
     Ok(())
 }

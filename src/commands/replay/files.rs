@@ -100,7 +100,7 @@ impl RecordedFile {
     }
 
     /// Reads what was noted about the frames, by line number; nothing where nothing lies beside.
-    pub(super) fn circumstances(&self) -> Result<BTreeMap<u64, Circumstances>, CliError> {
+    pub(crate) fn circumstances(&self) -> Result<BTreeMap<u64, Circumstances>, CliError> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = unpacked(&name).strip_suffix(".jsonl").unwrap_or(&name);
         let beside = ["", ".zst", ".gz"].map(|end| self.path.with_file_name(format!("{stem}.meta.jsonl{end}")));

@@ -136,6 +136,10 @@ impl Supervisor {
                 wait_ms,
             } => {
                 self.has_worked = true;
+                let deployment = match self.deployment.take() {
+                    Some(before) => deployment.starting(&services, before),
+                    None => deployment,
+                };
                 self.set_deployment(deployment);
                 let job = Job::start(services, Duration::from_millis(wait_ms), replies, &self.units);
                 for service in job.waiting() {
