@@ -326,6 +326,7 @@ impl Shipper {
     fn look(&mut self) {
         let now = Instant::now();
         let floor = self.floor();
+        self.tail.forget_before(floor);
         if self.history.back().is_none_or(|(_, position)| *position < floor) {
             self.history.push_back((now, floor));
         }

@@ -34,8 +34,9 @@ struct Head<'a> {
     publisher: &'a str,
 }
 
-/// Bytes that a level takes with eight places in both numbers.
+/// Bytes that a level takes with eight places in both numbers, and that the venue's own size takes beside them.
 const LEVEL_BYTES: usize = 56;
+const CONTRACTS_BYTES: usize = 32;
 
 impl OrderBook {
     /// Returns the JSON text that is published.
@@ -62,7 +63,8 @@ impl OrderBook {
             standardization_version: "2.0",
             publisher: "unified-collector",
         };
-        let mut out = Vec::with_capacity(640 + (self.bids.len() + self.asks.len()) * LEVEL_BYTES);
+        let level_bytes = LEVEL_BYTES + self.contracts.as_ref().map_or(0, |_| CONTRACTS_BYTES);
+        let mut out = Vec::with_capacity(640 + (self.bids.len() + self.asks.len()) * level_bytes);
         serde_json::to_writer(&mut out, &head).expect("strings and numbers always serialise");
         // The object is open again for the levels.
         out.pop();

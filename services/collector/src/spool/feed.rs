@@ -204,3 +204,57 @@ impl Reading {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mprism_model::Epoch;
+
+    use super::super::{Outgoing, Writer, WriterOptions};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_tail_let_go_of_is_read_from_its_segment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let epoch = Epoch(7);
+        let tail = Arc::new(Tail::new(epoch));
+        let options = WriterOptions {
+            folder: folder.path().to_path_buf(),
+            epoch,
+            // A segment takes a few of them.
+            segment_bytes: 200,
+            fsync_interval: Duration::from_millis(1),
+        };
+        let writer = Writer::start(options, Arc::clone(&tail)).expect("started");
+        let record = |n: u64| Outgoing {
+            subject: "trade.binance_spot.spot.BTC-USDT".to_owned().into(),
+            message_id: format!("id {n}").into(),
+            payload: format!("payload {n}").into(),
+        };
+        writer
+            .batches()
+            .send((1..=20).map(record).collect())
+            .await
+            .expect("it runs");
+        writer.finish().await;
+        let at = |seq| ProducerId { epoch, seq };
+        let mut feed = Feed::new(folder.path().to_path_buf(), Arc::clone(&tail), None);
+        for (forgotten, from) in [(1, 1), (8, 3), (21, 1), (21, 20)] {
+            tail.forget_before(at(forgotten));
+            tail.forget_before(ProducerId {
+                epoch: Epoch(8),
+                seq: 100,
+            });
+            let is_kept = matches!(tail.get(20), InTail::Here(_));
+            assert_eq!(is_kept, forgotten <= 20, "{forgotten}");
+            feed.seek(at(from));
+            let mut read = Vec::new();
+            while let Some(record) = feed.next().expect("readable") {
+                read.push((record.id.seq, record.payload));
+            }
+            let whole: Vec<_> = (from..=20).map(|n| (n, record(n).payload)).collect();
+            assert_eq!(read, whole, "from {from}, {forgotten} forgotten");
+        }
+    }
+}

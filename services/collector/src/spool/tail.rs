@@ -1,4 +1,5 @@
-//! The newest records in memory, so that publishing does not read back what was just written.
+//! The newest records in memory, so that publishing does not read back what was just written. What is acknowledged is not among
+//! them: the rare time that it is published again, it is read from its segment.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -65,6 +66,17 @@ impl Tail {
         }
         drop(ring);
         self.grown.notify_one();
+    }
+
+    /// Lets go of what comes before a position.
+    pub(crate) fn forget_before(&self, position: ProducerId) {
+        if position.epoch != self.epoch {
+            return;
+        }
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(oldest) = ring.records.pop_front_if(|oldest| oldest.id.seq < position.seq) {
+            ring.bytes -= oldest.payload.len() + 128;
+        }
     }
 
     pub(crate) fn get(&self, seq: u64) -> InTail {
