@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -54,6 +54,7 @@ struct Connection<'a, P> {
     requests: Requests,
     standing: watch::Sender<Standing>,
     said: Vec<Said>,
+    heard_ms: &'a AtomicI64,
     last_heard: Instant,
     last_ping: Instant,
 }
@@ -62,6 +63,7 @@ struct Connection<'a, P> {
 pub(super) async fn listen<P: Protocol>(
     link: &Link<P>,
     standing: watch::Sender<Standing>,
+    heard_ms: &AtomicI64,
     stop: CancellationToken,
 ) -> Ended {
     let connecting = async {
@@ -91,6 +93,7 @@ pub(super) async fn listen<P: Protocol>(
         requests: Requests::new(requests, rules.send_every),
         standing,
         said: Vec::new(),
+        heard_ms,
         last_heard: Instant::now(),
         last_ping: Instant::now(),
     };
@@ -254,6 +257,9 @@ impl<P: Protocol> Connection<'_, P> {
         let now = Instant::now();
         self.last_heard = now;
         for (recv_ns, message) in frames.drain(..) {
+            if matches!(message, Some(Ok(_))) {
+                self.heard_ms.store(UnixNanos(recv_ns).to_millis().0, Ordering::Relaxed);
+            }
             let taken = match message {
                 Some(Ok(Message::Text(text))) => self.frame(&text, UnixNanos(recv_ns), &terms, now, &mut portion),
                 Some(Ok(Message::Binary(_))) => {

@@ -1,10 +1,12 @@
 //! A connection, the one that replaces it, and the next one after both.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use mprism_model::UnixMillis;
 use mprism_runtime::backoff::Backoff;
+use mprism_runtime::clock;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -97,6 +99,8 @@ struct Opened {
     stop: CancellationToken,
     standing: watch::Receiver<Standing>,
     began: Instant,
+    /// When its last frame left the socket; before any, when it was opened.
+    heard_ms: Arc<AtomicI64>,
 }
 
 impl Opened {
@@ -104,11 +108,14 @@ impl Opened {
         let (link, stop) = (Arc::clone(link), CancellationToken::new());
         let (sender, standing) = watch::channel(Standing::default());
         let stopped = stop.clone();
+        let heard_ms = Arc::new(AtomicI64::new(clock::now_ms()));
+        let heard = Arc::clone(&heard_ms);
         Self {
-            task: tokio::spawn(async move { listen(&link, sender, stopped).await }),
+            task: tokio::spawn(async move { listen(&link, sender, &heard, stopped).await }),
             stop,
             standing,
             began: Instant::now(),
+            heard_ms,
         }
     }
 }
@@ -256,7 +263,9 @@ impl<P: Protocol> Keeper<P> {
 
     /// Tells that nothing is heard now; returns whether anybody listens.
     async fn say_ended(&self) -> bool {
-        let ended = vec![Heard::Ended(Arc::clone(&self.link.plan))];
+        // What was sent since was lost on its way.
+        let since = UnixMillis(self.current.heard_ms.load(Ordering::Relaxed));
+        let ended = vec![Heard::Ended(Arc::clone(&self.link.plan), since)];
         self.link.heard.send(ended).await.is_ok()
     }
 

@@ -36,7 +36,7 @@ impl<H: History> Market<H> {
                         series.resume(out);
                     }
                 }),
-                Heard::Ended(plan) => self.told_by(&plan, |state, data_type, _, _| match data_type {
+                Heard::Ended(plan, since) => self.told_by(&plan, |state, data_type, _, _| match data_type {
                     DataType::Trade => {
                         if let Some(trades) = &mut state.trades {
                             trades.expect(GapCause::Disconnect);
@@ -49,7 +49,7 @@ impl<H: History> Market<H> {
                     }
                     other => {
                         if let Some(series) = state.series.get_mut(&other) {
-                            series.suspend();
+                            series.suspend(since);
                         }
                     }
                 }),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mprism_model::{DataType, Exchange, InstrumentId, MarketType, Subject, Symbol};
+use mprism_model::{DataType, Exchange, InstrumentId, MarketType, Subject, Symbol, UnixMillis};
 use mprism_runtime::endpoint::Endpoint;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -70,8 +70,8 @@ pub(crate) enum Heard {
     Malformed(Option<InstrumentId>, Arc<Plan>),
     /// The streams of a connection are listened to from now on.
     Began(Arc<Plan>),
-    /// A connection ended, and no other one carries its streams.
-    Ended(Arc<Plan>),
+    /// A connection ended, and no other one carries its streams; nothing is heard of them since.
+    Ended(Arc<Plan>, UnixMillis),
     /// A question was answered.
     Polled(Box<Polled>),
 }

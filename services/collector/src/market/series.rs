@@ -14,6 +14,8 @@ use mprism_model::{
 use super::{Out, gap_subject, now};
 use crate::stats::StreamStats;
 
+/// How long after it happened a venue tells of a liquidation, at most: each gathers them for a second.
+const TOLD_WITHIN_MS: i64 = 5_000;
 /// Observations that are remembered, so that one that is told again is known. A subscription to liquidations begins with up to
 /// a hundred old ones.
 const REMEMBERED: usize = 1_024;
@@ -38,6 +40,8 @@ pub(super) struct SeriesState {
     thin: Option<Duration>,
     passed: Option<UnixMillis>,
     minutes: Minutes,
+    /// The newest that was heard, in this life or before.
+    newest: Option<UnixMillis>,
     /// Since when nothing could be heard, and why; of what nobody can be asked for afterwards.
     deaf: Option<(UnixMillis, GapCause)>,
 }
@@ -123,15 +127,19 @@ impl SeriesState {
             thin,
             passed: None,
             minutes: Minutes::default(),
+            newest: mark.newest,
             deaf: deaf.filter(|_| about.data_type == DataType::Liquidation),
             about,
         }
     }
 
-    /// Says that nothing can be heard from now on.
-    pub(super) fn suspend(&mut self) {
+    /// Says that nothing is heard since a moment. What was on its way then may be as much older as a venue takes to tell it, but
+    /// is not older than what was told before it.
+    pub(super) fn suspend(&mut self, since: UnixMillis) {
         if self.about.data_type == DataType::Liquidation {
-            self.deaf.get_or_insert((now(), GapCause::Disconnect));
+            let since = UnixMillis(since.0 - TOLD_WITHIN_MS);
+            let since = self.newest.map_or(since, |newest| newest.max(since));
+            self.deaf.get_or_insert((since, GapCause::Disconnect));
         }
     }
 
@@ -184,13 +192,16 @@ impl SeriesState {
             return;
         }
         self.passed = Some(at);
+        self.newest = self.newest.max(Some(at));
         out.stats.observations.fetch_add(1, Ordering::Relaxed);
         self.stats.events.fetch_add(1, Ordering::Relaxed);
         out.push(&self.subject, event);
     }
 
-    /// A moment, or a period, that nobody can be asked for: its identity is its time.
+    /// A moment, or a period, that nobody can be asked for: its identity is its beginning. Where nothing was heard between two
+    /// of them they begin at the same moment, and the later one is longer: that makes it the later version.
     fn gap(&self, (from, to): (UnixMillis, UnixMillis), cause: GapCause) -> Gap {
+        let length_ms = to.0.saturating_sub(from.0);
         Gap {
             ts: now(),
             exchange: self.about.exchange,
@@ -204,7 +215,7 @@ impl SeriesState {
             cause,
             state: GapState::Unfillable,
             source: Source::Ws,
-            version: 1,
+            version: u32::try_from(length_ms).unwrap_or(u32::MAX).max(1),
         }
     }
 }
@@ -244,5 +255,47 @@ mod tests {
             minutes.have(&candle)
         });
         assert_eq!(left_out, [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_a_connection_died_is_within_the_gap() {
+        let about = Subject {
+            data_type: DataType::Liquidation,
+            exchange: Exchange::OkxDerivatives,
+            market_type: MarketType::Perpetual,
+            symbol: Symbol::new("ETH-USDT").expect("valid"),
+        };
+        let began = UnixMillis(1_795_176_000_000);
+        for (newest, since) in [
+            (None, -TOLD_WITHIN_MS),
+            (Some(-60_000), -TOLD_WITHIN_MS),
+            (Some(-329), -329),
+        ] {
+            let mut series = SeriesState::new(about.clone(), SeriesMark::default(), None, Arc::default());
+            series.newest = newest.map(|ms: i64| UnixMillis(began.0 + ms));
+            series.suspend(began);
+            series.suspend(UnixMillis(began.0 + 1));
+            let expected = (UnixMillis(began.0 + since), GapCause::Disconnect);
+            assert_eq!(series.deaf, Some(expected), "{newest:?}");
+        }
+    }
+
+    #[test]
+    fn a_gap_that_begins_where_another_one_did_is_not_taken_for_it() {
+        let about = Subject {
+            data_type: DataType::Liquidation,
+            exchange: Exchange::OkxDerivatives,
+            market_type: MarketType::Perpetual,
+            symbol: Symbol::new("ETH-USDT").expect("valid"),
+        };
+        let series = SeriesState::new(about, SeriesMark::default(), None, Arc::default());
+        let gap = |to| series.gap((UnixMillis(1_000), UnixMillis(to)), GapCause::CollectorDown);
+        let (first, second) = (gap(7_000), gap(17_000));
+        assert_eq!(first.gap_id(), second.gap_id());
+        assert_ne!(
+            Event::Gap(first.clone()).message_id(),
+            Event::Gap(second.clone()).message_id()
+        );
+        assert!(second.version > first.version && gap(1_000).version > 0);
     }
 }
