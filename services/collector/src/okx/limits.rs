@@ -9,7 +9,7 @@ use mprism_model::InstrumentId;
 
 use crate::rest::Budget;
 
-/// The venue counts in windows of this length.
+/// The venue counts in windows of this length, and does not say when they begin.
 const WINDOW: Duration = Duration::from_secs(2);
 /// The first pause after the venue said that its limit is reached, and the longest.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -61,14 +61,17 @@ pub(super) struct Limit {
 impl Limit {
     fn new(allowed: u32) -> Self {
         Self {
-            budget: Arc::new(Budget::new(allowed, WINDOW)),
+            budget: Arc::new(Budget::even(allowed, WINDOW)),
             refusals: AtomicU32::new(0),
         }
     }
 
     /// Takes note that the venue refused for its limit; returns how long nothing is asked now: each time twice as long, and up
-    /// to a tenth more, so that not all come back at once.
+    /// to a tenth more, so that not all come back at once. What was asked beside it and is refused with it is one refusal.
     pub(super) fn refused(&self) -> Duration {
+        if let Some(left) = self.budget.paused_for().filter(|left| !left.is_zero()) {
+            return left;
+        }
         let before = self.refusals.fetch_add(1, Ordering::Relaxed);
         let doubled = PAUSE.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX));
         let pause = doubled.min(PAUSE_MAX).mul_f64(1.0 + rand::random::<f64>() / 10.0);
@@ -127,8 +130,9 @@ mod tests {
                 (f64::from(seconds)..=1.1 * f64::from(seconds)).contains(&pause),
                 "{pause}"
             );
+            assert!(limit.refused().as_secs_f64() <= pause, "asked beside it");
+            tokio::time::advance(Duration::from_secs_f64(pause)).await;
         }
-        assert!(limit.budget.paused_for() > Some(Duration::from_secs(59)));
         limit.answered();
         assert!(limit.refused() < Duration::from_secs(3));
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use mprism_runtime::clock;
 use tokio::time::Instant;
 
-/// What a venue allows in each window of its clock, of which we take a part.
+/// What a venue allows in each window, of which we take a part.
 #[derive(Debug)]
 pub(crate) struct Budget {
     allowed: u32,
     window: Duration,
+    /// Where the venue does not say when its windows begin: how many may be asked at once, of those that are left to others.
+    at_once: Option<u32>,
     state: Mutex<State>,
 }
 
@@ -20,15 +22,30 @@ struct State {
     window: i64,
     used: u32,
     paused_until: Option<Instant>,
+    /// When all that was asked would be through, were it asked at an even pace.
+    through: Option<Instant>,
 }
 
 impl Budget {
-    /// Takes at most 80 % of what the venue allows: others on this address may ask it, too.
+    /// Takes at most 80 % of what the venue allows in windows of its clock: others on this address may ask it, too.
     pub(crate) fn new(allowed: u32, window: Duration) -> Self {
         Self {
             allowed: (u64::from(allowed) * 4 / 5) as u32,
             window,
+            at_once: None,
             state: Mutex::default(),
+        }
+    }
+
+    /// As [`Budget::new`], where windows may begin at any moment: asked is at an even pace, so that no window has more than the
+    /// venue allows, wherever it begins. Two bursts side by side are within our windows, and not within the venue's.
+    ///
+    /// Source: the generic cell rate algorithm of ITU-T I.371.
+    pub(crate) fn even(allowed: u32, window: Duration) -> Self {
+        let budget = Self::new(allowed, window);
+        Self {
+            at_once: Some((allowed - budget.allowed).max(1)),
+            ..budget
         }
     }
 
@@ -53,6 +70,17 @@ impl Budget {
         let window = now_ms.div_euclid(length);
         if state.window != window {
             (state.window, state.used) = (window, 0);
+        }
+        if let Some(at_once) = self.at_once {
+            let interval = self.window / self.allowed.max(1);
+            let through = state.through.map_or(now, |through| through.max(now));
+            let may_ask = through - interval * (at_once - 1);
+            if may_ask > now {
+                return Some(may_ask - now);
+            }
+            state.through = Some(through + interval * weight);
+            state.used += weight;
+            return None;
         }
         // One request is always possible, however heavy it is.
         if state.used > 0 && state.used + weight > self.allowed {
@@ -110,6 +138,28 @@ mod tests {
             None,
             "too heavy for any"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_window_has_more_than_the_venue_allows_wherever_it_begins() {
+        for allowed in [5, 10, 20, 40] {
+            let (budget, window) = (Budget::even(allowed, Duration::from_secs(2)), Duration::from_secs(2));
+            let mut asked = Vec::new();
+            for request in 0..200 {
+                // Now and then nobody asks for a while, and then many do.
+                if request % 50 == 0 {
+                    tokio::time::sleep(Duration::from_secs(7)).await;
+                }
+                budget.take(1).await;
+                asked.push(Instant::now());
+            }
+            let within = |from: &Instant| asked.iter().filter(|at| **at >= *from && **at < *from + window).count();
+            let most = asked.iter().map(within).max().unwrap_or(0);
+            assert!(most <= allowed as usize, "{most} of {allowed}");
+            let (first, last) = (asked[1], asked[49]);
+            let rate = 48.0 / (last - first).as_secs_f64();
+            assert!(rate >= f64::from(allowed) / 2.0 * 0.75, "{rate}/s of {allowed} in 2 s");
+        }
     }
 
     #[tokio::test(start_paused = true)]
