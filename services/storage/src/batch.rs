@@ -117,3 +117,50 @@ impl Backing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::tests::trades;
+
+    const NOW: UnixMillis = UnixMillis(1_760_054_500_000);
+
+    /// What stands at the beginning of a row: epoch, sequence, insert time, creation time.
+    fn head(row: &[u8]) -> [i64; 4] {
+        std::array::from_fn(|n| i64::from_le_bytes(row[n * 8..][..8].try_into().expect("8 bytes")))
+    }
+
+    #[test]
+    fn a_partition_is_moved_stamped_and_taken_back() {
+        let Batch { rows, mut backing, .. } = trades(&[(7, 1, 100, "1.5"), (7, 2, 101, "1.25")]);
+        let place = backing.parts[0].bytes.as_ptr();
+        let body = backing.body(&rows, NOW);
+        assert_eq!((body.as_ptr(), body.len()), (place, rows[1].bytes().end));
+        assert_eq!(head(&body[rows[1].bytes()]), [7, 2, NOW.0, NOW.0]);
+        assert!(backing.parts[0].bytes.is_empty(), "nothing is held twice");
+        backing.put_back(&rows, body);
+        assert_eq!(backing.parts[0].bytes.as_ptr(), place);
+        let later = UnixMillis(NOW.0 + 1);
+        let again = backing.body(&rows, later);
+        assert_eq!(head(&again), [7, 1, later.0, later.0]);
+    }
+
+    #[test]
+    fn some_rows_of_a_partition_are_copied_and_stamped() {
+        let Batch {
+            mut rows, mut backing, ..
+        } = trades(&[(7, 1, 100, "1.5"), (7, 2, 101, "1.5"), (7, 3, 102, "1.5")]);
+        rows.remove(1);
+        rows[1].identity.seq = 9;
+        let body = backing.body(&rows, NOW);
+        let length = rows[0].length as usize;
+        assert_eq!(body.len(), 2 * length);
+        assert_eq!(
+            [head(&body), head(&body[length..])],
+            [[7, 1, NOW.0, NOW.0], [7, 9, NOW.0, NOW.0]]
+        );
+        assert_eq!(body[length + 32..], backing.bytes(&rows[1])[32..]);
+        backing.put_back(&rows, body);
+        assert_eq!(backing.parts[0].bytes.len(), 3 * length, "all are there still");
+    }
+}

@@ -206,3 +206,71 @@ impl Gathering {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::tests::trade;
+    use mprism_model::{Epoch, Symbol};
+
+    fn message(subject: &str, payload: Vec<u8>, reply: &str) -> Message {
+        Message {
+            subject: subject.into(),
+            reply: Some(reply.into()),
+            length: payload.len(),
+            payload: payload.into(),
+            headers: None,
+            status: None,
+            description: None,
+        }
+    }
+
+    #[test]
+    fn of_messages_their_rows_and_where_their_acks_go_are_kept() {
+        let room = Room::new(1_000);
+        let mut gathering = Gathering::new(DataType::Trade, &room, Sizes::default());
+        let mut other = trade(7, "2.5");
+        other.symbol = Symbol::new("ETH-USDT").expect("valid");
+        let mut next_day = trade(8, "2.5");
+        next_day.ts.0 += 86_400_000;
+        for (trade, reply) in [(trade(7, "1.5"), "one"), (other, "two"), (next_day, "three")] {
+            let subject = trade.subject().to_string();
+            gathering.take(message(&subject, Event::Trade(trade).to_json(), reply));
+        }
+        gathering.take(message("trade.binance_spot.spot.BTC-USDT", b"{".to_vec(), "four"));
+        let sizes = gathering.sizes();
+        let batch = gathering.close();
+        let places: Vec<_> = batch.rows.iter().map(|row| (row.market, row.part)).collect();
+        assert_eq!(places, [(0, 0), (1, 0), (0, 1)]);
+        assert!(
+            batch.rows.iter().all(|row| row.identity.epoch == Epoch(0)),
+            "nobody says who they are"
+        );
+        let replies: Vec<String> = batch.replies().map(|reply| reply.to_string()).collect();
+        assert_eq!(replies, ["one", "two", "three", "four"]);
+        let [unstorable] = &batch.unstorable[..] else {
+            panic!("one of them cannot be read: {batch:?}");
+        };
+        assert_eq!(&unstorable.delivery.payload[..], b"{");
+        assert_eq!(
+            (sizes.rows, sizes.parts.len(), sizes.replies),
+            (3, 2, "onetwothree".len())
+        );
+    }
+
+    #[test]
+    fn what_a_batch_takes_is_told_to_the_other_lanes_until_it_is_stored() {
+        let room = Room::new(1);
+        let mut gathering = Gathering::new(DataType::Trade, &room, Sizes::default());
+        let identity = ProducerId {
+            epoch: Epoch(1),
+            seq: 1,
+        };
+        gathering.push(&Event::Trade(trade(7, "1.5")), identity, None);
+        let batch = gathering.close();
+        assert!(room.is_full());
+        assert_eq!(batch.replies().count(), 0, "nobody delivered it");
+        drop(batch);
+        assert!(!room.is_full());
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The memory that the lanes share for batches, in bytes. Nobody waits for it: a lane that finds it used up hands over what it
-/// has, however little that is, and gathers no more before that is stored.
+/// has, however little that is. So every lane goes on, and exceeds it by what one request brings at most.
 #[derive(Clone, Debug)]
 pub(crate) struct Room {
     used: Arc<AtomicUsize>,
