@@ -19,7 +19,7 @@ mod spec;
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix, try_out};
 pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
-pub use kept::{next_kept, remove_kept};
+pub use kept::{acked_sequence, kept_at, next_kept, remove_kept};
 pub use lease::{Holder, LEASE_TTL, LEASES, Lease, LeaseOptions, ensure_leases};
 pub use look::{count_by_subject, skipped_from};
 pub use moving::{Moved, move_streams};
@@ -32,6 +32,8 @@ pub use spec::{
     StreamSpec, durable_name, layout,
 };
 
+/// The name of a header.
+pub use async_nats::HeaderName;
 /// A message as it comes.
 pub use async_nats::Message;
 /// The text of a subject, cheap to clone.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -118,24 +118,53 @@ impl Pull {
                     break;
                 }
             };
-            match message.status {
-                None | Some(StatusCode::OK) => {
-                    self.to_come -= 1;
-                    return Ok(Some(message));
-                }
-                Some(StatusCode::IDLE_HEARTBEAT) => {}
-                // A request that got all it asked for is told so afterwards.
-                Some(_) if message.subject != self.reply => {}
-                Some(status) => {
-                    self.to_come = 0;
-                    let said = message.description.as_deref().unwrap_or_default();
-                    if !ends_well(status, said) {
-                        return Err(BusError::Pull {
-                            durable: self.durable.clone(),
-                            status: status.as_u16(),
-                            said: said.to_owned(),
-                        });
-                    }
+            if let Some(message) = self.sort(message)? {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the next message if it is here already; `None` where [`Pull::next`] has to wait, or to say that no more comes.
+    ///
+    /// # Errors
+    /// As [`Pull::next`].
+    pub fn ready(&mut self) -> Result<Option<Message>, BusError> {
+        while self.to_come > 0 {
+            let Some(waiting) = self.messages.next().now_or_never() else {
+                break;
+            };
+            if let Some(message) = self.sort(waiting.ok_or(BusError::Closed)?)? {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns how many messages may still come of what was asked for.
+    pub fn to_come(&self) -> usize {
+        self.to_come
+    }
+
+    /// Tells a message from what the server says of the request.
+    fn sort(&mut self, message: Message) -> Result<Option<Message>, BusError> {
+        match message.status {
+            None | Some(StatusCode::OK) => {
+                self.to_come -= 1;
+                return Ok(Some(message));
+            }
+            Some(StatusCode::IDLE_HEARTBEAT) => {}
+            // A request that got all it asked for is told so afterwards.
+            Some(_) if message.subject != self.reply => {}
+            Some(status) => {
+                self.to_come = 0;
+                let said = message.description.as_deref().unwrap_or_default();
+                if !ends_well(status, said) {
+                    return Err(BusError::Pull {
+                        durable: self.durable.clone(),
+                        status: status.as_u16(),
+                        said: said.to_owned(),
+                    });
                 }
             }
         }

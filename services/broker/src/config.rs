@@ -127,6 +127,9 @@ fn render(options: &BrokerOptions, log_file: Option<&Path>) -> String {
                 "dead.>",
                 "lease.>",
                 "$JS.API.STREAM.MSG.GET.MPRISM_LEASES",
+                // What the store rejects is fetched once more, to be kept as it came.
+                "$JS.API.STREAM.MSG.GET.MARKET_DATA",
+                "$JS.API.STREAM.MSG.GET.ORDERBOOK_SNAP",
                 "$JS.ACK.>",
                 "$JS.API.STREAM.INFO.*",
                 "$JS.API.CONSUMER.INFO.*.*",

@@ -9,7 +9,7 @@ use mprism_model::{ProducerId, SEQUENCE_HEADER};
 use mprism_runtime::clock;
 use serde::Deserialize;
 
-use crate::row::Delivery;
+use crate::batch::Delivery;
 
 /// The table that copies the stream.
 pub(crate) const TABLE: &str = "marketprism_hot.dead_letters";

@@ -5,32 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mprism_bus::{Bus, BusError, DurableSpec, Pull, open_durable, reclaim_unacked};
+use mprism_model::DataType;
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::BatchOptions;
-use crate::row::{Row, Unstorable, read};
+use crate::batch::Batch;
+use crate::gather::{Gathering, Sizes};
+use crate::room::Room;
 use crate::stats::Stats;
+use crate::{BOOK_BYTES, BatchOptions};
 
+/// Messages of one request. Until they are read they wait in the connection, with headers and all, which takes more than the rows
+/// that become of them; so a batch is asked for in parts.
+const ASKED_MESSAGES: usize = 2_000;
+/// The same of order books, in bytes.
+const ASKED_BOOK_BYTES: usize = 2 << 20;
 /// A batch may become so many times as old as wished where writing takes long.
 const AGE_GROWS_TO: u32 = 10;
-
-/// Messages of one pull, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) rows: Vec<Row>,
-    pub(crate) unstorable: Vec<Unstorable>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn len(&self) -> usize {
-        self.rows.len() + self.unstorable.len()
-    }
-}
 
 /// How long writing a batch takes, which decides how much is gathered for the next.
 #[derive(Clone, Debug, Default)]
@@ -53,63 +47,143 @@ impl Pace {
     }
 }
 
-/// Pulls for ever; ends when `shutdown` is cancelled or nobody takes batches any more.
-pub(crate) async fn pull(
-    bus: Arc<Bus>,
-    durable: DurableSpec,
-    options: BatchOptions,
-    pace: Pace,
-    batches: mpsc::Sender<Batch>,
-    stats: Arc<Stats>,
-    shutdown: CancellationToken,
-) {
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-    let mut logged = false;
-    let mut reclaiming = None;
-    while !shutdown.is_cancelled() && !batches.is_closed() {
-        let opened = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            opened = open_durable(&bus, &durable) => opened,
-        };
-        match opened {
-            Ok(opened) => {
-                if let Some((position, last)) = opened.was_ahead {
-                    tracing::warn!(
-                        durable = durable.name,
-                        position,
-                        last,
-                        "the durable stood ahead of its stream and begins anew"
-                    );
+/// What a lane pulls, and for whom.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) data_type: DataType,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) durable: DurableSpec,
+    pub(crate) options: BatchOptions,
+    pub(crate) pace: Pace,
+    /// What all lanes together may hold.
+    pub(crate) room: Room,
+    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) stats: Arc<Stats>,
+}
+
+impl Intake {
+    /// Pulls for ever; ends when `shutdown` is cancelled or nobody takes batches any more.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let Self {
+            bus, durable, stats, ..
+        } = &self;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut logged = false;
+        let mut reclaiming = None;
+        while !shutdown.is_cancelled() && !self.batches.is_closed() {
+            let opened = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                opened = open_durable(bus, durable) => opened,
+            };
+            match opened {
+                Ok(opened) => {
+                    if let Some((position, last)) = opened.was_ahead {
+                        tracing::warn!(
+                            durable = durable.name,
+                            position,
+                            last,
+                            "the durable stood ahead of its stream and begins anew"
+                        );
+                    }
+                    backoff.reset();
+                    logged = false;
+                    let info = opened.consumer.cached_info();
+                    // Once a life: what the last one held would otherwise come back only after the full ack wait.
+                    if reclaiming.is_none() && (info.num_ack_pending > 0 || info.config.ack_wait != durable.ack_wait) {
+                        reclaiming = Some(tokio::spawn(reclaim(Arc::clone(bus), durable.clone())));
+                    }
+                    stats.begins(&durable.name);
+                    let ended = self.consume(&shutdown).await;
+                    stats.ends(&durable.name);
+                    if let Err(error) = ended {
+                        stats.error_now();
+                        tracing::warn!(durable = durable.name, error = %mprism_runtime::log::chain(&error), "pulling stopped and begins again");
+                    }
                 }
-                backoff.reset();
-                logged = false;
-                let info = opened.consumer.cached_info();
-                // Once a life: what the last one held would otherwise come back only after the full ack wait.
-                if reclaiming.is_none() && (info.num_ack_pending > 0 || info.config.ack_wait != durable.ack_wait) {
-                    reclaiming = Some(tokio::spawn(reclaim(Arc::clone(&bus), durable.clone())));
-                }
-                stats.begins(&durable.name);
-                let ended = consume(&bus, &durable, options, &pace, &batches, &stats, &shutdown).await;
-                stats.ends(&durable.name);
-                if let Err(error) = ended {
+                Err(error) => {
                     stats.error_now();
-                    tracing::warn!(durable = durable.name, error = %mprism_runtime::log::chain(&error), "pulling stopped and begins again");
+                    if !logged {
+                        logged = true;
+                        let error = mprism_runtime::log::chain(&error);
+                        tracing::warn!(durable = durable.name, error, "the durable cannot be opened yet");
+                    }
                 }
             }
-            Err(error) => {
-                stats.error_now();
-                if !logged {
-                    logged = true;
-                    let error = mprism_runtime::log::chain(&error);
-                    tracing::warn!(durable = durable.name, error, "the durable cannot be opened yet");
-                }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(backoff.next_wait()) => {}
             }
         }
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(backoff.next_wait()) => {}
+    }
+
+    async fn consume(&self, shutdown: &CancellationToken) -> Result<(), BusError> {
+        let mut messages = Pull::new(&self.bus, &self.durable).await?;
+        let mut expected = Sizes::default();
+        loop {
+            // Nothing is gathered before there is a place for it: one batch is written, and one waits or grows.
+            let place = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                place = self.batches.reserve() => place,
+            };
+            let Ok(place) = place else { return Ok(()) };
+            let mut batch = Gathering::new(self.data_type, &self.room, expected);
+            let gathered = self.gather(&mut messages, &mut batch, shutdown).await;
+            expected = batch.sizes();
+            // What is pulled and not handed over is not acked: it comes again.
+            if batch.len() > 0 {
+                self.stats.last_message_ms.store(clock::now_ms(), Ordering::Relaxed);
+                place.send(batch.close());
+            }
+            gathered?;
+        }
+    }
+
+    /// Gathers messages until the batch is due.
+    async fn gather(
+        &self,
+        messages: &mut Pull,
+        batch: &mut Gathering,
+        shutdown: &CancellationToken,
+    ) -> Result<(), BusError> {
+        let options = self.options;
+        let asked = options.rows_max.min(self.asked_messages());
+        let mut deadline = Instant::now();
+        loop {
+            // One request for what comes next while this is read: what comes early waits in the connection, and not more.
+            messages.ask(asked, options.bytes_max).await?;
+            let message = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep_until(deadline), if batch.len() > 0 => return Ok(()),
+                message = messages.next() => message?,
+            };
+            let mut next = message;
+            while let Some(message) = next {
+                if batch.len() == 0 {
+                    deadline = Instant::now() + self.pace.age(options.age_max);
+                }
+                self.stats.received.fetch_add(1, Ordering::Relaxed);
+                batch.take(message);
+                if batch.len() >= options.rows_max || batch.payload_bytes() >= options.bytes_max {
+                    return Ok(());
+                }
+                // What is here already needs no waiting for it.
+                next = messages.ready()?;
+            }
+            batch.account();
+            if batch.len() > 0 && self.room.is_full() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn asked_messages(&self) -> usize {
+        match self.data_type {
+            DataType::OrderBook => ASKED_BOOK_BYTES / BOOK_BYTES,
+            _ => ASKED_MESSAGES,
         }
     }
 }
@@ -123,64 +197,6 @@ async fn reclaim(bus: Arc<Bus>, durable: DurableSpec) {
             "unacked messages come back only after the full ack wait"
         );
     }
-}
-
-async fn consume(
-    bus: &Bus,
-    durable: &DurableSpec,
-    options: BatchOptions,
-    pace: &Pace,
-    batches: &mpsc::Sender<Batch>,
-    stats: &Stats,
-    shutdown: &CancellationToken,
-) -> Result<(), BusError> {
-    let mut messages = Pull::new(bus, durable).await?;
-    let mut batch = Batch::default();
-    let mut deadline = Instant::now();
-    loop {
-        // One request for the next batch while this one is gathered: what comes early waits in the connection, and not more.
-        messages.ask(options.rows_max, options.bytes_max).await?;
-        let due = tokio::select! {
-            biased;
-            // What is pulled and not yet handed over is not acked: it comes again.
-            () = shutdown.cancelled() => {
-                hand_over(batch, batches).await;
-                return Ok(());
-            }
-            () = tokio::time::sleep_until(deadline), if batch.len() > 0 => true,
-            message = messages.next() => {
-                let message = match message {
-                    Ok(Some(message)) => message,
-                    Ok(None) => continue,
-                    Err(error) => {
-                        hand_over(batch, batches).await;
-                        return Err(error);
-                    }
-                };
-                if batch.len() == 0 {
-                    deadline = Instant::now() + pace.age(options.age_max);
-                }
-                stats.received.fetch_add(1, Ordering::Relaxed);
-                batch.bytes += message.payload.len();
-                match read(message) {
-                    Ok(row) => batch.rows.push(row),
-                    Err(unstorable) => batch.unstorable.push(*unstorable),
-                }
-                batch.len() >= options.rows_max || batch.bytes >= options.bytes_max
-            }
-        };
-        if due {
-            stats.last_message_ms.store(clock::now_ms(), Ordering::Relaxed);
-            if !hand_over(std::mem::take(&mut batch), batches).await {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// Hands a batch over; a full channel slows the pulling. Returns whether anybody took it.
-async fn hand_over(batch: Batch, batches: &mpsc::Sender<Batch>) -> bool {
-    batch.len() == 0 || batches.send(batch).await.is_ok()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use mprism_clickhouse::{Store, StoreError, Tier};
 use mprism_model::{Event, ProducerId, SEQUENCE_HEADER};
 
 use crate::dead_letter::TABLE;
-use crate::row::{Delivery, Row};
+use crate::row::Facts;
 use crate::settle::{Present, Suspects};
 use crate::tables::{self, Place};
 
@@ -89,16 +89,15 @@ impl Letter {
 /// # Errors
 /// Where a store does not answer.
 pub async fn is_stored((hot, cold): (&Store, &Store), event: &Event, identity: ProducerId) -> Result<bool, StoreError> {
-    let delivery = Delivery {
-        subject: event.subject().to_string().into(),
-        message_id: String::new(),
-        payload: Bytes::new(),
-        reply: None,
-    };
-    let row = Row::of(event.clone(), identity, delivery);
+    let Facts {
+        market,
+        natural,
+        content,
+        ..
+    } = Facts::of(event);
     let suspects = Suspects {
         identities: vec![identity],
-        naturals: vec![(row.market.clone(), row.natural.clone())],
+        naturals: vec![(market.clone(), natural.clone())],
     };
     let mut present = Present::default();
     for (store, tier) in [(hot, Tier::Hot), (hot, Tier::Leaving), (cold, Tier::Cold)] {
@@ -108,7 +107,9 @@ pub async fn is_stored((hot, cold): (&Store, &Store), event: &Event, identity: P
             outcome => outcome?,
         }
     }
-    let same = present.by_natural.get(&(row.market, row.natural));
-    Ok(present.by_identity.get(&identity) == Some(&row.content)
-        || same.is_some_and(|contents| contents.contains(&row.content)))
+    let same = present.by_natural.get(&(market, natural));
+    Ok(
+        present.by_identity.get(&identity) == Some(&content)
+            || same.is_some_and(|contents| contents.contains(&content)),
+    )
 }

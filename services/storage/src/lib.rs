@@ -5,17 +5,22 @@
 //! once: the identity in the rows, the table's own marks, and inserts of which no earlier one can still run. Batch borders,
 //! delivery counts and stream sequences are not.
 
+mod batch;
 pub mod cold;
 mod dead_letter;
 mod endpoints;
+mod gather;
 mod intake;
 mod lane;
 pub mod letters;
 mod marks;
 mod process;
+mod rejected;
+mod room;
 mod row;
 mod settle;
 mod stats;
+mod storing;
 mod tables;
 mod writer;
 
@@ -77,6 +82,8 @@ pub struct BatchOptions {
     pub age_max: Duration,
 }
 
+/// What all lanes together hold is as much as this many of the largest batches.
+const BATCHES_HELD: usize = 2;
 /// An order book of 400 levels a side on the bus, in bytes.
 const BOOK_BYTES: usize = 44 << 10;
 
@@ -156,6 +163,7 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
         router,
         drained.clone(),
     ));
+    let room = room::Room::new(options.batch.bytes_max.saturating_mul(BATCHES_HELD));
     let (letters, buried) = mpsc::channel(1_000);
     let letters_lock = lane::writer_lock(&options, "dead_letters")?;
     let copying = tokio::spawn(dead_letter::copy_all(store.clone(), buried));
@@ -168,6 +176,7 @@ pub async fn run(options: StorageOptions, shutdown: CancellationToken) -> Result
             (store.clone(), cold.clone()),
             Arc::clone(&stats),
             own_epoch,
+            room.clone(),
             letters.clone(),
         )?;
         tasks.spawn(lane.run(shutdown.clone()));

@@ -41,12 +41,9 @@ impl Marks {
                 .is_some_and(|mark| identity.seq <= *mark)
     }
 
-    /// Returns whether a row with this natural id may be stored already.
-    pub(crate) fn may_have_natural(&self, market: &Market, natural: &Natural) -> bool {
-        match natural {
-            Natural::Number(number) => self.by_market.get(market).is_some_and(|mark| number <= mark),
-            Natural::Text(_) => true,
-        }
+    /// Returns the highest stored number of a market.
+    pub(crate) fn of_market(&self, market: &Market) -> Option<u64> {
+        self.by_market.get(market).copied()
     }
 }
 
@@ -78,9 +75,9 @@ mod tests {
             symbol: Symbol::new(symbol).expect("valid"),
         };
         marks.raise_natural(&market("BTC-USDT"), &Natural::Number(100));
-        assert!(marks.may_have_natural(&market("BTC-USDT"), &Natural::Number(100)));
-        assert!(!marks.may_have_natural(&market("BTC-USDT"), &Natural::Number(101)));
-        assert!(!marks.may_have_natural(&market("ETH-USDT"), &Natural::Number(1)));
-        assert!(marks.may_have_natural(&market("ETH-USDT"), &Natural::Text("x".into())));
+        marks.raise_natural(&market("BTC-USDT"), &Natural::Number(7));
+        marks.raise_natural(&market("BTC-USDT"), &Natural::Text("x".into()));
+        assert_eq!(marks.of_market(&market("BTC-USDT")), Some(100));
+        assert_eq!(marks.of_market(&market("ETH-USDT")), None);
     }
 }

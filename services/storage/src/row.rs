@@ -1,38 +1,42 @@
-//! One message as a row to be.
+//! One message as a row to be: what decides whether it is stored, and where in its batch the rest of it is.
 
-use bytes::Bytes;
-use mprism_bus::{Message, SubjectText};
-use mprism_model::{Event, Exchange, MarketType, ProducerId, SEQUENCE_HEADER, Symbol, UnixMillis, UnixNanos};
+use std::ops::Range;
+
+use mprism_model::{Event, Exchange, MarketType, ProducerId, Symbol, UnixMillis, UnixNanos};
 
 use crate::tables::{funding_rates, long_short_ratios};
 
-/// A pulled message that can be stored.
-#[derive(Debug)]
+/// A pulled message that can be stored. Its bytes, its market and where its ack goes are in its batch's
+/// [`Backing`](crate::batch::Backing): twenty thousand of these are held at once.
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     /// Its identity: what makes its insert idempotent.
     pub(crate) identity: ProducerId,
-    /// What it is about.
-    pub(crate) market: Market,
     /// What it is called by those who do not know us.
     pub(crate) natural: Natural,
     /// What it says, without local clocks.
     pub(crate) content: u64,
-    /// Where it is stored: (day, exchange).
-    pub(crate) partition: (i64, Exchange),
-    /// The event.
-    pub(crate) event: Event,
-    /// How it came.
-    pub(crate) delivery: Delivery,
+    /// When it left the venue's socket, where that is known.
+    pub(crate) ts_recv: Option<UnixNanos>,
+    /// The number of days since 1970 of the day that it belongs to.
+    pub(crate) day: i64,
+    /// What it is about: an index into the batch's markets.
+    pub(crate) market: u32,
+    /// Where it is stored: an index into the batch's partitions.
+    pub(crate) part: u32,
+    /// Where it begins among the bytes of its partition.
+    pub(crate) start: usize,
+    /// How many bytes it has there.
+    pub(crate) length: u32,
+    /// Where its ack goes, among the batch's ack subjects; nowhere where a message was not delivered by a durable.
+    pub(crate) reply: Reply,
 }
 
-/// How a message came, and where its ack goes.
-#[derive(Clone, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) subject: SubjectText,
-    pub(crate) message_id: String,
-    pub(crate) payload: Bytes,
-    /// Where the ack goes; a message without one was not delivered by a durable.
-    pub(crate) reply: Option<SubjectText>,
+/// A place among a batch's ack subjects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply {
+    pub(crate) start: u32,
+    pub(crate) length: u16,
 }
 
 /// Whom an event is about.
@@ -49,7 +53,7 @@ pub(crate) enum Natural {
     /// A number that grows: above the highest stored one nothing is stored.
     Number(u64),
     /// Any other text: always looked up.
-    Text(String),
+    Text(Box<str>),
 }
 
 impl Natural {
@@ -57,50 +61,27 @@ impl Natural {
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
-            Self::Text(text) => text.clone(),
+            Self::Text(text) => text.to_string(),
         }
     }
 }
 
-/// Why a message can never be stored.
-#[derive(Debug)]
-pub(crate) struct Unstorable {
-    pub(crate) identity: ProducerId,
-    pub(crate) reason: String,
-    pub(crate) delivery: Delivery,
+/// What of an event decides whether and where it is stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// What it is about.
+    pub(crate) market: Market,
+    /// What it is called by those who do not know us.
+    pub(crate) natural: Natural,
+    /// What it says, without local clocks.
+    pub(crate) content: u64,
+    /// The number of days since 1970 of the day that it belongs to.
+    pub(crate) day: i64,
 }
 
-/// Reads a message.
-pub(crate) fn read(message: Message) -> Result<Row, Box<Unstorable>> {
-    let header = |name: &str| {
-        let headers = message.headers.as_ref()?;
-        headers.get(name).map(|value| value.as_str().to_owned())
-    };
-    let message_id = header("Nats-Msg-Id");
-    // A header that does not read as ours is another publisher's business.
-    let identity = header(SEQUENCE_HEADER)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| ProducerId::of_foreign(message_id.as_deref(), message.subject.as_str(), &message.payload));
-    let delivery = Delivery {
-        message_id: message_id.unwrap_or_default(),
-        subject: message.subject,
-        payload: message.payload,
-        // We ack by ourselves, without waiting for each.
-        reply: message.reply,
-    };
-    match Event::parse(delivery.subject.as_str(), &delivery.payload) {
-        Ok(event) => Ok(Row::of(event, identity, delivery)),
-        Err(error) => Err(Box::new(Unstorable {
-            identity,
-            reason: mprism_runtime::log::chain(&error),
-            delivery,
-        })),
-    }
-}
-
-impl Row {
-    pub(crate) fn of(event: Event, identity: ProducerId, delivery: Delivery) -> Self {
-        let (natural, ts) = match &event {
+impl Facts {
+    pub(crate) fn of(event: &Event) -> Self {
+        let (natural, ts) = match event {
             Event::OrderBook(book) => (Natural::Number(book.last_update_id), book.ts),
             Event::Trade(trade) => (natural_of(&trade.trade_id), trade.ts),
             Event::FundingRate(rate) => {
@@ -110,39 +91,41 @@ impl Row {
             Event::OpenInterest(interest) => (natural_of_time(interest.origin.ts), interest.origin.ts),
             Event::Liquidation(liquidation) => {
                 let id = liquidation.liquidation_id.to_string();
-                (Natural::Text(id), liquidation.origin.ts)
+                (Natural::Text(id.into()), liquidation.origin.ts)
             }
             Event::LongShortRatio(ratio) => {
                 let natural = long_short_ratios::natural(ratio.period_ts, &ratio.period);
                 (natural, ratio.origin.ts)
             }
             Event::VolatilityIndex(index) => (natural_of_time(index.origin.ts), index.origin.ts),
-            Event::Gap(gap) => (Natural::Text(format!("{}#{}", gap.gap_id(), gap.version)), gap.ts),
+            Event::Gap(gap) => {
+                let text = format!("{}#{}", gap.gap_id(), gap.version);
+                (Natural::Text(text.into()), gap.ts)
+            }
         };
         let subject = event.subject();
         Self {
-            identity,
             natural,
             content: event.content_hash(),
-            partition: (ts.day(), subject.exchange),
+            day: ts.day(),
             market: Market {
                 exchange: subject.exchange,
                 market_type: subject.market_type,
                 symbol: subject.symbol,
             },
-            event,
-            delivery,
         }
     }
+}
 
+impl Row {
     /// Returns whether it belongs to a day before this one: partitions of such days may have left the hot store.
     pub(crate) fn is_before(&self, day: i64) -> bool {
-        self.partition.0 < day
+        self.day < day
     }
 
-    /// Returns when it left the venue's socket, where that is known.
-    pub(crate) fn ts_recv(&self) -> Option<UnixNanos> {
-        self.event.ts_recv()
+    /// Returns where it is among the bytes of its partition.
+    pub(crate) fn bytes(&self) -> Range<usize> {
+        self.start..self.start + self.length as usize
     }
 }
 
@@ -151,7 +134,7 @@ pub(crate) fn natural_of(id: &str) -> Natural {
     let canonical = !id.starts_with('0') || id == "0";
     match id.parse::<u64>() {
         Ok(number) if canonical && !id.starts_with('+') => Natural::Number(number),
-        _ => Natural::Text(id.to_owned()),
+        _ => Natural::Text(id.into()),
     }
 }
 
@@ -171,5 +154,10 @@ mod tests {
         for text in ["007", "+7", "18446744073709551616", "a7", ""] {
             assert_eq!(natural_of(text), Natural::Text(text.into()));
         }
+    }
+
+    #[test]
+    fn a_row_to_be_is_small() {
+        assert!(size_of::<Row>() <= 104, "{} bytes", size_of::<Row>());
     }
 }

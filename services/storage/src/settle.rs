@@ -66,36 +66,57 @@ impl Suspects {
     ///
     /// Marks speak of what the hot store has. A row of a day before `today` (a number of days) may have left it, so it is a
     /// suspect whatever they say.
-    pub(crate) fn among(rows: &[Row], marks: &Marks, in_doubt: bool, today: i64) -> Self {
+    pub(crate) fn among(rows: &[Row], markets: &[Market], marks: &Marks, in_doubt: bool, today: i64) -> Self {
         let mut suspects = Self::default();
+        // Asked once a market and not once a row.
+        let highest: Vec<Option<u64>> = markets.iter().map(|market| marks.of_market(market)).collect();
         for row in rows {
             let is_suspect = in_doubt || row.is_before(today);
             if is_suspect || marks.may_have_identity(row.identity) {
                 suspects.identities.push(row.identity);
             }
-            if is_suspect || marks.may_have_natural(&row.market, &row.natural) {
-                suspects.naturals.push((row.market.clone(), row.natural.clone()));
+            if is_suspect || is_at_or_below(highest[row.market as usize], &row.natural) {
+                suspects.push_natural(row, markets);
             }
         }
         suspects
     }
 
     /// Returns the rows that may have left the hot store.
-    pub(crate) fn that_may_have_left(rows: &[Row], today: i64) -> Self {
+    pub(crate) fn that_may_have_left(rows: &[Row], markets: &[Market], today: i64) -> Self {
         let mut suspects = Self::default();
         for row in rows.iter().filter(|row| row.is_before(today)) {
             suspects.identities.push(row.identity);
-            suspects.naturals.push((row.market.clone(), row.natural.clone()));
+            suspects.push_natural(row, markets);
         }
         suspects
+    }
+
+    fn push_natural(&mut self, row: &Row, markets: &[Market]) {
+        let market = markets[row.market as usize].clone();
+        self.naturals.push((market, row.natural.clone()));
+    }
+}
+
+/// Returns whether a natural id is not above a mark: only numbers ever are.
+fn is_at_or_below(mark: Option<u64>, natural: &Natural) -> bool {
+    match natural {
+        Natural::Number(number) => mark.is_some_and(|mark| *number <= mark),
+        Natural::Text(_) => true,
     }
 }
 
 /// Decides about every row, in order. `present` answers for all suspects.
-pub(crate) fn settle(rows: Vec<Row>, mut present: Present, own: &mut OwnIdentities) -> Settled {
+pub(crate) fn settle(rows: Vec<Row>, markets: &[Market], present: &Present, own: &mut OwnIdentities) -> Settled {
     let mut settled = Settled::default();
+    if present.by_identity.is_empty() && present.by_natural.is_empty() && ascend(&rows, markets.len()) {
+        settled.new = rows;
+        return settled;
+    }
+    let mut seen = Seen::default();
     for mut row in rows {
-        match present.by_identity.get(&row.identity) {
+        let under_identity = seen.identities.get(&row.identity);
+        match under_identity.or_else(|| present.by_identity.get(&row.identity)) {
             Some(content) if *content == row.content => {
                 settled.redelivered += 1;
                 settled.known.push(row);
@@ -108,37 +129,79 @@ pub(crate) fn settle(rows: Vec<Row>, mut present: Present, own: &mut OwnIdentiti
             }
             None => {}
         }
-        let contents = present
-            .by_natural
-            .entry((row.market.clone(), row.natural.clone()))
-            .or_default();
-        if contents.contains(&row.content) {
+        let stored = present.contents(&markets[row.market as usize], &row.natural);
+        let is_stored = stored.is_some_and(|contents| contents.contains(&row.content));
+        let seen_here = seen.naturals.entry((row.market, row.natural.clone())).or_default();
+        if is_stored || seen_here.contains(&row.content) {
             settled.natural_duplicates += 1;
             settled.known.push(row);
             continue;
         }
-        if !contents.is_empty() {
+        if stored.is_some_and(|contents| !contents.is_empty()) || !seen_here.is_empty() {
             settled.conflicts += 1;
         }
-        contents.insert(row.content);
-        present.by_identity.insert(row.identity, row.content);
+        seen_here.push(row.content);
+        seen.identities.insert(row.identity, row.content);
         settled.new.push(row);
     }
     settled
 }
 
+/// What a batch has of rows that are new, before the one that is looked at.
+#[derive(Default)]
+struct Seen {
+    identities: HashMap<ProducerId, u64>,
+    /// Contents by market and natural id; seldom more than one.
+    naturals: HashMap<(u32, Natural), Vec<u64>>,
+}
+
+impl Present {
+    fn contents(&self, market: &Market, natural: &Natural) -> Option<&HashSet<u64>> {
+        if self.by_natural.is_empty() {
+            return None;
+        }
+        self.by_natural.get(&(market.clone(), natural.clone()))
+    }
+}
+
+/// Returns whether each row is above all before it: by its sequence within its epoch, and by its number within its market. Then none
+/// of them is there twice, by the same argument by which none above a mark is stored, and they need not be compared.
+fn ascend(rows: &[Row], markets: usize) -> bool {
+    let mut by_epoch: Vec<(Epoch, u64)> = Vec::new();
+    let mut by_market = vec![None; markets];
+    for row in rows {
+        let ProducerId { epoch, seq } = row.identity;
+        let lives = by_epoch.len();
+        match by_epoch.iter_mut().find(|(known, _)| *known == epoch) {
+            Some((_, highest)) if seq > *highest => *highest = seq,
+            None if lives < EPOCHS_MAX => by_epoch.push((epoch, seq)),
+            Some(_) | None => return false,
+        }
+        let highest = &mut by_market[row.market as usize];
+        match row.natural {
+            Natural::Number(number) if highest.is_none_or(|highest| number > highest) => *highest = Some(number),
+            Natural::Number(_) | Natural::Text(_) => return false,
+        }
+    }
+    true
+}
+
+/// Lives of producers in one batch that are told apart by looking at all of them.
+const EPOCHS_MAX: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::tests::trade_row;
+    use crate::tables::tests::trades;
 
     fn own() -> OwnIdentities {
         OwnIdentities::new(Epoch(999))
     }
 
-    /// The day of the rows.
-    fn today() -> i64 {
-        trade_row(1, 1, 100, "1.5").partition.0
+    /// Settles trades, each by its epoch, its sequence, its id and its price.
+    fn settled(of: &[(u64, u64, u64, &str)], present: &Present) -> Settled {
+        let batch = trades(of);
+        settle(batch.rows, &batch.backing.markets, present, &mut own())
     }
 
     fn ids(rows: &[Row]) -> Vec<(u64, u64)> {
@@ -149,48 +212,67 @@ mod tests {
 
     #[test]
     fn a_batch_without_suspects_is_all_new() {
-        let rows = vec![trade_row(1, 1, 100, "1.5"), trade_row(1, 2, 101, "1.5")];
-        let suspects = Suspects::among(&rows, &Marks::default(), false, today());
+        let batch = trades(&[(1, 1, 100, "1.5"), (1, 2, 101, "1.5")]);
+        let (rows, markets) = (batch.rows, batch.backing.markets);
+        let today = rows[0].day;
+        let suspects = Suspects::among(&rows, &markets, &Marks::default(), false, today);
         assert_eq!((suspects.identities.len(), suspects.naturals.len()), (0, 0));
-        let settled = settle(rows, Present::default(), &mut own());
+        let settled = settle(rows, &markets, &Present::default(), &mut own());
         assert_eq!(ids(&settled.new), [(1, 1), (1, 2)]);
         assert!(settled.known.is_empty());
     }
 
     #[test]
     fn twice_in_one_batch_is_stored_once() {
-        let rows = vec![
-            trade_row(1, 1, 100, "1.5"),
-            trade_row(1, 1, 100, "1.5"),
-            trade_row(2, 7, 100, "1.50"),
-        ];
-        let settled = settle(rows, Present::default(), &mut own());
+        let of = [(1, 1, 100, "1.5"), (1, 1, 100, "1.5"), (2, 7, 100, "1.50")];
+        let settled = settled(&of, &Present::default());
         assert_eq!(ids(&settled.new), [(1, 1)]);
         assert_eq!((settled.redelivered, settled.natural_duplicates), (1, 1));
         assert_eq!(settled.known.len(), 2, "all are acked");
     }
 
     #[test]
+    fn only_what_ascends_both_ways_is_not_compared() {
+        let ascends = |of: &[(u64, u64, u64, &str)]| {
+            let batch = trades(of);
+            ascend(&batch.rows, batch.backing.markets.len())
+        };
+        assert!(ascends(&[(1, 1, 100, "1.5"), (2, 9, 101, "1.5"), (1, 2, 102, "1.5")]));
+        for of in [
+            [(1, 1, 100, "1.5"), (1, 1, 101, "1.5")],
+            [(1, 2, 100, "1.5"), (1, 1, 101, "1.5")],
+            [(1, 1, 100, "1.5"), (2, 1, 100, "1.5")],
+            [(1, 1, 101, "1.5"), (1, 2, 100, "1.5")],
+        ] {
+            assert!(!ascends(&of), "{of:?}");
+        }
+        let lives: Vec<_> = (0..=EPOCHS_MAX as u64).map(|n| (n, 1, n, "1.5")).collect();
+        assert!(!ascends(&lives), "too many lives to look through");
+    }
+
+    #[test]
     fn a_revision_is_kept_beside_the_first_and_counted() {
-        let rows = vec![trade_row(1, 1, 100, "1.5"), trade_row(1, 2, 100, "1.6")];
-        let settled = settle(rows, Present::default(), &mut own());
+        let settled = settled(&[(1, 1, 100, "1.5"), (1, 2, 100, "1.6")], &Present::default());
         assert_eq!(settled.new.len(), 2);
         assert_eq!(settled.conflicts, 1);
     }
 
     #[test]
     fn what_the_table_has_is_not_inserted_again() {
-        let stored = trade_row(1, 1, 100, "1.5");
+        let stored = trades(&[(1, 1, 100, "1.5")]);
+        let row = &stored.rows[0];
         let mut present = Present::default();
-        present.by_identity.insert(stored.identity, stored.content);
-        let key = (stored.market.clone(), stored.natural.clone());
-        present.by_natural.entry(key).or_default().insert(stored.content);
-        let rows = vec![
-            trade_row(1, 1, 100, "1.5"), // redelivered
-            trade_row(2, 9, 100, "1.5"), // another collector's
-            trade_row(2, 10, 101, "1.5"),
-        ];
-        let settled = settle(rows, present, &mut own());
+        present.by_identity.insert(row.identity, row.content);
+        let key = (stored.backing.market(row).clone(), row.natural.clone());
+        present.by_natural.entry(key).or_default().insert(row.content);
+        let settled = settled(
+            &[
+                (1, 1, 100, "1.5"), // redelivered
+                (2, 9, 100, "1.5"), // another collector's
+                (2, 10, 101, "1.5"),
+            ],
+            &present,
+        );
         assert_eq!(ids(&settled.new), [(2, 10)]);
         assert_eq!((settled.redelivered, settled.natural_duplicates), (1, 1));
     }
@@ -198,30 +280,46 @@ mod tests {
     #[test]
     fn an_identity_with_other_content_loses_nothing() {
         let mut present = Present::default();
-        present.by_identity.insert(trade_row(1, 1, 100, "1.5").identity, 42);
-        let settled = settle(vec![trade_row(1, 1, 100, "1.5")], present, &mut own());
+        present
+            .by_identity
+            .insert(trades(&[(1, 1, 100, "1.5")]).rows[0].identity, 42);
+        let settled = settled(&[(1, 1, 100, "1.5")], &present);
         assert_eq!(ids(&settled.new), [(999, 1)]);
         assert_eq!(settled.identity_clashes, 1);
     }
 
     #[test]
     fn everything_in_doubt_is_suspect() {
-        let rows = vec![trade_row(1, 1, 100, "1.5"), trade_row(1, 2, 101, "1.5")];
-        let suspects = Suspects::among(&rows, &Marks::default(), true, today());
+        let batch = trades(&[(1, 1, 100, "1.5"), (1, 2, 101, "1.5")]);
+        let today = batch.rows[0].day;
+        let suspects = Suspects::among(&batch.rows, &batch.backing.markets, &Marks::default(), true, today);
         assert_eq!((suspects.identities.len(), suspects.naturals.len()), (2, 2));
     }
 
     #[test]
+    fn what_is_not_above_the_marks_is_suspect() {
+        let batch = trades(&[(1, 1, 100, "1.5"), (1, 2, 101, "1.5")]);
+        let (rows, markets) = (batch.rows, batch.backing.markets);
+        let mut marks = Marks::default();
+        marks.raise_identity(rows[0].identity);
+        marks.raise_natural(&markets[0], &rows[0].natural);
+        let suspects = Suspects::among(&rows, &markets, &marks, false, rows[0].day);
+        assert_eq!(suspects.identities, [rows[0].identity]);
+        assert_eq!(suspects.naturals, [(markets[0].clone(), rows[0].natural.clone())]);
+    }
+
+    #[test]
     fn what_may_have_left_the_hot_store_is_suspect_whatever_the_marks_say() {
-        let mut late = trade_row(1, 2, 101, "1.5");
-        late.partition.0 -= 1;
-        let rows = vec![trade_row(1, 1, 100, "1.5"), late];
+        let batch = trades(&[(1, 1, 100, "1.5"), (1, 2, 101, "1.5")]);
+        let (mut rows, markets) = (batch.rows, batch.backing.markets);
+        let today = rows[0].day;
+        rows[1].day -= 1;
         for suspects in [
-            Suspects::among(&rows, &Marks::default(), false, today()),
-            Suspects::that_may_have_left(&rows, today()),
+            Suspects::among(&rows, &markets, &Marks::default(), false, today),
+            Suspects::that_may_have_left(&rows, &markets, today),
         ] {
             assert_eq!(suspects.identities, [rows[1].identity]);
-            assert_eq!(suspects.naturals, [(rows[1].market.clone(), rows[1].natural.clone())]);
+            assert_eq!(suspects.naturals, [(markets[0].clone(), rows[1].natural.clone())]);
         }
     }
 }

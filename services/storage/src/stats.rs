@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mprism_model::{DataType, UnixNanos};
@@ -117,16 +117,16 @@ impl Stats {
         consuming.iter().filter(|durable| !durable.ends_with("_gap")).count()
     }
 
-    /// Notes that a message is decided: its row is stored.
-    pub(crate) fn decides(&self, data_type: DataType, market: &Market) {
-        self.processed.fetch_add(1, Ordering::Relaxed);
+    /// Notes that messages about a market are decided: their rows are stored.
+    pub(crate) fn decides(&self, data_type: DataType, market: &Market, messages: u64) {
+        self.processed.fetch_add(messages, Ordering::Relaxed);
         let labels = [
             data_type.as_str(),
             market.exchange.as_str(),
             market.market_type.as_str(),
         ];
         let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        *decided.entry(labels).or_default() += 1;
+        *decided.entry(labels).or_default() += messages;
     }
 
     /// Returns the messages decided, by type, exchange and kind of market.
@@ -247,14 +247,21 @@ fn bound(index: usize) -> f64 {
 }
 
 fn bucket(ms: i64) -> usize {
-    (0..LATENCY_BOUNDS - 1)
-        .find(|index| ms as f64 <= bound(*index))
-        .unwrap_or(LATENCY_BOUNDS - 1)
+    static BOUNDS: LazyLock<[f64; LATENCY_BOUNDS]> = LazyLock::new(|| std::array::from_fn(bound));
+    BOUNDS[..LATENCY_BOUNDS - 1].partition_point(|bound| *bound < ms as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_counted_under_the_first_bound_that_is_not_below_it() {
+        for ms in [0, 1, 2, 10, 999, 60_000, 97_000, 98_000, i64::MAX] {
+            let looked_for = (0..LATENCY_BOUNDS - 1).find(|index| ms as f64 <= bound(*index));
+            assert_eq!(bucket(ms), looked_for.unwrap_or(LATENCY_BOUNDS - 1), "{ms} ms");
+        }
+    }
 
     #[test]
     fn quantiles_are_within_a_fifth() {

@@ -19,6 +19,7 @@ use common::{Engine, store_options};
 use mprism_bus::{Bus, LayoutOptions, layout, reconcile};
 use mprism_clickhouse::StoreOptions;
 use mprism_model::DataType;
+use mprism_storage::letters::{self, Letter};
 use mprism_storage::{BatchOptions, StorageOptions};
 use mprism_testkit::{NatsServer, Tmpfs, free_address, until};
 use serde_json::{Value, json};
@@ -32,6 +33,8 @@ struct Between {
     engine: String,
     http: reqwest::Client,
 }
+
+const SUBJECT: &str = "liquidation.binance_derivatives.perpetual.ETH-USDT";
 
 const PASS: u8 = 0;
 /// Everything is answered with an error of a gateway.
@@ -111,15 +114,44 @@ impl Line {
             let mut headers = async_nats::HeaderMap::new();
             headers.insert(mprism_model::SEQUENCE_HEADER, format!("5-{}", n + 1));
             let payload = serde_json::to_vec(&message).expect("JSON");
-            let subject = "liquidation.binance_derivatives.perpetual.ETH-USDT";
             let sent = self
                 .bus
                 .context()
-                .publish_with_headers(subject, headers, payload.into())
+                .publish_with_headers(SUBJECT, headers, payload.into())
                 .await;
             sent.expect("sent").await.expect("stored");
         }
         self.published += count;
+    }
+
+    /// Publishes a message whose id is no number, and returns what it says and where it stands in its stream.
+    async fn publish_word(&self, id: &str, identity: &str) -> (Vec<u8>, u64) {
+        let message = json!({"data_type": "liquidation", "exchange": "binance_derivatives", "market_type": "perpetual",
+            "symbol": "ETH-USDT", "liquidation_id": id, "side": "sell", "price": "2410.5", "quantity": "3.2",
+            "liquidation_ts_ms": 1_760_054_399_900_i64, "ts_ms": 1_760_054_400_123_i64});
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(mprism_model::SEQUENCE_HEADER, identity);
+        headers.insert("Nats-Msg-Id", id);
+        let payload = serde_json::to_vec(&message).expect("JSON");
+        let sent = self
+            .bus
+            .context()
+            .publish_with_headers(SUBJECT, headers, payload.clone().into())
+            .await;
+        let kept = sent.expect("sent").await.expect("stored");
+        (payload, kept.sequence)
+    }
+
+    /// Waits until there are so many dead letters, and returns the last.
+    async fn letter(&self, count: usize) -> Letter {
+        until("a dead letter", async || {
+            let mut letters = letters::all(&self.bus).await.map_err(|e| e.to_string())?;
+            match letters.pop() {
+                Some(last) if letters.len() + 1 == count => Ok(last),
+                last => Err(format!("{} letters, the last: {last:?}", letters.len())),
+            }
+        })
+        .await
     }
 
     async fn stats(&self) -> Result<Value, String> {
@@ -187,6 +219,48 @@ impl Line {
         let done = self.engine.store.execute(statement).await;
         done.unwrap_or_else(|e| panic!("{statement}: {e:?}"));
     }
+}
+
+/// A row that the engine will never take is kept as the message that it was, or as itself where its stream lost that; the others are
+/// stored.
+async fn what_is_rejected_is_kept(line: &mut Line, mode: &AtomicU8) {
+    line.execute(
+        "ALTER TABLE marketprism_hot.liquidations ADD COLUMN number UInt64 MATERIALIZED toUInt64(liquidation_id)",
+    )
+    .await;
+    line.publish(20).await;
+    let (payload, _) = line.publish_word("a word", "9-1").await;
+    line.publish(20).await;
+    let letter = line.letter(1).await;
+    assert_eq!((letter.subject.as_str(), &letter.payload[..]), (SUBJECT, &payload[..]));
+    assert_eq!(letter.identity.map(|id| id.to_string()).as_deref(), Some("9-1"));
+    assert!(letter.reason.contains("rejected"), "{}", letter.reason);
+    line.all_stored("beside what is rejected").await;
+
+    mode.store(AWAY, Ordering::Relaxed);
+    let before = line.stats().await.expect("answers")["messages_received"].as_u64();
+    line.publish(10).await;
+    let (payload, sequence) = line.publish_word("lost", "9-2").await;
+    until("the worker has it", async || {
+        let stats = line.stats().await?;
+        match stats["messages_received"].as_u64() >= before.map(|before| before + 11) {
+            true => Ok(()),
+            false => Err(stats.to_string()),
+        }
+    })
+    .await;
+    let removed = mprism_bus::remove_kept(&line.bus, "MARKET_DATA", sequence).await;
+    removed.expect("removed");
+    mode.store(PASS, Ordering::Relaxed);
+    let letter = line.letter(2).await;
+    assert_eq!(letter.subject, SUBJECT);
+    assert_eq!(letter.identity.map(|id| id.to_string()).as_deref(), Some("9-2"));
+    assert_ne!(letter.payload, payload, "nobody has that any more");
+    assert!(
+        letter.payload.windows(5).any(|part| part == b"\x04lost"),
+        "the row has its id"
+    );
+    line.all_stored("with a message lost").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +354,8 @@ async fn whatever_the_store_or_the_bus_do_every_row_is_there_once() {
         std::fs::remove_file(&hog).expect("removed");
         line.all_stored("with room again").await;
     }
+
+    what_is_rejected_is_kept(&mut line, &mode).await;
 
     // All that the server knew of the reader is gone: everything comes again, and is known.
     let stream = line.bus.context().get_stream("MARKET_DATA").await.expect("there");

@@ -25,8 +25,8 @@ const BUDGET_MEMORY_BYTES: f64 = (64 << 20) as f64;
 const IN_FLIGHT: u64 = 4_000;
 /// Something is wrong where it takes longer.
 const WITHIN: Duration = Duration::from_secs(300);
-/// Between looks at how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Between looks at how far it is: each takes CPU time of the engine, and one too late is a hundredth of the time at most.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Measures the worker, a process as always, from the command that starts it to the last row; the engine runs already.
 pub(super) async fn measure(home: &IsolatedHome, store: &Store, context: &Context) -> Result<Vec<Measured>, CliError> {

@@ -61,6 +61,10 @@ const ALLOWED_PREFIXES: [&str; 8] = [
     "XDG_",
 ];
 
+/// How long a worker's allocator keeps memory that is free before it gives it back, in milliseconds. Its own second is as long as
+/// the hot worker needs to write several batches: then it keeps all of them (measured: 77 MiB against 55 MiB).
+const ALLOCATOR_PATIENCE: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "50");
+
 /// Returns whether a variable of our environment is passed on.
 pub(in crate::control) fn is_allowed(name: &str) -> bool {
     ALLOWED_NAMES.contains(&name) || ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -86,6 +90,7 @@ pub(super) fn spawn(deployment: &Deployment, unit: &UnitSpec, paths: &HomePaths)
         .args(&unit.flags)
         .env_clear()
         .envs(allowed_environment())
+        .env(ALLOCATOR_PATIENCE.0, ALLOCATOR_PATIENCE.1)
         .current_dir(paths.home())
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)

@@ -5,14 +5,17 @@ use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, DecimalText, FundingRate, UnixMillis, funding_rate_content_hash};
 use serde::Deserialize;
 
-use super::rowbinary::{put_absent, put_decimal, put_identity, put_market, put_optional, put_text, put_time};
+use super::rowbinary::{
+    put_absent, put_decimal, put_head, put_market, put_optional, put_receive_time, put_text, put_time,
+};
 use super::{Found, Place, Shape};
-use crate::row::{Natural, Row};
+use crate::row::{Market, Natural};
 
 pub(super) const SHAPE: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, funding_rate, funding_time, next_funding_time, mark_price, \
-              index_price, data_source, created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source, kind, \
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, \
+              funding_rate, funding_time, next_funding_time, mark_price, index_price, data_source, ts_recv, source, kind, \
               estimated_funding_rate, premium_index, funding_interval",
+    has_created_at: true,
     natural_text: "concat(toString(toUnixTimestamp64Milli(timestamp)), ':', kind)",
     natural_number: None,
     lookup_max: 5_000,
@@ -20,13 +23,14 @@ pub(super) const SHAPE: Shape = Shape {
 
 /// A rate is told apart by the venue's event time and whether it was paid.
 pub(crate) fn natural(ts: UnixMillis, kind: &str) -> Natural {
-    Natural::Text(format!("{}:{kind}", ts.0))
+    Natural::Text(format!("{}:{kind}", ts.0).into())
 }
 
-pub(super) fn encode(rate: &FundingRate, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(rate: &FundingRate, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &SHAPE);
     let ts = rate.origin.ts;
     put_time(out, ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put_decimal(out, rate.current_funding_rate.value());
     // As in the original: a time that the message does not have is that of the message.
     put_time(out, rate.funding_ts.unwrap_or(ts));
@@ -34,8 +38,7 @@ pub(super) fn encode(rate: &FundingRate, row: &Row, ts_insert: UnixMillis, out: 
     put_absent(out, rate.mark_price.as_ref());
     put_absent(out, rate.index_price.as_ref());
     put_text(out, "marketprism");
-    put_time(out, ts_insert);
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, rate.origin.ts_recv);
     put_text(out, rate.origin.source.as_str());
     put_text(out, rate.kind.as_str());
     put_optional(out, rate.estimated_funding_rate.as_ref().map(DecimalText::value));

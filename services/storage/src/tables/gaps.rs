@@ -2,24 +2,26 @@
 
 use clickhouse::Row as ClickhouseRow;
 use mprism_clickhouse::StoreError;
-use mprism_model::{Gap, UnixMillis, gap_content_hash};
+use mprism_model::{Gap, gap_content_hash};
 use serde::Deserialize;
 
-use super::rowbinary::{put, put_identity, put_market, put_text, put_time};
+use super::rowbinary::{put, put_head, put_market, put_receive_time, put_text, put_time};
 use super::{Found, Place, Shape};
-use crate::row::{Natural, Row};
+use crate::row::{Market, Natural};
 
 pub(super) const SHAPE: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, type, from_id, to_id, from_ts, to_ts, cause, state, source, gap_id, \
-              version, ts_recv, ts_insert, producer_epoch, producer_seq",
+    columns: "producer_epoch, producer_seq, ts_insert, timestamp, exchange, market_type, symbol, type, from_id, to_id, \
+              from_ts, to_ts, cause, state, source, gap_id, version, ts_recv",
+    has_created_at: false,
     natural_text: "concat(gap_id, '#', toString(version))",
     natural_number: None,
     lookup_max: 5_000,
 };
 
-pub(super) fn encode(gap: &Gap, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(gap: &Gap, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &SHAPE);
     put_time(out, gap.ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put_text(out, gap.data_type.as_str());
     put_text(out, &gap.from_id);
     put_text(out, &gap.to_id);
@@ -30,7 +32,7 @@ pub(super) fn encode(gap: &Gap, row: &Row, ts_insert: UnixMillis, out: &mut Vec<
     put_text(out, gap.source.as_str());
     put_text(out, &gap.gap_id());
     put(out, &gap.version.to_le_bytes());
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, Some(gap.ts.into()));
 }
 
 #[derive(ClickhouseRow, Deserialize)]
@@ -56,7 +58,7 @@ pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>
     let rows = place.store.fetch_all::<Stored>(&query).await?;
     let found = rows.into_iter().map(|row| Found {
         market: super::market_of(&row.exchange, &row.market_type, &row.symbol),
-        natural: Natural::Text(format!("{}#{}", row.gap_id, row.version)),
+        natural: Natural::Text(format!("{}#{}", row.gap_id, row.version).into()),
         identity: super::identity(row.producer_epoch, row.producer_seq),
         content: gap_content_hash(&row.gap_id, row.version, &row.to_id, &row.cause, &row.state),
     });

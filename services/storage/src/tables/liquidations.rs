@@ -5,29 +5,30 @@ use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, Liquidation, LiquidationStatus, UnixMillis, liquidation_content_hash};
 use serde::Deserialize;
 
-use super::rowbinary::{put_absent, put_decimal, put_identity, put_market, put_text, put_time};
+use super::rowbinary::{put_absent, put_decimal, put_head, put_market, put_receive_time, put_text, put_time};
 use super::{Found, Place, Shape};
-use crate::row::{Natural, Row};
+use crate::row::{Market, Natural};
 
 pub(super) const SHAPE: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, side, price, quantity, liquidation_time, data_source, created_at, \
-              ts_recv, ts_insert, producer_epoch, producer_seq, source, liquidation_id, status, filled_quantity, \
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, side, price, \
+              quantity, liquidation_time, data_source, ts_recv, source, liquidation_id, status, filled_quantity, \
               average_price, bankruptcy_price, contracts",
+    has_created_at: true,
     natural_text: "liquidation_id",
     natural_number: None,
     lookup_max: 5_000,
 };
 
-pub(super) fn encode(liquidation: &Liquidation, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(liquidation: &Liquidation, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &SHAPE);
     put_time(out, liquidation.origin.ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put_text(out, liquidation.side.as_str());
     put_decimal(out, liquidation.price.value());
     put_decimal(out, liquidation.quantity.value());
     put_time(out, liquidation.liquidation_ts);
     put_text(out, "marketprism");
-    put_time(out, ts_insert);
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, liquidation.origin.ts_recv);
     put_text(out, liquidation.origin.source.as_str());
     put_text(out, &liquidation.liquidation_id);
     put_text(out, liquidation.status.map_or("", LiquidationStatus::as_str));
@@ -70,7 +71,7 @@ pub(super) async fn find(place: Place<'_>, condition: &str) -> Result<Vec<Found>
             &row.side,
             UnixMillis(row.liquidation_time),
         ),
-        natural: Natural::Text(row.liquidation_id),
+        natural: Natural::Text(row.liquidation_id.into()),
     });
     Ok(found.collect())
 }

@@ -5,23 +5,25 @@ use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, LongShortRatio, Population, UnixMillis, long_short_ratio_content_hash};
 use serde::Deserialize;
 
-use super::rowbinary::{put_decimal, put_identity, put_market, put_text, put_time};
+use super::rowbinary::{put_decimal, put_head, put_market, put_receive_time, put_text, put_time};
 use super::{Found, Place, Shape};
-use crate::row::{Natural, Row};
+use crate::row::{Market, Natural};
 
 const NATURAL_TEXT: &str = "concat(toString(toUnixTimestamp64Milli(period_ts)), ':', period)";
 
 pub(super) const TOP_POSITIONS: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, long_position_ratio, short_position_ratio, period, data_source, \
-              created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source, period_ts, long_short_ratio",
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, \
+              long_position_ratio, short_position_ratio, period, data_source, ts_recv, source, period_ts, long_short_ratio",
+    has_created_at: true,
     natural_text: NATURAL_TEXT,
     natural_number: None,
     lookup_max: 5_000,
 };
 
 pub(super) const ALL_ACCOUNTS: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, long_account_ratio, short_account_ratio, period, data_source, \
-              created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source, period_ts, long_short_ratio",
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, \
+              long_account_ratio, short_account_ratio, period, data_source, ts_recv, source, period_ts, long_short_ratio",
+    has_created_at: true,
     natural_text: NATURAL_TEXT,
     natural_number: None,
     lookup_max: 5_000,
@@ -29,18 +31,18 @@ pub(super) const ALL_ACCOUNTS: Shape = Shape {
 
 /// A ratio is told apart by the venue's label of its period, and the period's length.
 pub(crate) fn natural(period_ts: UnixMillis, period: &str) -> Natural {
-    Natural::Text(format!("{}:{period}", period_ts.0))
+    Natural::Text(format!("{}:{period}", period_ts.0).into())
 }
 
-pub(super) fn encode(ratio: &LongShortRatio, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(ratio: &LongShortRatio, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &TOP_POSITIONS);
     put_time(out, ratio.origin.ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put_decimal(out, ratio.long_ratio.value());
     put_decimal(out, ratio.short_ratio.value());
     put_text(out, &ratio.period);
     put_text(out, "api");
-    put_time(out, ts_insert);
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, ratio.origin.ts_recv);
     put_text(out, ratio.origin.source.as_str());
     put_time(out, ratio.period_ts);
     put_decimal(out, ratio.long_short_ratio.value());

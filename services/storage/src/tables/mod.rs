@@ -21,15 +21,17 @@ use mprism_model::{DataType, Epoch, Event, Population, ProducerId, UnixMillis};
 use serde::Deserialize;
 
 use crate::marks::Marks;
-use crate::row::{Market, Natural, Row};
+use crate::row::{Market, Natural};
 use crate::settle::{Present, Suspects};
 
 pub(crate) use rowbinary::put_bytes;
 
 /// What has to be known of a table to write it and to look into it.
 struct Shape {
-    /// The columns that [`encode`] writes, in its order.
+    /// The columns that [`encode`] writes, in its order: first those that [`stamp`] writes.
     columns: &'static str,
+    /// Whether `created_at` is one of them.
+    has_created_at: bool,
     /// The SQL expression of a row's natural id as text.
     natural_text: &'static str,
     /// The SQL expression of a row's natural id as a number that an index knows, where it is one.
@@ -87,18 +89,23 @@ pub(crate) fn row_bytes(data_type: DataType) -> usize {
     }
 }
 
-/// Appends a row in ClickHouse's RowBinary format.
-pub(crate) fn encode(row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
-    match &row.event {
-        Event::OrderBook(book) => orderbooks::encode(book, row, ts_insert, out),
-        Event::Trade(trade) => trades::encode(trade, row, ts_insert, out),
-        Event::FundingRate(rate) => funding_rates::encode(rate, row, ts_insert, out),
-        Event::OpenInterest(interest) => open_interests::encode(interest, row, ts_insert, out),
-        Event::Liquidation(liquidation) => liquidations::encode(liquidation, row, ts_insert, out),
-        Event::LongShortRatio(ratio) => long_short_ratios::encode(ratio, row, ts_insert, out),
-        Event::VolatilityIndex(index) => volatility_indices::encode(index, row, ts_insert, out),
-        Event::Gap(gap) => gaps::encode(gap, row, ts_insert, out),
+/// Appends a row in ClickHouse's RowBinary format, without its identity and when it is stored, which [`stamp`] writes.
+pub(crate) fn encode(event: &Event, market: &Market, out: &mut Vec<u8>) {
+    match event {
+        Event::OrderBook(book) => orderbooks::encode(book, market, out),
+        Event::Trade(trade) => trades::encode(trade, market, out),
+        Event::FundingRate(rate) => funding_rates::encode(rate, market, out),
+        Event::OpenInterest(interest) => open_interests::encode(interest, market, out),
+        Event::Liquidation(liquidation) => liquidations::encode(liquidation, market, out),
+        Event::LongShortRatio(ratio) => long_short_ratios::encode(ratio, market, out),
+        Event::VolatilityIndex(index) => volatility_indices::encode(index, market, out),
+        Event::Gap(gap) => gaps::encode(gap, market, out),
     }
+}
+
+/// Writes into a row of [`encode`] who it is and when it is stored.
+pub(crate) fn stamp(data_type: DataType, row: &mut [u8], identity: ProducerId, ts_insert: UnixMillis) {
+    rowbinary::stamp(row, shape(data_type), identity, ts_insert);
 }
 
 /// A stored row, as far as it matters to whoever wants to store another.
@@ -286,7 +293,9 @@ async fn read_into(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::row::Delivery;
+    use crate::batch::Batch;
+    use crate::gather::{Gathering, Sizes};
+    use crate::room::Room;
     use mprism_model::{
         DecimalText, Exchange, InstrumentId, MarketType, Side, Source, Symbol, Trade, TsSource, UnixNanos,
     };
@@ -313,19 +322,13 @@ pub(crate) mod tests {
         }
     }
 
-    /// The same with an identity, as a row to be.
-    pub(crate) fn trade_row(epoch: u64, seq: u64, id: u64, price: &str) -> Row {
-        let identity = ProducerId {
-            epoch: Epoch(epoch),
-            seq,
-        };
-        let event = Event::Trade(trade(id, price));
-        let delivery = Delivery {
-            subject: "trade.binance_spot.spot.BTC-USDT".into(),
-            message_id: event.message_id().0,
-            payload: event.to_json().into(),
-            reply: None,
-        };
-        Row::of(event, identity, delivery)
+    /// Trades of one market, each by its epoch, its sequence, its id and its price.
+    pub(crate) fn trades(of: &[(u64, u64, u64, &str)]) -> Batch {
+        let mut gathering = Gathering::new(DataType::Trade, &Room::new(usize::MAX), Sizes::default());
+        for (epoch, seq, id, price) in of {
+            let reply = format!("$JS.ACK.MARKET_DATA.trades.1.{seq}.1.1760054400000000000.0").into();
+            gathering.push(&Event::Trade(trade(*id, price)), identity(*epoch, *seq), Some(&reply));
+        }
+        gathering.close()
     }
 }

@@ -2,31 +2,34 @@
 
 use clickhouse::Row as ClickhouseRow;
 use mprism_clickhouse::StoreError;
-use mprism_model::{Decimal, Level, OrderBook, UnixMillis, Written, orderbook_content_hash};
+use mprism_model::{Decimal, Level, OrderBook, Written, orderbook_content_hash};
 use serde::Deserialize;
 
-use super::rowbinary::{put, put_decimal, put_identity, put_length, put_market, put_text, put_time};
+use super::rowbinary::{put, put_decimal, put_head, put_length, put_market, put_receive_time, put_text, put_time};
 use super::{Found, Place, Shape};
-use crate::row::{Natural, Row};
+use crate::row::{Market, Natural};
 
 pub(super) const SHAPE: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, last_update_id, bids_count, asks_count, best_bid_price, \
-              best_ask_price, best_bid_quantity, best_ask_quantity, data_source, created_at, ts_recv, ts_insert, \
-              producer_epoch, producer_seq, source, first_update_id, prev_update_id, update_type, bid_levels, ask_levels",
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, \
+              last_update_id, bids_count, asks_count, best_bid_price, best_ask_price, best_bid_quantity, \
+              best_ask_quantity, data_source, ts_recv, source, first_update_id, prev_update_id, update_type, bid_levels, \
+              ask_levels",
+    has_created_at: true,
     natural_text: "toString(last_update_id)",
     natural_number: Some("last_update_id"),
     // A row has 25 KB: what is read back at once stays small.
     lookup_max: 200,
 };
 
-pub(super) fn encode(book: &OrderBook, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(book: &OrderBook, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &SHAPE);
     let best = |levels: &[Level]| {
         let first = levels.first();
         first.map_or((Written::ZERO, Written::ZERO), |level| (level.price, level.quantity))
     };
     let (bid, ask) = (best(&book.bids), best(&book.asks));
     put_time(out, book.ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put(out, &book.last_update_id.to_le_bytes());
     put(out, &(book.bids.len() as u32).to_le_bytes());
     put(out, &(book.asks.len() as u32).to_le_bytes());
@@ -34,8 +37,7 @@ pub(super) fn encode(book: &OrderBook, row: &Row, ts_insert: UnixMillis, out: &m
         put_decimal(out, value.decimal());
     }
     put_text(out, "marketprism");
-    put_time(out, ts_insert);
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, book.ts_recv);
     put_text(out, book.source.as_str());
     // Where a chain begins there is nothing before it.
     put(out, &book.first_update_id.unwrap_or(0).to_le_bytes());

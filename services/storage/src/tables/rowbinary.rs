@@ -1,9 +1,10 @@
 //! ClickHouse's RowBinary format: integers little-endian, strings and arrays with a LEB128 length, DateTime64 as its ticks,
 //! Decimal(38, 18) as its scaled 128-bit integer: <https://clickhouse.com/docs/interfaces/formats/RowBinary>.
 
-use mprism_model::{Decimal, DecimalText, UnixMillis, UnixNanos};
+use mprism_model::{Decimal, DecimalText, ProducerId, UnixMillis, UnixNanos};
 
-use crate::row::{Market, Row};
+use super::Shape;
+use crate::row::Market;
 
 pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
@@ -60,10 +61,34 @@ pub(super) fn put_length(out: &mut Vec<u8>, mut length: usize) {
     out.push(length as u8);
 }
 
-/// Appends `ts_recv, ts_insert, producer_epoch, producer_seq`. A receive time that nobody recorded is stored as the epoch.
-pub(super) fn put_identity(out: &mut Vec<u8>, row: &Row, ts_insert: UnixMillis) {
-    put(out, &row.ts_recv().map_or(0, |UnixNanos(ns)| ns).to_le_bytes());
-    put_time(out, ts_insert);
-    put(out, &row.identity.epoch.0.to_le_bytes());
-    put(out, &row.identity.seq.to_le_bytes());
+/// Appends when an event left the socket. A time that nobody recorded is stored as the epoch.
+pub(super) fn put_receive_time(out: &mut Vec<u8>, ts_recv: Option<UnixNanos>) {
+    put(out, &ts_recv.map_or(0, |UnixNanos(ns)| ns).to_le_bytes());
+}
+
+/// Leaves room for what every row begins with: `producer_epoch, producer_seq, ts_insert` and, where the table has it,
+/// `created_at`. It is known last, and written by [`stamp`].
+pub(super) fn put_head(out: &mut Vec<u8>, shape: &Shape) {
+    out.resize(out.len() + head_bytes(shape), 0);
+}
+
+/// Writes what a row begins with.
+pub(super) fn stamp(row: &mut [u8], shape: &Shape, identity: ProducerId, ts_insert: UnixMillis) {
+    let ts_insert = ts_insert.0.to_le_bytes();
+    let fields = [
+        identity.epoch.0.to_le_bytes(),
+        identity.seq.to_le_bytes(),
+        ts_insert,
+        ts_insert,
+    ];
+    let head = &mut row[..head_bytes(shape)];
+    for (place, field) in head.chunks_exact_mut(FIELD_BYTES).zip(fields) {
+        place.copy_from_slice(&field);
+    }
+}
+
+const FIELD_BYTES: usize = 8;
+
+fn head_bytes(shape: &Shape) -> usize {
+    FIELD_BYTES * if shape.has_created_at { 4 } else { 3 }
 }

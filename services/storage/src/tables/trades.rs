@@ -5,21 +5,23 @@ use mprism_clickhouse::StoreError;
 use mprism_model::{Decimal, Side, Trade, UnixMillis, trade_content_hash};
 use serde::Deserialize;
 
-use super::rowbinary::{put, put_decimal, put_identity, put_market, put_text, put_time};
+use super::rowbinary::{put, put_decimal, put_head, put_market, put_receive_time, put_text, put_time};
 use super::{Found, Place, Shape};
-use crate::row::{Row, natural_of};
+use crate::row::{Market, natural_of};
 
 pub(super) const SHAPE: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, trade_id, price, quantity, side, is_maker, trade_time, data_source, \
-              created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source, trade_seq, contracts",
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, trade_id, \
+              price, quantity, side, is_maker, trade_time, data_source, ts_recv, source, trade_seq, contracts",
+    has_created_at: true,
     natural_text: "trade_id",
     natural_number: Some("toUInt64OrZero(trade_id)"),
     lookup_max: 5_000,
 };
 
-pub(super) fn encode(trade: &Trade, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(trade: &Trade, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &SHAPE);
     put_time(out, trade.ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put_text(out, &trade.trade_id);
     put_decimal(out, trade.price.value());
     put_decimal(out, trade.quantity.value());
@@ -27,8 +29,7 @@ pub(super) fn encode(trade: &Trade, row: &Row, ts_insert: UnixMillis, out: &mut 
     put(out, &[u8::from(trade.is_maker)]);
     put_time(out, trade.trade_ts);
     put_text(out, "marketprism");
-    put_time(out, ts_insert);
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, trade.ts_recv);
     put_text(out, trade.source.as_str());
     put(out, &trade.sequence.unwrap_or(0).to_le_bytes());
     put_decimal(out, trade.contracts.as_ref().map_or(Decimal::ZERO, |size| size.value()));

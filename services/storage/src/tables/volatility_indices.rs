@@ -3,28 +3,29 @@
 use mprism_clickhouse::StoreError;
 use mprism_model::{DataType, UnixMillis, VolatilityIndex, volatility_index_content_hash};
 
-use super::rowbinary::{put_date, put_decimal, put_identity, put_market, put_text, put_time};
+use super::rowbinary::{put_date, put_decimal, put_head, put_market, put_receive_time, put_text, put_time};
 use super::{Found, Place, Shape, by_time};
-use crate::row::Row;
+use crate::row::Market;
 
 pub(super) const SHAPE: Shape = Shape {
-    columns: "timestamp, exchange, market_type, symbol, index_value, underlying_asset, maturity_date, data_source, \
-              created_at, ts_recv, ts_insert, producer_epoch, producer_seq, source",
+    columns: "producer_epoch, producer_seq, ts_insert, created_at, timestamp, exchange, market_type, symbol, index_value, \
+              underlying_asset, maturity_date, data_source, ts_recv, source",
+    has_created_at: true,
     natural_text: by_time::NATURAL_TEXT,
     natural_number: Some(by_time::NATURAL_NUMBER),
     lookup_max: 5_000,
 };
 
-pub(super) fn encode(index: &VolatilityIndex, row: &Row, ts_insert: UnixMillis, out: &mut Vec<u8>) {
+pub(super) fn encode(index: &VolatilityIndex, market: &Market, out: &mut Vec<u8>) {
+    put_head(out, &SHAPE);
     put_time(out, index.origin.ts);
-    put_market(out, &row.market);
+    put_market(out, market);
     put_decimal(out, index.volatility_index.value());
     put_text(out, &index.currency);
     // An index of constant maturity has no such day: 1970-01-01, as the original's default.
     put_date(out, index.maturity.unwrap_or(UnixMillis(0)));
     put_text(out, "marketprism");
-    put_time(out, ts_insert);
-    put_identity(out, row, ts_insert);
+    put_receive_time(out, index.origin.ts_recv);
     put_text(out, index.origin.source.as_str());
 }
 
