@@ -731,7 +731,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l dry-run -d 'Prin
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l baseline -d 'Compare with what an earlier run with --json printed; what got worse than both runs\' spread is a failure' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l frames -d 'collector: recorded frames to parse, a folder with exchange, market and type in its paths' -r -F
-complete -c mprism -n "__fish_mprism_using_subcommand bench" -l plot -d 'collector: write a plot of what a row costs by the number of symbols into this folder' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l plot -d 'collector, pipeline: measure what a row costs by the number of symbols, and draw it into this folder' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l rate -d 'pipeline: rows of trades a second [default: 40000]' -r
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l for -d 'pipeline, transport: how long the measurement goes on [default: 5m]' -r
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l steps -d 'pipeline: rates tried beyond the first, to find the highest that is sustained [default: 6]' -r

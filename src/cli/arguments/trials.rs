@@ -36,7 +36,7 @@ pub struct BenchArgs {
     /// collector: recorded frames to parse, a folder with exchange, market and type in its paths
     #[arg(long, value_name = "FOLDER")]
     pub frames: Option<PathBuf>,
-    /// collector: write a plot of what a row costs by the number of symbols into this folder
+    /// collector, pipeline: measure what a row costs by the number of symbols, and draw it into this folder
     #[arg(long, value_name = "FOLDER")]
     pub plot: Option<PathBuf>,
     /// pipeline: rows of trades a second [default: 40000]

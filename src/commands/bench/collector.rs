@@ -33,7 +33,13 @@ pub(super) fn all(args: &BenchArgs, context: &Context) -> Result<Found, CliError
     let mut results = measure(context);
     results.extend(recorded(args.frames.as_deref(), context)?);
     if let Some(folder) = &args.plot {
-        let path = plot::cost_by_symbols(folder, &growth(context))?;
+        let path = plot::draw_into(
+            folder,
+            "collector-by-symbols.svg",
+            "CPU per trade in the collector, by symbols",
+            "ns",
+            &growth(context),
+        )?;
         context.printer.note(&format!("{} is written", path.display()));
     }
     Ok(results.into())

@@ -73,6 +73,7 @@ fn everything(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
     let pipeline = pipeline::Plan {
         run_for: PIPELINE_OF_ALL,
         steps: STEPS_OF_ALL,
+        plot: None,
         ..pipeline::Plan::new(args)
     };
     found.add(pipeline::measure(&pipeline, context)?);
@@ -121,7 +122,7 @@ fn within<T>(
 fn check(args: &BenchArgs) -> Result<(), CliError> {
     let flags = [
         ("--frames", args.frames.is_some(), &["collector", "all"][..]),
-        ("--plot", args.plot.is_some(), &["collector", "all"]),
+        ("--plot", args.plot.is_some(), &["collector", "pipeline", "all"]),
         ("--rate", args.rate.is_some(), &["pipeline", "all"]),
         ("--for", args.run_for.is_some(), &["pipeline", "transport"]),
         ("--steps", args.steps.is_some(), &["pipeline"]),

@@ -14,13 +14,19 @@ const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 const LINES: u32 = 5;
 
-/// Draws what a row costs by the number of symbols, in nanoseconds; returns the file.
+/// Draws something by the number of symbols; returns the file.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub(super) fn cost_by_symbols(folder: &Path, points: &[(usize, f64)]) -> Result<PathBuf, CliError> {
-    let path = folder.join("cost-by-symbols.svg");
-    let drawn = draw("CPU per trade in the collector, by symbols", "symbols", "ns", points);
+pub(super) fn draw_into(
+    folder: &Path,
+    file: &str,
+    title: &str,
+    unit: &str,
+    points: &[(usize, f64)],
+) -> Result<PathBuf, CliError> {
+    let path = folder.join(file);
+    let drawn = draw(title, "symbols", unit, points);
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, drawn));
     written.map_err(|e| CliError::failed("unwritable", e).context(format!("cannot write {}", path.display())))?;
     Ok(path)

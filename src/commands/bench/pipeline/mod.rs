@@ -4,11 +4,13 @@
 //! at rates that have budgets of their own; then rates are stepped through to find the highest that is sustained.
 
 mod bare;
+mod growth;
 mod processes;
 mod run;
 mod stage;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::measured::{Better, Measured, rounded};
@@ -55,6 +57,8 @@ pub(super) struct Plan {
     pub(super) rate: u32,
     pub(super) run_for: Duration,
     pub(super) steps: u32,
+    /// Where the cost by symbols is drawn; nothing where that is not measured.
+    pub(super) plot: Option<PathBuf>,
 }
 
 impl Plan {
@@ -63,12 +67,13 @@ impl Plan {
             rate: args.rate.unwrap_or(RATE),
             run_for: args.run_for.unwrap_or(RUN_FOR),
             steps: args.steps.unwrap_or(STEPS),
+            plot: args.plot.clone(),
         }
     }
 
     fn trades(&self, name: &'static str, rate: u32, run_for: Duration, is_proven: bool) -> Stage {
         Stage {
-            name,
+            name: name.to_owned(),
             config: trades_only(),
             rate,
             run_for: run_for.min(self.run_for),
@@ -79,7 +84,9 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rate, run_for, steps } = self;
+        let Self {
+            rate, run_for, steps, ..
+        } = self;
         write!(
             f,
             "run everything with {rate} trades a second for {} in a temporary home, then at {CALM_RATE} and at MarketPrism's load, and \
@@ -94,7 +101,7 @@ pub(super) fn measure(plan: &Plan, context: &Context) -> Result<Found, CliError>
     let first = plan.trades("trades", plan.rate, plan.run_for, true).measure(context)?;
     let calm = plan.trades("calm", CALM_RATE, ASIDE, true).measure(context)?;
     let original = Stage {
-        name: "original's load",
+        name: "original's load".to_owned(),
         config: original(),
         rate: ORIGINAL_TRADES,
         run_for: ASIDE.min(plan.run_for),
@@ -108,6 +115,11 @@ pub(super) fn measure(plan: &Plan, context: &Context) -> Result<Found, CliError>
     runs.extend(step(plan, &runs[0], context)?);
     let mut results = results(plan, &runs, bare[0].value);
     results.extend(bare);
+    if let Some(folder) = &plan.plot {
+        let (grown, measured) = growth::measure(plan, folder, context)?;
+        runs.extend(grown);
+        results.push(measured);
+    }
     Ok(Found {
         results,
         runs,
@@ -217,16 +229,16 @@ fn results(plan: &Plan, runs: &[Run], publish: f64) -> Vec<Measured> {
 /// Trades of ten symbols of one venue, and nothing else: every row is a trade.
 fn trades_only() -> String {
     let bases = ["BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "AVAX", "DOT", "LTC"];
-    of_binance_spot(&bases, "trade")
+    of_binance_spot(bases.map(str::to_owned), "trade")
 }
 
 /// Trades and order books of four instruments.
 fn original() -> String {
-    of_binance_spot(&["BTC", "ETH", "SOL", "XRP"], "trade, orderbook")
+    of_binance_spot(["BTC", "ETH", "SOL", "XRP"].map(str::to_owned), "trade, orderbook")
 }
 
-fn of_binance_spot(bases: &[&str], data_types: &str) -> String {
-    let symbols: Vec<String> = bases.iter().map(|base| format!("{base}USDT")).collect();
+fn of_binance_spot(bases: impl IntoIterator<Item = String>, data_types: &str) -> String {
+    let symbols: Vec<String> = bases.into_iter().map(|base| format!("{base}USDT")).collect();
     let others = mprism_settings::EXCHANGES.iter().filter(|id| **id != "binance_spot");
     let others: Vec<String> = others.map(|id| format!(", {id}: {{enabled: false}}")).collect();
     let spot = format!(

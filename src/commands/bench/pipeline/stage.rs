@@ -26,7 +26,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// What is run.
 #[derive(Clone, Debug)]
 pub(super) struct Stage {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// What is collected, as settings.
     pub(super) config: String,
     /// Trades a second.
@@ -57,7 +57,7 @@ impl Stage {
         let looks = self.look_on(&processes, &settings).await?;
         let took = began.elapsed();
         let after = counts(&settings).await?;
-        let mut run = Run::of(self.name, self.rate, took, &looks, [before, after]);
+        let mut run = Run::of(&self.name, self.rate, took, &looks, [before, after]);
         run.latency_ms = latency(&settings).await;
         if self.is_proven {
             settle(&settings, SETTLED_WITHIN).await?;
