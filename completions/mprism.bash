@@ -195,13 +195,45 @@ _mprism() {
             return 0
             ;;
         mprism__subcmd__bench)
-            opts="-q -v -h --frames --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help start status collector storage"
+            opts="-q -v -h --baseline --frames --plot --rate --for --steps --window --subject --jsonl --sim --home --config --port-offset --json --quiet --verbose --color --lang --yes --dry-run --help start status control collector storage pipeline transport all"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --baseline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --frames)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --subject)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jsonl)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

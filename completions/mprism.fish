@@ -729,7 +729,15 @@ complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s v -l verbose -d 
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l yes -d 'Answer every confirmation with yes'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -l dry-run -d 'Print the plan and change nothing'
 complete -c mprism -n "__fish_mprism_using_subcommand smoke" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mprism -n "__fish_mprism_using_subcommand bench" -l frames -d 'Recorded frames to parse: a folder with exchange, market and type in its paths' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l baseline -d 'Compare with what an earlier run with --json printed; what got worse than both runs\' spread is a failure' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l frames -d 'collector: recorded frames to parse, a folder with exchange, market and type in its paths' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l plot -d 'collector, pipeline: measure what a row costs by the number of symbols, and draw it into this folder' -r -F
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l rate -d 'pipeline: rows of trades a second [default: 40000]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l for -d 'pipeline, transport: how long the measurement goes on [default: 5m]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l steps -d 'pipeline: rates tried beyond the first, to find the highest that is sustained [default: 6]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l window -d 'transport: how long a window of percentiles is [default: 1m]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l subject -d 'transport: a subject to listen to; may be repeated [default: those of collector.mirror.subjects]' -r
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l jsonl -d 'transport: append a line of JSON for every window to this file' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l home -d 'State folder [env: MPRISM_HOME] [default: $XDG_DATA_HOME/mprism, else ~/.local/share/mprism]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l config -d 'YAML file laid over the built-in defaults and <home>/config/*.yaml [env: MPRISM_CONFIG]' -r -F
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l port-offset -d 'Moves every port of this home by N, a multiple of 100 [env: MPRISM_PORT_OFFSET]' -r
@@ -738,6 +746,7 @@ always\t'Always'
 never\t'Never'"
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l lang -d 'Language of the operator\'s screens; documents stay English [env: LC_ALL, LC_MESSAGES, LANG]' -r -f -a "en\t'English'
 zh\t'Simplified Chinese'"
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -l sim -d 'transport: measure in a temporary home with a simulated market, even where this home\'s collector runs'
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand bench" -s v -l verbose -d 'Say more on standard error'
@@ -853,5 +862,5 @@ complete -c mprism -n "__fish_mprism_using_subcommand integrity" -f -a "storage 
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -f -a "nats clickhouse hot collector cold sim broker storage all"
 complete -c mprism -n "__fish_mprism_using_subcommand export" -f -a "orderbook trade funding_rate open_interest liquidation lsr_top_position lsr_all_account volatility_index"
 complete -c mprism -n "__fish_mprism_using_subcommand logs" -f -a "supervisor nats clickhouse hot collector cold sim broker storage all"
-complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status collector storage"
+complete -c mprism -n "__fish_mprism_using_subcommand bench" -f -a "start status control collector storage pipeline transport all"
 complete -c mprism -n "__fish_mprism_using_subcommand completions" -f -a "bash zsh fish"

@@ -132,7 +132,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "mprism smoke --live --duration 10m --sample 30s",
         ],
     ),
-    ("bench", &["mprism bench start", "mprism bench storage"]),
+    (
+        "bench",
+        &[
+            "mprism bench control",
+            "mprism bench pipeline --rate 1000 --for 30s",
+            "mprism bench transport --for 5m --window 30s --jsonl latency.jsonl",
+            "mprism bench all --json",
+            "mprism bench all --baseline before.json",
+        ],
+    ),
     ("systemd", &["mprism systemd print", "mprism systemd install --user"]),
     ("systemd print", &["mprism systemd print --system"]),
     (

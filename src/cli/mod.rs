@@ -243,6 +243,8 @@ mod tests {
             "mprism top --interval 5s --count 3",
             "mprism --lang zh status",
             "mprism bench start",
+            "mprism bench pipeline --rate 1000 --for 30s --steps 0",
+            "mprism bench transport --for 5m --window 30s --subject a --subject b --jsonl x --sim",
             "mprism worker clickhouse",
         ] {
             parse(line).expect(line);
@@ -251,6 +253,8 @@ mod tests {
             "mprism up --sim-seed 7",
             "mprism up --for 30",
             "mprism bench x",
+            "mprism bench pipeline --rate 0",
+            "mprism bench transport --window 5",
             "mprism integrity --from a",
             "mprism integrity warm",
             "mprism verify --to a",

@@ -1,6 +1,7 @@
 //! Whole homes with every real part: nats-server, the engine, the workers, the supervisor, and the simulator for an exchange.
 
 mod bad_input;
+mod bench;
 mod books;
 mod clean;
 mod cold;

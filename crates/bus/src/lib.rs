@@ -6,6 +6,7 @@
 mod connection;
 mod durable;
 mod error;
+mod follow;
 mod kept;
 mod lease;
 mod look;
@@ -19,17 +20,18 @@ mod spec;
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix, try_out};
 pub use durable::{Durable, open_durable, reclaim_unacked};
 pub use error::BusError;
+pub use follow::{Following, Heard, Listening};
 pub use kept::{acked_sequence, kept_at, next_kept, remove_kept};
 pub use lease::{Holder, LEASE_TTL, LEASES, Lease, LeaseOptions, ensure_leases};
 pub use look::{count_by_subject, skipped_from};
 pub use moving::{Moved, move_streams};
-pub use publish::{Answer, Answers, Publisher, Stored, Trouble, publish_confirmed};
+pub use publish::{Answer, Answers, Mirror, Publisher, Stored, Trouble, publish_confirmed};
 pub use pull::Pull;
 pub use purge::{Fill, PurgePlan, PurgePolicy, plan_purge, purge};
 pub use reconcile::{Change, Observed, Plan, Report, observe, plan, reconcile};
 pub use spec::{
-    BusLayout, DATA_SUBJECTS, DEAD_LETTER, DeliverFrom, DurableSpec, LayoutOptions, MARKET_DATA, ORDERBOOK_SNAP,
-    StreamSpec, durable_name, layout,
+    BusLayout, DATA_SUBJECTS, DEAD_LETTER, DeliverFrom, DurableSpec, LayoutOptions, MARKET_DATA, MIRROR_PREFIX,
+    MIRROR_SUBJECTS, ORDERBOOK_SNAP, StreamSpec, durable_name, layout, stream_of,
 };
 
 /// The name of a header.

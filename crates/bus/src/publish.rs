@@ -3,6 +3,7 @@
 //! Every message carries a token in its reply subject; one subscription receives the server's answers. Which messages wait
 //! for an answer, and when they are sent again, is the caller's to know.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use futures_util::StreamExt;
 use mprism_model::{ProducerId, SEQUENCE_HEADER};
 use serde::Deserialize;
 
-use crate::{Bus, BusError};
+use crate::{Bus, BusError, MIRROR_PREFIX};
 
 /// The header by which the server recognises a repeated message.
 const MESSAGE_ID_HEADER: &str = "Nats-Msg-Id";
@@ -142,6 +143,40 @@ impl Publisher {
             },
             _ => BusError::Closed,
         })
+    }
+}
+
+/// Copies messages to core NATS, on the same subject with [`MIRROR_PREFIX`] before it: nothing keeps them and nobody answers.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    client: Client,
+    /// The subjects of copies, by those of what is copied.
+    subjects: HashMap<String, Subject>,
+}
+
+impl Mirror {
+    /// Copies what is published on these subjects.
+    pub fn new(bus: &Bus, subjects: &[String]) -> Self {
+        let copied = |subject: &String| {
+            let copy = format!("{MIRROR_PREFIX}{subject}");
+            (subject.clone(), copy.into())
+        };
+        Self {
+            client: bus.client().clone(),
+            subjects: subjects.iter().map(copied).collect(),
+        }
+    }
+
+    /// Hands a copy to the connection, where the subject is copied; returns whether it did. A copy that core NATS does not take
+    /// is gone: the message itself waits in its stream.
+    pub async fn copy(&self, subject: &Subject, identity: ProducerId, payload: &Bytes) -> bool {
+        let Some(copy) = self.subjects.get(subject.as_str()) else {
+            return false;
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(SEQUENCE_HEADER, identity.to_string());
+        let sent = self.client.publish_with_headers(copy.clone(), headers, payload.clone());
+        sent.await.is_ok()
     }
 }
 

@@ -22,6 +22,11 @@ pub const DATA_SUBJECTS: [&str; 9] = [
     "orderbook.>",
 ];
 
+/// What stands before the subject of a copy on core NATS, which no stream keeps.
+pub const MIRROR_PREFIX: &str = "core.";
+/// Every subject of such copies.
+pub const MIRROR_SUBJECTS: &str = "core.>";
+
 /// A stream as mprism wants it. All keep by limits on disk, refuse what is new when full, and know no age: what leaves is
 /// purged below what any durable has yet to ack, never by the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +119,15 @@ impl LayoutOptions {
     }
 }
 
+/// Returns the stream that keeps the messages of a data type.
+pub fn stream_of(data_type: &str) -> &'static str {
+    if data_type == "orderbook" {
+        ORDERBOOK_SNAP
+    } else {
+        MARKET_DATA
+    }
+}
+
 /// Returns the name of the durable that feeds the hot store with one data type.
 pub fn durable_name(data_type: &str) -> String {
     format!("simple_hot_storage_realtime_{data_type}")
@@ -145,7 +159,7 @@ pub fn layout(options: &LayoutOptions) -> BusLayout {
 fn durable(data_type: &str, options: &LayoutOptions) -> DurableSpec {
     let is_book = data_type == "orderbook";
     DurableSpec {
-        stream: if is_book { ORDERBOOK_SNAP } else { MARKET_DATA }.into(),
+        stream: stream_of(data_type).into(),
         name: durable_name(data_type),
         filter: format!("{data_type}.>"),
         ack_wait: options.ack_wait,

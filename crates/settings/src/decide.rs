@@ -15,8 +15,9 @@ use crate::schema;
 use crate::settings::{
     Backend, BatchSettings, ClickhouseServer, ClickhouseSettings, ClickhouseTimeouts, ColdSettings, CollectorSettings,
     ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HotSettings, InfraSettings, LatencySettings,
-    LeaveSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings, OrderBookSettings, PublishSettings,
-    SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings, SyncInterval,
+    LeaveSettings, LivenessSettings, LoggingSettings, MirrorSettings, Mode, NatsSettings, OrderBookSettings,
+    PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings,
+    SyncInterval,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -326,6 +327,10 @@ impl Decider {
                 in_flight_max: self.values.small("collector.publish.in_flight_max"),
                 bytes_in_flight_max: self.values.integer("collector.publish.bytes_in_flight_max"),
                 timeout: self.values.span("collector.publish.timeout"),
+            },
+            mirror: MirrorSettings {
+                enabled: self.values.flag("collector.mirror.enabled"),
+                subjects: self.values.list("collector.mirror.subjects").to_vec(),
             },
             liveness: LivenessSettings {
                 first_message: self.values.span("collector.liveness.first_message"),

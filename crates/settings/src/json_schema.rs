@@ -89,6 +89,9 @@ fn of_kind(kind: &Kind) -> Json {
         Kind::Hosts => json!({
             "type": "array", "uniqueItems": true, "items": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,253}$"},
         }),
+        Kind::Subjects => json!({
+            "type": "array", "uniqueItems": true, "items": {"type": "string", "pattern": "^[^.]+\\.[^.]+\\.[^.]+\\.[^.]+$"},
+        }),
         Kind::Reference => json!({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$"}),
     }
 }

@@ -30,9 +30,9 @@ pub use remote::{NatsLogin, RemoteSettings, ServicesSettings, TlsSettings, Trust
 pub use settings::{
     Backend, BatchSettings, COLD_DATABASE, ClickhouseServer, ClickhouseSettings, ClickhouseTimeouts, ColdSettings,
     CollectorSettings, ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HOT_DATABASE, HotSettings,
-    InfraSettings, LatencySettings, LeaveSettings, LivenessSettings, LoggingSettings, Mode, NatsSettings,
-    OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts,
-    SupervisorSettings, SyncInterval, WRITER_USER, loopback,
+    InfraSettings, LatencySettings, LeaveSettings, LivenessSettings, LoggingSettings, MirrorSettings, Mode,
+    NatsSettings, OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings,
+    StopTimeouts, SupervisorSettings, SyncInterval, WRITER_USER, loopback,
 };
 pub use units::{format_duration, parse_bytes, parse_duration};
 pub use url::ServerUrl;

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Address,
     /// Names and addresses of hosts, each once, or none.
     Hosts,
+    /// Subjects of market data, each once, or none.
+    Subjects,
     /// What a container engine calls an image or a network.
     Reference,
 }
@@ -166,6 +168,8 @@ pub(crate) const FIELDS: &[Field] = &[
     field("collector.publish.in_flight_max", Kind::Integer(1, 100_000)),
     field("collector.publish.bytes_in_flight_max", Kind::Bytes(64 << 10, 1 << 30)),
     field("collector.publish.timeout", TIMEOUT),
+    field("collector.mirror.enabled", Kind::Flag),
+    field("collector.mirror.subjects", Kind::Subjects),
     field("collector.liveness.first_message", Kind::Span(SECOND, 60 * MINUTE)),
     field("collector.liveness.silence", Kind::Span(SECOND, 60 * MINUTE)),
     field("collector.latency.warn_above", Kind::Span(1, 60 * MINUTE)),
@@ -298,6 +302,7 @@ impl Kind {
             (Self::Symbols, Content::List(items)) => symbols(items),
             (Self::Words(known), Content::List(items)) => words(items, known).ok_or_else(|| self.allowed()),
             (Self::Hosts, Content::List(items)) => hosts(items).ok_or_else(|| self.allowed()),
+            (Self::Subjects, Content::List(items)) => subjects(items).ok_or_else(|| self.allowed()),
             (Self::Url(_) | Self::Path | Self::User, Content::Null) => Ok(Value::Nothing),
             (_, Content::Scalar(text)) => self.read_text(text),
             _ => Err(self.allowed()),
@@ -339,7 +344,7 @@ impl Kind {
                 .ok()
                 .map(|address| Value::Text(address.to_string())),
             Self::Reference => is_reference(text).then(|| Value::Text(text.to_owned())),
-            Self::Symbols | Self::Words(_) | Self::Hosts => None,
+            Self::Symbols | Self::Words(_) | Self::Hosts | Self::Subjects => None,
         };
         read.ok_or_else(|| self.allowed())
     }
@@ -371,13 +376,14 @@ impl Kind {
             Self::User => "the name of a user, without blanks".to_owned(),
             Self::Address => "an address of this host, like 127.0.0.1, 10.0.0.5 or 0.0.0.0".to_owned(),
             Self::Hosts => "a list of names or addresses of hosts like [lake.internal, 10.0.0.5], each once".to_owned(),
+            Self::Subjects => "a list of subjects like [trade.binance_spot.spot.BTC-USDT], each once".to_owned(),
             Self::Reference => "a name as Docker writes it, like clickhouse/clickhouse-server:26.5".to_owned(),
         }
     }
 
     /// Returns whether it is a list, which stands with commas in one piece of text.
     pub(crate) fn is_list(&self) -> bool {
-        matches!(self, Self::Symbols | Self::Words(_) | Self::Hosts)
+        matches!(self, Self::Symbols | Self::Words(_) | Self::Hosts | Self::Subjects)
     }
 
     /// Returns whether a number of it is a size in bytes.
@@ -452,6 +458,26 @@ fn hosts(items: &[Node]) -> Option<Value> {
             return None;
         }
         found.push(name.clone());
+    }
+    Some(Value::List(found))
+}
+
+/// Accepts type, exchange, kind of market and symbol; whether there is such a market shows who listens.
+fn subjects(items: &[Node]) -> Option<Value> {
+    let mut found: Vec<String> = Vec::new();
+    for item in items {
+        let Content::Scalar(subject) = &item.content else {
+            return None;
+        };
+        let is_token = |token: &str| {
+            let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+            !token.is_empty() && token.chars().all(fits)
+        };
+        let is_subject = subject.len() <= 200 && subject.split('.').count() == 4 && subject.split('.').all(is_token);
+        if !is_subject || found.contains(subject) {
+            return None;
+        }
+        found.push(subject.clone());
     }
     Some(Value::List(found))
 }

@@ -212,6 +212,8 @@ pub struct CollectorSettings {
     pub spool: SpoolSettings,
     /// Publishing.
     pub publish: PublishSettings,
+    /// Copies on core NATS.
+    pub mirror: MirrorSettings,
     /// When silence means trouble.
     pub liveness: LivenessSettings,
     /// When a rising latency is worth a warning.
@@ -319,6 +321,15 @@ pub struct PublishSettings {
     pub bytes_in_flight_max: u64,
     /// After which a message is sent again.
     pub timeout: Duration,
+}
+
+/// Copies of what is published, on core NATS.
+#[derive(Clone, Debug)]
+pub struct MirrorSettings {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// The subjects that are copied.
+    pub subjects: Vec<String>,
 }
 
 /// When silence means trouble.

@@ -354,6 +354,10 @@ fn a_server_of_somebody_elses_is_told_once_who_we_are() {
         ),
         ("tls: {cert_file: /c}\n".to_owned(), "tls.cert_file: needs tls.key_file"),
         (
+            "collector: {mirror: {subjects: [trade.binance_spot.spot.>]}}\n".to_owned(),
+            "collector.mirror.subjects: expected a list of subjects",
+        ),
+        (
             "tls: {names: [\"a b\"]}\n".to_owned(),
             "tls.names: expected a list of names or addresses",
         ),

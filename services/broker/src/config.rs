@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use mprism_bus::{DATA_SUBJECTS, inbox_prefix};
+use mprism_bus::{DATA_SUBJECTS, MIRROR_SUBJECTS, inbox_prefix};
 use mprism_runtime::files;
 
 use crate::{BrokerError, BrokerOptions};
@@ -115,7 +115,12 @@ fn render(options: &BrokerOptions, log_file: Option<&Path>) -> String {
             &passwords.collector,
             &[
                 &data[..],
-                &["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "health.>"],
+                &[
+                    MIRROR_SUBJECTS,
+                    "$JS.API.STREAM.INFO.*",
+                    "$JS.API.STREAM.MSG.GET.*",
+                    "health.>",
+                ],
             ]
             .concat(),
             &[&format!("{}.>", inbox_prefix(USER_COLLECTOR))],
@@ -144,7 +149,7 @@ fn render(options: &BrokerOptions, log_file: Option<&Path>) -> String {
             USER_ANONYMOUS,
             "",
             &["_INBOX.none"],
-            &[&data[..], &["_INBOX.>"]].concat(),
+            &[&data[..], &[MIRROR_SUBJECTS, "_INBOX.>"]].concat(),
         ),
     ];
     // Whom nobody has to prove to be is nobody where everybody has to.

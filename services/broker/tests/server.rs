@@ -103,6 +103,33 @@ async fn each_user_may_do_its_own_work_and_no_more() {
         heard.await.expect("open").subject.as_str(),
         "trade.binance_spot.spot.ETH-USDT"
     );
+    // Copies on core NATS are the collector's to make and everybody's to hear; no stream has them.
+    let subject = "trade.binance_spot.spot.ETH-USDT";
+    let mirror = mprism_bus::Mirror::new(&collector, &[subject.to_owned()]);
+    let mut copies = mprism_bus::Listening::new(&anonymous, &format!("core.{subject}"))
+        .await
+        .expect("listening");
+    let identity = mprism_model::ProducerId {
+        epoch: mprism_model::Epoch(3),
+        seq: 7,
+    };
+    let payload = Bytes::from_static(b"copied");
+    assert!(
+        !mirror.copy(&"trade.x".into(), identity, &payload).await,
+        "not on the list"
+    );
+    let copy = until("a copy", async || {
+        assert!(mirror.copy(&subject.into(), identity, &payload).await);
+        let copy = tokio::time::timeout(Duration::from_millis(100), copies.next()).await;
+        copy.map_err(|_| "nothing heard".to_owned())
+    });
+    let copy = copy.await.expect("open");
+    assert_eq!((copy.identity, copy.payload), (Some(identity), payload));
+    operator
+        .context()
+        .stream_by_subject(format!("core.{subject}"))
+        .await
+        .expect_err("no stream collects it");
 
     let wrong = client(&url, Some(("operator", "guess"))).await;
     wrong.ready(Duration::from_secs(1)).await.expect_err("wrong password");

@@ -77,6 +77,8 @@ pub struct CollectorOptions {
     pub spool: SpoolOptions,
     /// Publishing.
     pub publish: PublishOptions,
+    /// Subjects of which copies go to core NATS; mostly none.
+    pub mirror: Vec<String>,
     /// When silence means trouble.
     pub liveness: LivenessOptions,
     /// When a rising latency is worth a warning.
@@ -246,7 +248,8 @@ async fn collect(
     )?;
     let written = CancellationToken::new();
     let feed = Feed::new(folder.clone(), Arc::clone(&tail), recovered.from);
-    let shipper = shipper::Shipper::new(Arc::clone(bus), feed, tail, options.publish, Arc::clone(stats));
+    let shipper = shipper::Shipper::new(Arc::clone(bus), feed, tail, options.publish, Arc::clone(stats))
+        .mirroring(&options.mirror);
     let mut shipping = tokio::spawn(shipper.run(written.clone()));
 
     let admission = Admission::new();

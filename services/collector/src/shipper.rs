@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mprism_bus::{Answer, Answers, Bus, BusError, Publisher, Trouble};
+use mprism_bus::{Answer, Answers, Bus, BusError, Mirror, Publisher, Trouble};
 use mprism_model::ProducerId;
 use mprism_runtime::backoff::Backoff;
 use mprism_runtime::clock;
@@ -110,6 +110,8 @@ pub(crate) struct Shipper {
     feed: Feed,
     tail: Arc<Tail>,
     options: PublishOptions,
+    /// Copies on core NATS.
+    mirror: Option<Mirror>,
     stats: Arc<Stats>,
     window: Window,
     /// Where everything was acknowledged, and when.
@@ -130,6 +132,7 @@ impl Shipper {
             feed,
             tail,
             options,
+            mirror: None,
             stats,
             window: Window::default(),
             history: VecDeque::new(),
@@ -140,6 +143,12 @@ impl Shipper {
             server_id: String::new(),
             connects: 0,
         }
+    }
+
+    /// Copies what is published on these subjects to core NATS.
+    pub(crate) fn mirroring(mut self, subjects: &[String]) -> Self {
+        self.mirror = (!subjects.is_empty()).then(|| Mirror::new(&self.bus, subjects));
+        self
     }
 
     /// Publishes until `stop` is cancelled and everything written is acknowledged, or the time for that is over.
@@ -232,6 +241,7 @@ impl Shipper {
             let token = self.window.next_token();
             let bytes = record.payload.len() as u64 + 256;
             self.window.push(record.id, bytes);
+            let copy = self.mirror.as_ref().map(|_| record.payload.clone());
             let sent = publisher.publish(token, &record.subject, &record.message_id, record.id, record.payload);
             match sent.await {
                 Ok(()) => {}
@@ -240,6 +250,11 @@ impl Shipper {
                     self.give_up_on(token, record.id, &chain(&error));
                 }
                 Err(error) => return Err(error.into()),
+            }
+            if let (Some(mirror), Some(payload)) = (&self.mirror, copy)
+                && mirror.copy(&record.subject, record.id, &payload).await
+            {
+                self.stats.mirrored.fetch_add(1, Ordering::Relaxed);
             }
         }
         Ok(!self.is_full())

@@ -17,6 +17,8 @@ pub(crate) struct Stats {
     pub(crate) started: Instant,
     pub(crate) published: AtomicU64,
     pub(crate) publish_duplicates: AtomicU64,
+    /// Copies handed to core NATS.
+    pub(crate) mirrored: AtomicU64,
     pub(crate) publish_troubles: Causes,
     pub(crate) unpublishable: AtomicU64,
     pub(crate) republishes: AtomicU64,
@@ -133,6 +135,7 @@ impl Stats {
             started: Instant::now(),
             published: AtomicU64::new(0),
             publish_duplicates: AtomicU64::new(0),
+            mirrored: AtomicU64::new(0),
             publish_troubles: Causes::new(),
             unpublishable: AtomicU64::new(0),
             republishes: AtomicU64::new(0),

@@ -8,8 +8,10 @@ use mprism_collector::wire::Terms;
 use mprism_collector::workload::{BookWorkload, Frame, FrameCosts, crowd, read};
 use mprism_model::Exchange;
 
-use super::frames;
+use super::report::Found;
 use super::{Better, Measured, SAMPLES};
+use super::{frames, plot};
+use crate::cli::BenchArgs;
 use crate::commands::Context;
 use crate::error::CliError;
 
@@ -26,8 +28,25 @@ const PUBLISHED_A_SECOND: f64 = 80.0;
 const BOOK_BYTES_BUDGET: f64 = 100_000.0;
 const MESSAGE_BYTES_BUDGET: f64 = 44_000.0;
 
+/// Measures everything of it, and what recorded frames cost where there are some.
+pub(super) fn all(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
+    let mut results = measure(context);
+    results.extend(recorded(args.frames.as_deref(), context)?);
+    if let Some(folder) = &args.plot {
+        let path = plot::draw_into(
+            folder,
+            "collector-by-symbols.svg",
+            "CPU per trade in the collector, by symbols",
+            "ns",
+            &growth(context),
+        )?;
+        context.printer.note(&format!("{} is written", path.display()));
+    }
+    Ok(results.into())
+}
+
 /// Measures parsing trades, and following and publishing order books.
-pub(super) fn measure(context: &Context) -> Vec<Measured> {
+fn measure(context: &Context) -> Vec<Measured> {
     let work = BookWorkload::synthetic();
     let frames = trade_frames();
     let (mut diffs, mut changes, mut publishing, mut parsed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -102,7 +121,7 @@ const MANY: usize = 500;
 const CROWD_BUDGET: f64 = 1.2;
 
 /// Measures parsing recorded frames, by exchange, market and type.
-pub(super) fn recorded(folder: Option<&Path>, context: &Context) -> Result<Vec<Measured>, CliError> {
+fn recorded(folder: Option<&Path>, context: &Context) -> Result<Vec<Measured>, CliError> {
     let mut results = Vec::new();
     let Some(folder) = folder else {
         return Ok(results);
@@ -128,6 +147,24 @@ fn crowding() -> Vec<f64> {
         took.as_secs_f64() / count as f64
     };
     (0..SAMPLES).map(|_| cost(MANY) / cost(FEW)).collect()
+}
+
+/// Symbols of which trades come in turn, for the plot.
+const SYMBOLS: [usize; 8] = [2, 5, 10, 20, 50, 100, 200, 500];
+const GROWTH_SAMPLES: usize = 5;
+
+/// Returns what a row costs by the number of symbols, in nanoseconds: the median of samples that are taken in turn.
+fn growth(context: &Context) -> Vec<(usize, f64)> {
+    let mut samples = SYMBOLS.map(|_| Vec::new());
+    for round in 1..=GROWTH_SAMPLES {
+        for (symbols, samples) in SYMBOLS.iter().zip(&mut samples) {
+            let (count, took) = crowd(*symbols, EACH);
+            samples.push(took.as_secs_f64() * 1e9 / count as f64);
+        }
+        context.printer.note(&format!("by symbols: {round}/{GROWTH_SAMPLES}"));
+    }
+    let medians = samples.iter().map(|samples| super::median_of(samples));
+    SYMBOLS.into_iter().zip(medians).collect()
 }
 
 /// Frames as the venue sends them, from a combined stream.

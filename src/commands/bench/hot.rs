@@ -146,7 +146,7 @@ async fn greatest_memory(home: &IsolatedHome) -> Result<f64, CliError> {
     Ok(kib.map_or(f64::NAN, |kib| (kib * 1024) as f64))
 }
 
-fn template() -> Trade {
+pub(super) fn template() -> Trade {
     let now = UnixNanos(mprism_runtime::clock::now_ns());
     let text = |text: &str| DecimalText::new(text).expect("a decimal");
     Trade {

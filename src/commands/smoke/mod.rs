@@ -4,6 +4,7 @@ mod books;
 mod live;
 mod reconcile;
 mod series;
+mod settle;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, duration_text};
 
 pub use reconcile::{Reconciled, reconcile};
+pub(crate) use settle::{sent_trades, settle, stored_trades};
 use steps::{Sample, Step};
 
 /// Events a second of the simulated market.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
-use mprism_settings::{Settings, loopback};
+use mprism_settings::loopback;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::settle::settle;
 use super::{RATE, SmokeReport, reconcile};
 use crate::cli::SmokeArgs;
 use crate::commands::Context;
@@ -21,8 +22,6 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// Between looks at something that changes elsewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Nothing new for so long, and nothing more comes.
-const QUIET_FOR: Duration = Duration::from_secs(2);
 
 /// From this duration on there have to be so many rows of each type, with the default instruments.
 const AMOUNTS_AFTER: Duration = Duration::from_secs(360);
@@ -140,7 +139,7 @@ impl<'a> Run<'a> {
             return self.took("integrity", began, proven);
         }
         let began = Instant::now();
-        let settled = self.settle().await;
+        let settled = self.settled().await;
         self.took("drain", began, settled)?;
         self.command("integrity").await?;
         let began = Instant::now();
@@ -227,17 +226,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns whether the broker has messages that are not stored yet.
-    async fn is_on_its_way(&self, settings: &Settings) -> bool {
-        let streams = crate::commands::health::streams(settings).await.unwrap_or_default();
-        streams.iter().any(|stream| stream.pending > 0)
-    }
-
-    async fn rows_of(&self, data_type: &str) -> Result<u64, CliError> {
-        let rows = crate::commands::up::rows(&self.home.settings()?).await?;
-        Ok(rows.get(data_type).copied().unwrap_or(0))
-    }
-
     /// Kills the hot worker and waits until another one serves.
     async fn kill_hot(&self) -> Result<String, CliError> {
         let failed = |e: std::io::Error| CliError::failed("kill", e).context("cannot kill the hot worker");
@@ -273,44 +261,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Stops sending and waits until as many rows are stored as were sent, or nothing is on its way any more.
-    async fn settle(&self) -> Result<String, CliError> {
-        let settings = self.home.settings()?;
-        let sim = loopback(settings.sim.port);
-        crate::commands::sim::pause(sim).await?;
-        let sent: u64 = super::reconcile::counts(sim)
-            .await?
-            .remove("trade")
-            .into_iter()
-            .flat_map(|exchanges| exchanges.into_values())
-            .flat_map(|symbols| symbols.into_values())
-            .sum();
-        let began = Instant::now();
-        let (mut rows, mut still) = (self.rows_of("trade").await?, Instant::now());
-        while began.elapsed() < DRAIN_WITHIN {
-            let is_quiet = still.elapsed() >= QUIET_FOR || rows >= sent;
-            if is_quiet && !self.is_on_its_way(&settings).await && self.open_gaps().await? == 0 {
-                break;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-            let before = std::mem::replace(&mut rows, self.rows_of("trade").await?);
-            if rows != before {
-                still = Instant::now();
-            }
-        }
-        Ok(format!("{rows} trades of {sent} sent"))
-    }
-
-    /// Returns how many holes in trades are still asked for.
-    async fn open_gaps(&self) -> Result<u64, CliError> {
-        #[derive(serde::Deserialize)]
-        struct Open {
-            rows: u64,
-        }
-        let reader = crate::commands::store::Reader::new(&self.home.settings()?)?;
-        let query = "SELECT count() AS rows FROM marketprism_hot.gaps_current WHERE type = 'trade' AND state = 'open'";
-        let open: Open = reader.row(query, DRAIN_WITHIN).await?;
-        Ok(open.rows)
+    async fn settled(&self) -> Result<String, CliError> {
+        let settled = settle(&self.home.settings()?, DRAIN_WITHIN).await?;
+        Ok(format!("{} trades of {} sent", settled.rows, settled.sent))
     }
 
     async fn reconcile(&mut self) -> Result<String, CliError> {

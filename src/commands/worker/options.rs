@@ -270,6 +270,10 @@ pub(super) fn collector(settings: &Settings, sim: &SimArgs) -> Result<CollectorO
             timeout: collector.publish.timeout,
             keep_acked: (sync_interval * 2).max(Duration::from_secs(1)),
         },
+        mirror: match collector.mirror.enabled {
+            true => collector.mirror.subjects.clone(),
+            false => Vec::new(),
+        },
         order_book: OrderBookOptions {
             cadence: cadence(collector.order_book.cadence),
             snapshot_limit: collector.order_book.snapshot_limit,

@@ -44,6 +44,12 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         &[],
         load(&stats.publish_duplicates),
     );
+    text.counter(
+        "marketprism_nats_mirrored_total",
+        "Copies handed to core NATS.",
+        &[],
+        load(&stats.mirrored),
+    );
     for (error_type, count) in stats.publish_troubles.counts() {
         let help = "Messages the broker did not take, by cause; they are sent again.";
         text.counter(

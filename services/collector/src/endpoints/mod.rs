@@ -294,6 +294,7 @@ async fn status(State(source): State<Source>) -> Response {
         "uptime": stats.started.elapsed().as_secs_f64(),
         "published": load(&stats.published),
         "publish_duplicates": load(&stats.publish_duplicates),
+        "mirrored": load(&stats.mirrored),
         "publish_errors": stats.publish_troubles.counts(),
         "republishes": load(&stats.republishes),
         "backlog": load(&stats.backlog),
