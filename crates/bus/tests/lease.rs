@@ -132,6 +132,17 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
+/// Returns up to which sequence of its stream a durable's file says that all is acknowledged: behind a mark and a version, the
+/// second of its numbers. Below 128 each is a byte.
+///
+/// Source: nats-server, `encodeConsumerState` (server/store.go).
+fn acked_on_disk(state: &[u8]) -> Option<u64> {
+    match state {
+        [22, 2, _, acked, ..] if *acked < 128 => Some((*acked).into()),
+        _ => None,
+    }
+}
+
 #[tokio::test]
 async fn a_durable_ahead_of_a_stream_that_lost_its_end_skips_nothing_new() {
     let folder = tempfile::tempdir().expect("temporary folder");
@@ -165,6 +176,22 @@ async fn a_durable_ahead_of_a_stream_that_lost_its_end_skips_nothing_new() {
         }
         pulled
     };
+    // What is acknowledged reaches the disk a little later: a killed server delivers the rest again.
+    let durable = folder
+        .path()
+        .join("jetstream/$G/streams/MARKET_DATA/obs")
+        .join(&layout.durables[0].name)
+        .join("o.dat");
+    let is_on_disk = async |acked: u64| {
+        until("the durable's place is on the disk", async || {
+            let state = std::fs::read(&durable).map_err(|e| e.to_string())?;
+            match acked_on_disk(&state) {
+                Some(found) if found == acked => Ok(()),
+                other => Err(format!("{other:?} of {acked}")),
+            }
+        })
+        .await;
+    };
     let mut connection = bus.connection();
     let mut again = async |lives: u64| {
         let back = connection.wait_for(|now| now.is_connected && now.connects > lives);
@@ -173,6 +200,7 @@ async fn a_durable_ahead_of_a_stream_that_lost_its_end_skips_nothing_new() {
     };
     publish(0, 5).await;
     assert_eq!(pull().await.len(), 5);
+    is_on_disk(5).await;
     server.kill();
     let messages = folder.path().join("jetstream/$G/streams/MARKET_DATA/msgs");
     let saved = folder.path().join("saved");
@@ -181,6 +209,7 @@ async fn a_durable_ahead_of_a_stream_that_lost_its_end_skips_nothing_new() {
     again(1).await;
     publish(5, 10).await;
     assert_eq!(pull().await.len(), 5);
+    is_on_disk(10).await;
     server.kill();
     // As after a power cut: the messages' last writes are gone, the durable's are not.
     std::fs::remove_dir_all(&messages).expect("removed");
