@@ -128,8 +128,8 @@ async fn publish_until_full(publisher: &Publisher, answers: &mut Answers) -> usi
 async fn ack_all(bus: &Bus, durable: &DurableSpec, count: usize) {
     let durable = open_durable(bus, durable).await.expect("there");
     assert_eq!(durable.was_ahead, None);
-    let pulled = durable.consumer.fetch().max_messages(count).messages().await;
-    let mut messages = pulled.expect("pulled");
+    let batch = durable.consumer.batch().max_messages(count).expires(PATIENCE);
+    let mut messages = batch.messages().await.expect("pulled");
     let mut acked = 0;
     while let Some(message) = messages.next().await {
         message.expect("a message").double_ack().await.expect("acked");
