@@ -1,7 +1,7 @@
 //! Each exchange with each thing that can go wrong on its side: what the collector has to do about it, and that in the end nothing
 //! is lost without a word, doubled, or wrong.
 
-use crate::support::Home;
+use crate::support::{Home, kill};
 
 /// What has to happen after a fault.
 enum Reaction {
@@ -139,6 +139,27 @@ async fn liquidations_that_could_not_be_heard_are_in_the_ledger() {
     assert_eq!(home.unfillable("liquidation"), 2, "one for each swap");
     let told = home.query("SELECT DISTINCT cause FROM marketprism_hot.gaps_current WHERE type = 'liquidation'");
     assert_eq!(told, "disconnect");
+}
+
+/// What a life heard and did not store before it was killed is not known to anybody: that it ever heard one of a market is neither.
+#[tokio::test]
+async fn a_life_that_stored_no_liquidation_may_have_heard_one() {
+    let home = Home::of("okx_derivatives");
+    home.good(&["start", "sim", "--sim"]);
+    home.tell_sim("/control/pause", "").await;
+    home.good(&["start", "--sim"]);
+    let began = home.query("SELECT toUnixTimestamp64Milli(now64(3))");
+    let first = home.process("collector");
+    kill(&first).await;
+    home.until("each swap's row is there", || match home.unfillable("liquidation") {
+        2 => Ok(()),
+        rows => Err(rows.to_string()),
+    })
+    .await;
+    let query = format!(
+        "SELECT DISTINCT cause, toUnixTimestamp64Milli(from_ts) <= {began} FROM marketprism_hot.gaps_current WHERE type = 'liquidation'"
+    );
+    assert_eq!(home.query(&query), "collector_down\t1");
 }
 
 /// Nothing shows in a snapshot that a level is missing: only another one tells which of two is wrong.

@@ -271,6 +271,7 @@ async fn collect(
             spool: &recovered.last,
             bus: ready,
             store: options.store.as_ref(),
+            life: recovered.life,
         };
         let instruments = instruments(*exchange, exchange_options, &left_off).await?;
         let around = Surroundings {
@@ -324,6 +325,8 @@ struct LeftOff<'a> {
     spool: &'a BTreeMap<String, spool::Record>,
     bus: Option<&'a Bus>,
     store: Option<&'a Endpoint>,
+    /// The life before this one.
+    life: Option<Epoch>,
 }
 
 /// Finds out where each of an exchange's instruments was left off.
@@ -332,7 +335,12 @@ async fn instruments(
     options: &ExchangeOptions,
     left_off: &LeftOff<'_>,
 ) -> Result<Vec<Instrument>, CollectorError> {
-    let LeftOff { spool, bus, store } = *left_off;
+    let LeftOff {
+        spool,
+        bus,
+        store,
+        life,
+    } = *left_off;
     let mut instruments = Vec::new();
     for name in &options.symbols {
         let id = InstrumentId::new(name)?;
@@ -365,7 +373,10 @@ async fn instruments(
                     }
                 }
                 _ => {
-                    let mark = marks::series_mark(&subject, spool, bus, store).await;
+                    let mut mark = marks::series_mark(&subject, spool, bus, store).await;
+                    if data_type == DataType::Liquidation {
+                        mark.newest = mark.newest.or(life.map(marks::beginning_of));
+                    }
                     tracing::info!(%subject, newest = mark.newest.map(|at| at.0), "collecting");
                     instrument.series.push((data_type, mark));
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mprism_bus::{Bus, MARKET_DATA, ORDERBOOK_SNAP};
-use mprism_model::{DataType, Event, FundingKind, Subject, UnixMillis};
+use mprism_model::{DataType, Epoch, Event, FundingKind, Subject, UnixMillis};
 use mprism_runtime::endpoint::Endpoint;
 
 use crate::ledger::ask;
@@ -61,6 +61,12 @@ pub(crate) async fn series_mark(
         }
     }
     mark
+}
+
+/// Returns where something was left off of which no earlier life is known to have heard anything, and nobody can be asked for
+/// it: what the last one heard and did not store came after it began.
+pub(crate) fn beginning_of(life: Epoch) -> UnixMillis {
+    UnixMillis(i64::try_from(life.unix_ms()).unwrap_or(i64::MAX))
 }
 
 async fn series_from_store(subject: &Subject, store: &Endpoint) -> Option<SeriesMark> {

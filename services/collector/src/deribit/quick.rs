@@ -1,7 +1,7 @@
 //! Trades, most of all frames, in one pass.
 
 use super::trades::{Numbering, Row, tell};
-use crate::wire::quick::{Quick, once};
+use crate::wire::quick::{Quick, once, whole};
 use crate::wire::{About, ParseError, Said};
 
 /// Reads a notification of trades and nothing else, and adds what it says; `None`, with nothing added, leaves it to the
@@ -10,12 +10,7 @@ pub(super) fn quick(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Opti
     if !text.starts_with("{\"jsonrpc\":\"2.0\",\"method\":\"subscription\",\"params\":{\"channel\":\"trades.") {
         return None;
     }
-    let before = said.len();
-    let result = frame(text, about, said);
-    if result.is_none() {
-        said.truncate(before);
-    }
-    result
+    whole(said, |said| frame(text, about, said))
 }
 
 fn frame(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Option<Result<(), ParseError>> {
@@ -83,44 +78,23 @@ fn row<'a>(quick: &mut Quick<'a>) -> Option<Row<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use mprism_model::{Source, UnixNanos};
     use proptest::prelude::*;
 
     use super::super::parse::careful;
     use super::*;
-    use crate::wire::Terms;
-    use crate::wire::quick::tests::damaged;
+    use crate::wire::quick::tests::{both, damaged};
 
     const FRAMES: &[&str] = &[
         r#"{"jsonrpc":"2.0","method":"subscription","params":{"channel":"trades.BTC-PERPETUAL.100ms","data":[{"trade_seq":150000123,"trade_id":"340000456","timestamp":1795176000155,"tick_direction":0,"price":64000.0,"mark_price":64000.21,"instrument_name":"BTC-PERPETUAL","index_price":63998.77,"direction":"buy","amount":5000.0,"contracts":500.0}]}}"#,
         r#"{"jsonrpc":"2.0","method":"subscription","params":{"channel":"trades.BTC-PERPETUAL.raw","data":[{"trade_seq":1,"trade_id":"3","timestamp":1795176000155,"price":64000.5,"instrument_name":"BTC-PERPETUAL","direction":"sell","amount":10,"liquidation":"MT"},{"trade_seq":2,"trade_id":"4","timestamp":1795176000155,"price":64000.5,"instrument_name":"BTC_USDC-PERPETUAL","direction":"buy","amount":0.1}]}}"#,
     ];
 
-    type Read = (Vec<Said>, Result<(), String>);
-
-    fn both(text: &str) -> (Option<Read>, Read) {
-        let terms = Terms::default();
-        let about = About {
-            ts_recv: Some(UnixNanos(1)),
-            source: Source::Ws,
-            terms: &terms,
-            instrument: None,
-            path: None,
-        };
-        let told = |result: Result<(), ParseError>| result.map_err(|error| format!("{error:?}"));
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        let read = quick(text, &about, &mut one).map(told);
-        let careful = told(careful(text, &about, &mut other));
-        assert!(read.is_some() || one.is_empty(), "{text}");
-        (read.map(|read| (one, read)), (other, careful))
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8_192))]
 
         #[test]
         fn what_is_read_quickly_is_read_the_same_carefully(text in damaged(FRAMES)) {
-            if let (Some(read), careful) = both(&text) {
+            if let (Some(read), careful) = both(&text, quick, careful) {
                 prop_assert_eq!(read, careful, "{}", text);
             }
         }
@@ -129,7 +103,7 @@ mod tests {
     #[test]
     fn trades_are_read_quickly_and_nothing_else() {
         for text in FRAMES {
-            let (read, careful) = both(text);
+            let (read, careful) = both(text, quick, careful);
             assert_eq!(read, Some(careful), "{text}");
         }
         let ticker =
@@ -139,7 +113,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"result":["trades.BTC-PERPETUAL.raw"]}"#,
             "{}",
         ] {
-            assert_eq!(both(text).0, None, "{text}");
+            assert_eq!(both(text, quick, careful).0, None, "{text}");
         }
     }
 }

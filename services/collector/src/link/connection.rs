@@ -30,6 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Standing {
     /// Whether it is connected.
     pub(super) is_connected: bool,
+    /// Whether everything was asked for, and is listened to.
+    pub(super) is_listening: bool,
     /// Whether every stream has spoken, or has had its time to.
     pub(super) is_ready: bool,
     /// Why it should be replaced.
@@ -152,6 +154,7 @@ impl<P: Protocol> Connection<'_, P> {
                 _ = looks.tick() => {
                     if asked.is_none() && self.requests.is_done() {
                         asked = Some(Instant::now());
+                        self.standing.send_modify(|standing| standing.is_listening = true);
                         let began = vec![Heard::Began(Arc::clone(&self.link.plan))];
                         if self.link.heard.send(began).await.is_err() {
                             return Ended::Closed;

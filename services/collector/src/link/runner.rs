@@ -199,6 +199,11 @@ impl<P: Protocol> Keeper<P> {
                     if let Some(next) = self.next.take() {
                         self.current = next;
                     }
+                    // It may have said that it listens before the other one ended: what ended then has begun again by now.
+                    let is_listening = self.current.standing.borrow().is_listening;
+                    if !is_covered && is_listening && !self.say_began().await {
+                        return false;
+                    }
                 }
                 () = ready(&mut next.standing) => {
                     self.link.stats.renewals.fetch_add(1, Ordering::Relaxed);
@@ -267,6 +272,12 @@ impl<P: Protocol> Keeper<P> {
         let since = UnixMillis(self.current.heard_ms.load(Ordering::Relaxed));
         let ended = vec![Heard::Ended(Arc::clone(&self.link.plan), since)];
         self.link.heard.send(ended).await.is_ok()
+    }
+
+    /// Tells that the streams are listened to again; returns whether anybody listens.
+    async fn say_began(&self) -> bool {
+        let began = vec![Heard::Began(Arc::clone(&self.link.plan))];
+        self.link.heard.send(began).await.is_ok()
     }
 
     /// Closes what is open, and hears it out.

@@ -2,7 +2,7 @@
 
 use super::messages::TradeRow;
 use super::trades;
-use crate::wire::quick::{Quick, once};
+use crate::wire::quick::{Quick, once, whole};
 use crate::wire::{About, ParseError, Said};
 
 /// Reads a frame of trades and nothing else, and adds what it says; `None`, with nothing added, leaves it to the careful
@@ -11,12 +11,7 @@ pub(super) fn quick(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Opti
     if !text.starts_with("{\"arg\":{\"channel\":\"trades") {
         return None;
     }
-    let before = said.len();
-    let result = frame(text, about, said);
-    if result.is_none() {
-        said.truncate(before);
-    }
-    result
+    whole(said, |said| frame(text, about, said))
 }
 
 fn frame(text: &str, about: &About<'_>, said: &mut Vec<Said>) -> Option<Result<(), ParseError>> {
@@ -80,44 +75,23 @@ fn row<'a>(quick: &mut Quick<'a>) -> Option<TradeRow<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use mprism_model::{Source, UnixNanos};
     use proptest::prelude::*;
 
     use super::super::parse::careful;
     use super::*;
-    use crate::wire::Terms;
-    use crate::wire::quick::tests::damaged;
+    use crate::wire::quick::tests::{both, damaged};
 
     const FRAMES: &[&str] = &[
         r#"{"arg":{"channel":"trades-all","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"242720720","px":"64000.1","sz":"0.5","side":"sell","ts":"1795176000121","source":"0"}]}"#,
         r#"{"arg":{"channel":"trades","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP","tradeId":"7","px":"64000.1","sz":"5","side":"buy","ts":"1795176000121","count":"3","seqId":9},{"instId":"BTC-USDT-SWAP","tradeId":"8","px":"1","sz":"5","side":"buy","ts":"1795176000121"}]}"#,
     ];
 
-    type Read = (Vec<Said>, Result<(), String>);
-
-    fn both(text: &str) -> (Option<Read>, Read) {
-        let terms = Terms::default();
-        let about = About {
-            ts_recv: Some(UnixNanos(1)),
-            source: Source::Ws,
-            terms: &terms,
-            instrument: None,
-            path: None,
-        };
-        let told = |result: Result<(), ParseError>| result.map_err(|error| format!("{error:?}"));
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        let read = quick(text, &about, &mut one).map(told);
-        let careful = told(careful(text, &about, &mut other));
-        assert!(read.is_some() || one.is_empty(), "{text}");
-        (read.map(|read| (one, read)), (other, careful))
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8_192))]
 
         #[test]
         fn what_is_read_quickly_is_read_the_same_carefully(text in damaged(FRAMES)) {
-            if let (Some(read), careful) = both(&text) {
+            if let (Some(read), careful) = both(&text, quick, careful) {
                 prop_assert_eq!(read, careful, "{}", text);
             }
         }
@@ -126,12 +100,12 @@ mod tests {
     #[test]
     fn trades_are_read_quickly_and_nothing_else() {
         for text in FRAMES {
-            let (read, careful) = both(text);
+            let (read, careful) = both(text, quick, careful);
             assert_eq!(read, Some(careful), "{text}");
         }
         let book = r#"{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[]}"#;
         for text in [book, r#"{"event":"subscribe","arg":{"channel":"trades-all"}}"#, "pong"] {
-            assert_eq!(both(text).0, None, "{text}");
+            assert_eq!(both(text, quick, careful).0, None, "{text}");
         }
     }
 }

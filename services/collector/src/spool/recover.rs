@@ -18,6 +18,8 @@ const HINT: &str = "acked";
 pub(crate) struct Recovered {
     /// Where publishing goes on.
     pub(crate) from: Option<ProducerId>,
+    /// The newest of the earlier lives; it began its first segment before it heard anything.
+    pub(crate) life: Option<Epoch>,
     /// The last record of each subject.
     pub(crate) last: BTreeMap<String, Record>,
     /// Bytes in all segments.
@@ -32,6 +34,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(folder: &Path) -> Result<Recovered, SpoolError> {
     let mut recovered = Recovered::default();
     for segment in segments(folder)? {
+        recovered.life = recovered.life.max(Some(segment.first.epoch));
         let bytes = fs::read(&segment.path).map_err(SpoolError::io("read", &segment.path))?;
         let mut position = 0;
         let mut damaged = 0;
@@ -113,6 +116,7 @@ mod tests {
         file.set_len(whole - 3).expect("torn");
         let recovered = recover(folder.path()).expect("recovered");
         assert_eq!(recovered.last["trade.binance_spot.spot.BTC-USDT"].id.seq, 2);
+        assert_eq!(recovered.life, Some(Epoch(1)), "even where nothing of it is left");
         assert!(recovered.torn_bytes > 0);
         assert_eq!(recover(folder.path()).expect("again").torn_bytes, 0);
     }

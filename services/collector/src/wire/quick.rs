@@ -4,6 +4,8 @@
 //! something behind the end) ends in `None`. That says nothing about the text: the careful reader decides what it is, or what
 //! is wrong with it. So this one may be as narrow as it is quick, but never more generous than the careful one.
 
+use super::Said;
+
 /// Nested values that are skipped; trades have none.
 const DEPTH_MAX: usize = 8;
 
@@ -11,6 +13,16 @@ const DEPTH_MAX: usize = 8;
 pub(crate) struct Quick<'a> {
     text: &'a str,
     at: usize,
+}
+
+/// Reads a text whole or not at all: what was added of one that is left to the careful reader is taken back.
+pub(crate) fn whole<T>(said: &mut Vec<Said>, read: impl FnOnce(&mut Vec<Said>) -> Option<T>) -> Option<T> {
+    let before = said.len();
+    let result = read(said);
+    if result.is_none() {
+        said.truncate(before);
+    }
+    result
 }
 
 /// Notes the value of a field; `None` where there is none, or one was noted before.
@@ -185,9 +197,36 @@ impl<'a> Quick<'a> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use mprism_model::{Source, UnixNanos};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::{About, ParseError, Terms};
+
+    /// What was read of a text, and how it ended.
+    type Read = (Vec<Said>, Result<(), String>);
+
+    /// Reads a text quickly, where that can be, and carefully.
+    pub(crate) fn both(
+        text: &str,
+        quick: impl Fn(&str, &About<'_>, &mut Vec<Said>) -> Option<Result<(), ParseError>>,
+        careful: impl Fn(&str, &About<'_>, &mut Vec<Said>) -> Result<(), ParseError>,
+    ) -> (Option<Read>, Read) {
+        let terms = Terms::default();
+        let about = About {
+            ts_recv: Some(UnixNanos(1)),
+            source: Source::Ws,
+            terms: &terms,
+            instrument: None,
+            path: None,
+        };
+        let told = |result: Result<(), ParseError>| result.map_err(|error| format!("{error:?}"));
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let read = quick(text, &about, &mut one).map(told);
+        let careful = told(careful(text, &about, &mut other));
+        assert!(read.is_some() || one.is_empty(), "{text}");
+        (read.map(|read| (one, read)), (other, careful))
+    }
 
     /// What damages JSON, and what may leave it whole.
     const BYTES: &[u8] = b"{}[]\":,.-+0159eEtrufalsn\\ \n\x01x";
