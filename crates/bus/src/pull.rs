@@ -141,11 +141,6 @@ impl Pull {
         Ok(None)
     }
 
-    /// Returns how many messages may still come of what was asked for.
-    pub fn to_come(&self) -> usize {
-        self.to_come
-    }
-
     /// Tells a message from what the server says of the request.
     fn sort(&mut self, message: Message) -> Result<Option<Message>, BusError> {
         match message.status {
