@@ -18,7 +18,9 @@ impl Terminal {
         let terminal = Self {
             folder: home.beside().to_path_buf(),
         };
-        // All of the terminal is the dashboard's, and what it ended with stays to be read.
+        // Of the terminal before this one.
+        let _none = std::fs::remove_file(terminal.exit_code_file());
+        // All of the terminal is the dashboard's, and the server stays when the dashboard has ended.
         let settings = "set-option -g status off\nset-option -g remain-on-exit on\n";
         std::fs::write(terminal.folder.join("tmux.conf"), settings).expect("written");
         if let Err(error) = Command::new("tmux").arg("-V").output() {
@@ -35,6 +37,9 @@ impl Terminal {
             .env("TMUX_TMPDIR", &terminal.folder);
         let (width, height) = (width.to_string(), height.to_string());
         start.args(["new-session", "-d", "-s", "top", "-x", &width, "-y", &height]);
+        // tmux 3.3a now and then never reaps what ended in it, so how the dashboard ended is the shell's to tell.
+        let told = "code=$1; shift; \"$@\"; echo $? >\"$code.new\"; mv \"$code.new\" \"$code\"";
+        start.args(["sh", "-c", told, "sh"]).arg(terminal.exit_code_file());
         start.arg(top.get_program()).args(top.get_args());
         let started = start.output().expect("tmux runs");
         assert!(started.status.success(), "{started:?}");
@@ -78,13 +83,15 @@ impl Terminal {
         String::from_utf8_lossy(&captured.stdout).into_owned()
     }
 
+    fn exit_code_file(&self) -> PathBuf {
+        self.folder.join("exit-code")
+    }
+
     /// Returns the dashboard's exit code, once it has ended.
     fn exit_code(&self) -> Result<String, String> {
-        let told = self.run(&["display-message", "-p", "-t", "top", "#{pane_dead} #{pane_dead_status}"]);
-        let told = String::from_utf8_lossy(&told.stdout).trim().to_owned();
-        match told.strip_prefix("1 ") {
-            Some(code) => Ok(code.to_owned()),
-            None => Err(told),
+        match std::fs::read_to_string(self.exit_code_file()) {
+            Ok(code) => Ok(code.trim().to_owned()),
+            Err(error) => Err(format!("{error}; on the screen:\n{}", self.screen(&[]))),
         }
     }
 
