@@ -173,11 +173,13 @@ pub struct InstrumentId(CompactString);
 /// Longest symbol or instrument id, in bytes.
 const SYMBOL_BYTES_MAX: usize = 64;
 
-/// Quote currencies that end a venue's joined symbol, in the order they are tried.
+/// Quote currencies that end a venue's joined symbol, in the order they are tried: longest first, so that `BTCFDUSD` is not quoted
+/// in dollars.
 ///
-/// Source: MarketPrism's normalisation, whose symbols existing queries use.
-const QUOTES: [&str; 12] = [
-    "USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "USD", "EUR", "GBP", "JPY", "DAI", "TUSD",
+/// Source: what Binance quotes in, and MarketPrism's list, whose symbols existing queries use.
+const QUOTES: [&str; 17] = [
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDE", "USD1", "DAI", "EUR", "TRY", "BRL", "JPY", "GBP", "BTC", "ETH",
+    "BNB", "USD",
 ];
 
 impl Symbol {
@@ -195,8 +197,11 @@ impl Symbol {
     /// As [`Symbol::new`].
     pub fn from_binance(id: &InstrumentId) -> Result<Self, UnknownName> {
         let upper = id.to_upper();
+        let last = upper.as_bytes().last();
         for quote in QUOTES {
-            if let Some(base) = upper.strip_suffix(quote)
+            // One byte tells most of them apart.
+            if last == quote.as_bytes().last()
+                && let Some(base) = upper.strip_suffix(quote)
                 && !base.is_empty()
                 && !base.contains('-')
             {
@@ -302,6 +307,10 @@ mod tests {
             ("BTCUSDT", "BTC-USDT"),
             ("ethbtc", "ETH-BTC"),
             ("RUNEEUR", "RUNE-EUR"),
+            ("BTCFDUSD", "BTC-FDUSD"),
+            ("BTCTUSD", "BTC-TUSD"),
+            ("USDTTRY", "USDT-TRY"),
+            ("BTCUSD", "BTC-USD"),
             ("USDT", "USDT"),
             ("ABCXYZ", "ABCXYZ"),
             ("币安人生USDT", "币安人生-USDT"),
