@@ -12,29 +12,6 @@ macro_rules! field {
 }
 pub(crate) use field;
 
-/// Appends a text that is nearly always short: calling what copies any length takes longer than copying two ends that overlap.
-#[inline(always)]
-pub(crate) fn put(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    match bytes.len() {
-        4..8 => put_ends::<4>(out, bytes),
-        8..=16 => put_ends::<8>(out, bytes),
-        17..=32 => put_ends::<16>(out, bytes),
-        _ => out.extend_from_slice(bytes),
-    }
-}
-
-/// Appends between `N` and twice as many bytes.
-#[inline(always)]
-fn put_ends<const N: usize>(out: &mut Vec<u8>, bytes: &[u8]) {
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
-        let second = out.len() + bytes.len() - N;
-        out.extend_from_slice(first);
-        out.truncate(second);
-        out.extend_from_slice(last);
-    }
-}
-
 /// The rest of an object that is being written: every field has one before it.
 pub(crate) struct Fields {
     out: Vec<u8>,
@@ -54,7 +31,7 @@ impl Fields {
     #[inline(always)]
     pub(crate) fn plain(&mut self, name: &'static str, text: &str) {
         self.out.extend_from_slice(name.as_bytes());
-        put(&mut self.out, text);
+        self.out.extend_from_slice(text.as_bytes());
         self.out.push(b'"');
     }
 
@@ -81,7 +58,8 @@ impl Fields {
     #[inline(always)]
     pub(crate) fn number(&mut self, name: &'static str, number: impl itoa::Integer) {
         self.out.extend_from_slice(name.as_bytes());
-        put(&mut self.out, itoa::Buffer::new().format(number));
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     #[inline(always)]
@@ -108,20 +86,5 @@ impl Fields {
     pub(crate) fn end(mut self, end: &'static str) -> Vec<u8> {
         self.out.extend_from_slice(end.as_bytes());
         self.out
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_of_any_length_is_put_as_it_is() {
-        let text: String = (0..80).map(|at| char::from(b'!' + at)).collect();
-        for length in 0..text.len() {
-            let mut out = b"before".to_vec();
-            put(&mut out, &text[..length]);
-            assert_eq!(out, format!("before{}", &text[..length]).as_bytes());
-        }
     }
 }

@@ -177,10 +177,24 @@ const SYMBOL_BYTES_MAX: usize = 64;
 /// in dollars.
 ///
 /// Source: what Binance quotes in, and MarketPrism's list, whose symbols existing queries use.
-const QUOTES: [&str; 17] = [
-    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDE", "USD1", "DAI", "EUR", "TRY", "BRL", "JPY", "GBP", "BTC", "ETH",
-    "BNB", "USD",
+const QUOTES_OF_5: [&[u8; 5]; 1] = [b"FDUSD"];
+const QUOTES_OF_4: [&[u8; 4]; 6] = [b"USDT", b"USDC", b"TUSD", b"BUSD", b"USDE", b"USD1"];
+const QUOTES_OF_3: [&[u8; 3]; 10] = [
+    b"DAI", b"EUR", b"TRY", b"BRL", b"JPY", b"GBP", b"BTC", b"ETH", b"BNB", b"USD",
 ];
+
+/// Returns the length of a joined symbol's quote currency.
+fn quote_bytes(joined: &str) -> Option<usize> {
+    /// Compares whole words: names are of a trade each.
+    fn ends_with<const N: usize>(joined: &[u8], quotes: &[&[u8; N]]) -> Option<usize> {
+        let end = joined.last_chunk::<N>()?;
+        quotes.contains(&end).then_some(N)
+    }
+    let joined = joined.as_bytes();
+    ends_with(joined, &QUOTES_OF_5)
+        .or_else(|| ends_with(joined, &QUOTES_OF_4))
+        .or_else(|| ends_with(joined, &QUOTES_OF_3))
+}
 
 impl Symbol {
     /// Accepts a symbol that is already in mprism's form.
@@ -197,19 +211,16 @@ impl Symbol {
     /// As [`Symbol::new`].
     pub fn from_binance(id: &InstrumentId) -> Result<Self, UnknownName> {
         let upper = id.to_upper();
-        let last = upper.as_bytes().last();
-        for quote in QUOTES {
-            // One byte tells most of them apart.
-            if last == quote.as_bytes().last()
-                && let Some(base) = upper.strip_suffix(quote)
-                && !base.is_empty()
-                && !base.contains('-')
-            {
-                let mut text = CompactString::new(base);
-                text.push('-');
-                text.push_str(quote);
-                return checked(&text, "symbol").map(|()| Self(text));
-            }
+        if let Some((base, quote)) = quote_bytes(&upper).and_then(|bytes| upper.split_at_checked(upper.len() - bytes))
+            && !base.is_empty()
+            && !base.bytes().any(|byte| byte == b'-')
+            && upper.len() < SYMBOL_BYTES_MAX
+        {
+            // Made of parts of what is an id already, so it is one token, too.
+            let mut text = CompactString::new(base);
+            text.push('-');
+            text.push_str(quote);
+            return Ok(Self(text));
         }
         Self::new(&upper)
     }

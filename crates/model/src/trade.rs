@@ -6,7 +6,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Deserializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::json::{Fields, field, put};
+use crate::json::{Fields, field};
 use crate::{
     DataType, Decimal, DecimalText, Exchange, InstrumentId, MarketType, MessageId, Side, Source, Subject, Symbol,
     TsSource, UnixMillis, UnixNanos,
@@ -75,18 +75,14 @@ impl Trade {
     /// Returns the `Nats-Msg-Id`.
     pub fn message_id(&self) -> MessageId {
         let (exchange, symbol, id) = (self.exchange.as_str(), self.symbol.as_str(), self.trade_id.as_str());
-        let mut text = Vec::with_capacity(32 + exchange.len() + symbol.len() + id.len());
-        text.extend_from_slice(b"trade:");
-        for part in [exchange, symbol] {
-            put(&mut text, part);
-            text.push(b':');
+        let mut text = String::with_capacity(32 + exchange.len() + symbol.len() + id.len());
+        for part in ["trade:", exchange, ":", symbol, ":", id, "#"] {
+            text.push_str(part);
         }
-        put(&mut text, id);
-        text.push(b'#');
         let hash = self.content_hash();
         let digits: [u8; 16] = std::array::from_fn(|at| HEX[(hash >> (60 - 4 * at)) as usize & 15]);
-        text.extend_from_slice(&digits);
-        MessageId(String::from_utf8(text).expect("made of texts"))
+        text.push_str(std::str::from_utf8(&digits).expect("ASCII"));
+        MessageId(text)
     }
 
     /// Returns the JSON text that is published: MarketPrism's fields and types, and ours beside them.

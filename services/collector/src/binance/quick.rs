@@ -41,13 +41,30 @@ pub(crate) fn quick(text: &str) -> Option<Fills<'_>> {
     quick.end()?;
     let (_, kind) = stream?.split_once('@')?;
     let data: Fields<'_> = data?;
-    (data.kind == Some(kind)).then(|| data.told()).flatten()
+    (data.kind == Kind::of(kind)).then(|| data.told()).flatten()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Trade,
+    Aggregate,
+}
+
+impl Kind {
+    /// Of anything else not even the rest is read.
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "trade" => Some(Self::Trade),
+            "aggTrade" => Some(Self::Aggregate),
+            _ => None,
+        }
+    }
 }
 
 /// What was read of an event.
 #[derive(Default)]
 struct Fields<'a> {
-    kind: Option<&'a str>,
+    kind: Option<Kind>,
     event_time: Option<i64>,
     symbol: Option<&'a str>,
     st: Option<u8>,
@@ -63,14 +80,9 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn read(&mut self, quick: &mut Quick<'a>, name: &'a str) -> Option<()> {
         // Only what both kinds know by the same name and type, and what one of them does: else it is passed over there.
-        let is_aggregate = self.kind == Some("aggTrade");
+        let is_aggregate = self.kind == Some(Kind::Aggregate);
         match name {
-            "e" => {
-                let kind = quick.text()?;
-                // Of anything else not even the rest is read.
-                matches!(kind, "trade" | "aggTrade").then_some(())?;
-                once(&mut self.kind, Some(kind))
-            }
+            "e" => once(&mut self.kind, Kind::of(quick.text()?)),
             // Before the kind is known nothing can be told of the others.
             _ if self.kind.is_none() => None,
             "E" => once(&mut self.event_time, quick.whole()),
@@ -92,7 +104,7 @@ impl<'a> Fields<'a> {
         let (event_time, trade_time) = (self.event_time?, self.trade_time?);
         let is_buyer_maker = self.is_buyer_maker?;
         Some(match self.kind? {
-            "trade" => Fills::One(TradeEvent {
+            Kind::Trade => Fills::One(TradeEvent {
                 event_time,
                 symbol,
                 st: self.st,
@@ -103,7 +115,7 @@ impl<'a> Fields<'a> {
                 trade_time,
                 is_buyer_maker,
             }),
-            _ => Fills::Aggregate(AggregateEvent {
+            Kind::Aggregate => Fills::Aggregate(AggregateEvent {
                 event_time,
                 symbol,
                 st: self.st,

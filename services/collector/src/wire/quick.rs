@@ -47,7 +47,7 @@ impl<'a> Quick<'a> {
             return self.expect(b'}');
         }
         loop {
-            let name = self.text()?;
+            let name = self.name()?;
             self.expect(b':')?;
             field(self, name)?;
             if !self.goes_on(b'}')? {
@@ -68,6 +68,17 @@ impl<'a> Quick<'a> {
                 return Some(());
             }
         }
+    }
+
+    /// Reads the name of a field: nearly all of them have one letter.
+    #[inline]
+    fn name(&mut self) -> Option<&'a str> {
+        if let Some([b'"', b'A'..=b'Z' | b'a'..=b'z', b'"']) = self.text.as_bytes().get(self.at..self.at + 3) {
+            let name = self.text.get(self.at + 1..self.at + 2);
+            self.at += 3;
+            return name;
+        }
+        self.text()
     }
 
     /// Reads a text in which nothing is escaped.
