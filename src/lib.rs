@@ -21,6 +21,9 @@ use crate::ui::Printer;
 /// Runs one command line and returns its exit code. The arguments start with the program's name.
 pub fn run(arguments: Vec<OsString>, environment: BTreeMap<String, String>) -> ExitCode {
     let started = Instant::now();
+    // The allocator asks for them, and of each two megabytes uses a few kilobytes at first: 70 MiB instead of 47 in the hot worker. A
+    // kernel that has none is as good.
+    let _has_none = rustix::thread::disable_transparent_huge_pages(true);
     let exit = match cli::parse(&arguments) {
         Ok(parsed) => {
             let printer = Printer::new(&parsed.globals, &environment, parsed.verb.name(), started);
