@@ -77,7 +77,7 @@ async fn an_engine_killed_at_any_system_call_of_an_insert_loses_and_doubles_noth
     let kills = std::env::var("MPRISM_ENGINE_KILLS").map_or(KILLS, |text| text.parse().expect("a number"));
     let home = Home::new();
     // Many deaths in a row: none of them is to wait for the ones before.
-    home.configure("supervisor: {stable_after: 10ms, backoff_min: 100ms, backoff_max: 500ms}\n");
+    home.configure("supervisor: {stable_after: 100ms, backoff_min: 100ms, backoff_max: 500ms}\n");
     home.good(&["start", "--sim", "--sim-rate", RATE]);
     home.flows().await;
     let Some(calls) = calls(&home).await else { return };
