@@ -204,9 +204,10 @@ async fn judge_data(survey: &Survey, settings: &Settings, findings: &mut Finding
         ),
         Ok(report) => {
             for check in report.checks {
-                let (id, fix) = match check.id {
-                    "schema" => ("table_drift", "mprism init"),
-                    "transport" => ("stream_drift", "mprism init"),
+                let (id, fix) = match (check.id, check.cause.as_str()) {
+                    ("schema", _) => ("table_drift", "mprism init"),
+                    ("transport", _) => ("stream_drift", "mprism init"),
+                    ("presence", "broken_part") => ("broken_part", "mprism repair --accept-broken-parts"),
                     _ => continue,
                 };
                 match check.level {

@@ -116,11 +116,15 @@ async fn repair(
         let turn = turn(settings, context).await?;
         let mut hands = Hands::new(settings, mender, &instruments, is_sim);
         let count = actions.len();
-        for (at, action) in actions.iter_mut().enumerate() {
-            if action.outcome != Outcome::Planned {
+        for at in 0..count {
+            let (before, rest) = actions.split_at_mut(at);
+            let Some(action) = rest.first_mut().filter(|action| action.outcome == Outcome::Planned) else {
                 continue;
+            };
+            match action.is_held_up_by(before) {
+                true => action.leave("kept until all of its table is mended"),
+                false => hands.act(action).await,
             }
-            hands.act(action).await;
             progress.done(&format!("{}/{count} {}", at + 1, line(action)));
         }
         for failed in hands.copy_touched().await {

@@ -32,6 +32,10 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../../commands/integrity/prove/duplicates.rs"),
     ),
     (
+        "integrity/prove/parts",
+        include_str!("../../commands/integrity/prove/parts.rs"),
+    ),
+    (
         "integrity/prove/presence",
         include_str!("../../commands/integrity/prove/presence.rs"),
     ),
