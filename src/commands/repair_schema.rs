@@ -1,7 +1,8 @@
 //! `mprism repair --schema`: tables that are not as this version makes them are rebuilt around their rows.
 //!
-//! The two workers that write are stopped for it, and their locks are held, so that none comes back meanwhile. What another host
-//! writes all the same is fenced, and followed. Killed at any point, the same command goes on where it was.
+//! The two workers that write are paused for it, and their locks are held, so that none comes back meanwhile. What another host
+//! writes all the same is fenced, and followed. Killed at any point, the workers come back by themselves (see
+//! [`Rebuilder`]), `status` tells it, and the same command goes on where it was.
 
 use mprism_clickhouse::{Rebuild, RebuildStep, Store, ensure_schema, plan_rebuilds, rebuild};
 use mprism_model::UnixMillis;
@@ -14,49 +15,52 @@ use serde::Serialize;
 use crate::cli::{SimArgs, WorkerName};
 use crate::commands::Context;
 use crate::commands::deployment::{check_supported, deployment_with, paths};
-use crate::commands::lifecycle::{everything, make_ready, start_services, stop_services, with_services};
+use crate::commands::lifecycle::{Teller, everything, make_ready, start_services, with_services};
+use crate::commands::repair::{only_one, turn};
 use crate::commands::worker::{lock_path, stores_for_long};
-use crate::control::{self, Desired, Service, Start, Stop, last_deployment};
+use crate::control::{self, Desired, Rebuilder, Rebuilding, Service, Start, Stop, last_deployment};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report};
-
-/// Who writes into the tables.
-const WRITERS: [Service; 2] = [Service::Hot, Service::Cold];
 
 /// Rebuilds what has to be; with `dry_run` only says what that is.
 pub(crate) fn run(context: &Context, dry_run: bool) -> Result<Exit, CliError> {
     let settings = context.settings()?;
     check_supported(&settings)?;
     if dry_run {
-        let report = context.block_on(with_engine(&settings, context, plan(&settings)))?;
+        let report = context.block_on(async {
+            let mut report = with_engine(&settings, context, plan(&settings)).await?;
+            if !report.actions.is_empty() {
+                report.pauses = writers(&settings, context).await?;
+            }
+            Ok(report)
+        })?;
         return context.printer.report(&report);
     }
     make_ready(&[Service::Clickhouse], &settings, false, context)?;
     let report = context.block_on(async {
-        let stopped = stop_writers(&settings, context).await?;
-        let done = with_engine(&settings, context, mend(&settings, context)).await;
-        // Whatever came of it: what ran before runs again.
-        let started = start_again(&settings, context, stopped).await;
-        let report = done?;
-        started?;
-        Ok(report)
+        let _only = only_one(&settings).await?;
+        let (made, is_right) = with_engine(&settings, context, add(&settings)).await?;
+        if !is_right {
+            return rebuild_all(made, &settings, context).await;
+        }
+        let home = paths(&settings);
+        if Rebuilding::of(&home) == Some(Rebuilding::CutShort) {
+            // Somebody else has mended what was left.
+            Rebuilder::begin(&home).await?.finish()?;
+        }
+        Ok(made)
     })?;
     context.printer.report(&report)
 }
 
 /// Rebuilds the tables of the home's engine if any of them is MarketPrism's, and returns which were rebuilt.
 pub(super) async fn migrate_originals(settings: &Settings, context: &Context) -> Result<Vec<String>, CliError> {
-    let work = async {
-        let plans = plans(settings).await?;
-        if !plans.iter().any(|(_, plan)| plan.is_original()) {
-            return Ok(RepairReport::default());
-        }
-        mend(settings, context).await
-    };
-    let stopped = stop_writers(settings, context).await?;
-    let report = with_engine(settings, context, work).await;
-    start_again(settings, context, stopped).await?;
-    let report = report?;
+    let plans = with_engine(settings, context, plans(settings)).await?;
+    if !plans.iter().any(|(_, plan)| plan.is_original()) {
+        return Ok(Vec::new());
+    }
+    let _only = only_one(settings).await?;
+    let report = rebuild_all(RepairReport::default(), settings, context).await?;
     if let Some(failure) = report.failure() {
         let mut error = CliError::failed("not_taken_over", anyhow::Error::msg(failure.message));
         error.details = failure.causes;
@@ -82,35 +86,75 @@ async fn with_engine<T>(
     with_services(settings, start, context, work).await
 }
 
-/// Stops who writes, and returns who should have been running.
-async fn stop_writers(settings: &Settings, context: &Context) -> Result<Vec<Service>, CliError> {
-    let deployment = everything(context, settings)?;
-    let paths = paths(settings);
-    if !paths.run().is_dir() {
-        return Ok(Vec::new());
+/// Rebuilds tables while nobody of this home writes into them. Whatever comes of it, what ran before comes back.
+async fn rebuild_all(
+    mut report: RepairReport,
+    settings: &Settings,
+    context: &Context,
+) -> Result<RepairReport, CliError> {
+    let rebuilder = Rebuilder::begin(&paths(settings)).await?;
+    report.pauses = writers(settings, context).await?;
+    pause(&report.pauses, settings, context).await?;
+    let paused = report.pauses.clone();
+    let done = with_engine(settings, context, mend(report, settings, context)).await;
+    if matches!(&done, Ok(report) if report.is_rebuilt()) {
+        rebuilder.finish()?;
+        start_again(&paused, settings, context).await?;
+    } else {
+        // That it is not done is told from now on. Who was paused comes back, if there is a supervisor; of tables that are not
+        // alike the cold worker may not make enough to be ready.
+        drop(rebuilder);
+        writers(settings, context).await?;
     }
-    let statuses = control::status(&paths, &deployment).await?;
-    let is_wanted = |service: &Service| {
-        let mut statuses = statuses.iter();
-        statuses.any(|status| status.name == *service && (status.desired == Desired::Up || status.pid.is_some()))
-    };
-    let services: Vec<Service> = WRITERS.into_iter().filter(is_wanted).collect();
-    if !services.is_empty() {
-        let stop = Stop {
-            deployment: last_deployment(&paths).unwrap_or(deployment),
-            services: services.clone(),
-            drain: None,
-        };
-        stop_services(settings, stop, context).await?;
-    }
-    Ok(services)
+    done
 }
 
-async fn start_again(settings: &Settings, context: &Context, services: Vec<Service>) -> Result<(), CliError> {
+/// Returns who of those that write runs, or should.
+async fn writers(settings: &Settings, context: &Context) -> Result<Vec<Service>, CliError> {
+    let home = paths(settings);
+    if !home.run().is_dir() {
+        return Ok(Vec::new());
+    }
+    let statuses = control::status(&home, &everything(context, settings)?).await?;
+    let units = statuses.iter().filter(|unit| unit.name.writes_tables());
+    let units = units.filter(|unit| unit.desired == Desired::Up || unit.pid.is_some());
+    Ok(units.map(|unit| unit.name).collect())
+}
+
+/// Stops them for as long as this home's tables are rebuilt.
+async fn pause(services: &[Service], settings: &Settings, context: &Context) -> Result<(), CliError> {
     if services.is_empty() {
         return Ok(());
     }
-    let deployment = match last_deployment(&paths(settings)) {
+    let home = paths(settings);
+    let stop = Stop {
+        deployment: match last_deployment(&home) {
+            Some(last) => last,
+            None => everything(context, settings)?,
+        },
+        services: services.to_vec(),
+        drain: None,
+    };
+    control::pause(&home, stop, &mut Teller::new(context)).await?;
+    Ok(())
+}
+
+/// Waits until they are back: they come by themselves, unless somebody stopped them meanwhile.
+async fn start_again(paused: &[Service], settings: &Settings, context: &Context) -> Result<(), CliError> {
+    if paused.is_empty() {
+        return Ok(());
+    }
+    let home = paths(settings);
+    let statuses = control::status(&home, &everything(context, settings)?).await?;
+    let is_wanted = |service: &Service| {
+        let mut statuses = statuses.iter();
+        statuses.any(|unit| unit.name == *service && unit.desired == Desired::Up)
+    };
+    let services: Vec<Service> = paused.iter().copied().filter(is_wanted).collect();
+    if services.is_empty() {
+        return Ok(());
+    }
+    let deployment = match last_deployment(&home) {
         Some(last) => last,
         None => super::deployment::deployment(context, settings, &SimArgs::default())?,
     };
@@ -124,14 +168,12 @@ async fn start_again(settings: &Settings, context: &Context, services: Vec<Servi
 }
 
 async fn plan(settings: &Settings) -> Result<RepairReport, CliError> {
-    let mut report = RepairReport {
+    let plans = plans(settings).await?;
+    Ok(RepairReport {
         dry_run: true,
+        actions: plans.iter().map(|(_, plan)| Action::planned(plan)).collect(),
         ..RepairReport::default()
-    };
-    for (_, plan) in plans(settings).await? {
-        report.actions.push(Action::planned(&plan));
-    }
-    Ok(report)
+    })
 }
 
 async fn plans(settings: &Settings) -> Result<Vec<(Store, Rebuild)>, CliError> {
@@ -146,7 +188,14 @@ async fn plans(settings: &Settings) -> Result<Vec<(Store, Rebuild)>, CliError> {
     Ok(all)
 }
 
-async fn mend(settings: &Settings, context: &Context) -> Result<RepairReport, CliError> {
+/// Makes what is missing, which disturbs nobody. Returns whether that was all there is to do.
+async fn add(settings: &Settings) -> Result<(RepairReport, bool), CliError> {
+    let mut report = RepairReport::default();
+    report.added = report.ensure(settings, "tables cannot be made").await?;
+    Ok((report, plans(settings).await?.is_empty()))
+}
+
+async fn mend(mut report: RepairReport, settings: &Settings, context: &Context) -> Result<RepairReport, CliError> {
     let held = |name: WorkerName| {
         LockFile::acquire(&lock_path(settings, name)).map_err(|e| {
             CliError::refused("writer_runs", e)
@@ -155,12 +204,8 @@ async fn mend(settings: &Settings, context: &Context) -> Result<RepairReport, Cl
         })
     };
     let _locks = [held(WorkerName::Hot)?, held(WorkerName::Cold)?];
-    let mut report = RepairReport::default();
-    for (store, tiers) in stores_for_long(settings)? {
-        let made = ensure_schema(&store, &tiers).await;
-        let made = made.map_err(|e| CliError::failed("schema", e).context("tables cannot be made"))?;
-        report.added.extend([made.created, made.added].concat());
-    }
+    // An operator's own copying, which the workers' locks do not keep away.
+    let _turn = turn(settings, context).await?;
     let plans = plans(settings).await?;
     let planned: Vec<Action> = plans.iter().map(|(_, plan)| Action::planned(plan)).collect();
     context.planned(&planned);
@@ -169,13 +214,7 @@ async fn mend(settings: &Settings, context: &Context) -> Result<RepairReport, Cl
         report.actions.push(action);
     }
     // Views over the tables are made anew with them, and what is left is told.
-    for (store, tiers) in stores_for_long(settings)? {
-        let made = ensure_schema(&store, &tiers).await;
-        let made = made.map_err(|e| CliError::failed("schema", e).context("views cannot be made"))?;
-        let stays = made.differs.into_iter();
-        let stays = stays.filter(|differs| differs.kind.is_fault() && !differs.kind.needs_rebuild());
-        report.stays.extend(stays.map(|differs| differs.to_string()));
-    }
+    report.ensure(settings, "views cannot be made").await?;
     Ok(report)
 }
 
@@ -257,6 +296,8 @@ impl Action {
 #[derive(Default, Serialize)]
 struct RepairReport {
     dry_run: bool,
+    /// Who is stopped while tables are rebuilt, and started again.
+    pauses: Vec<Service>,
     /// What only added.
     added: Vec<String>,
     actions: Vec<Action>,
@@ -264,9 +305,31 @@ struct RepairReport {
     stays: Vec<String>,
 }
 
+impl RepairReport {
+    /// Makes what only adds, and notes what is left to the operator. Returns what was made.
+    async fn ensure(&mut self, settings: &Settings, failing: &'static str) -> Result<Vec<String>, CliError> {
+        let mut added = Vec::new();
+        self.stays.clear();
+        for (store, tiers) in stores_for_long(settings)? {
+            let made = ensure_schema(&store, &tiers).await;
+            let made = made.map_err(|e| CliError::failed("schema", e).context(failing))?;
+            added.extend([made.created, made.added].concat());
+            let stays = made.differs.into_iter();
+            let stays = stays.filter(|differs| differs.kind.is_fault() && !differs.kind.needs_rebuild());
+            self.stays.extend(stays.map(|differs| differs.to_string()));
+        }
+        Ok(added)
+    }
+
+    /// Returns whether every table that had to be rebuilt was.
+    fn is_rebuilt(&self) -> bool {
+        self.actions.iter().all(|action| action.reason.is_none())
+    }
+}
+
 impl Report for RepairReport {
     fn exit(&self) -> Exit {
-        if self.stays.is_empty() && self.actions.iter().all(|action| action.reason.is_none()) {
+        if self.stays.is_empty() && self.is_rebuilt() {
             Exit::Success
         } else {
             Exit::Failed
@@ -297,13 +360,19 @@ impl Report for RepairReport {
             return page.line("every table is as this version makes it");
         }
         if self.dry_run {
-            return self.actions.iter().fold(page, |page, action| {
+            let names: Vec<&str> = self.pauses.iter().map(|service| service.name()).collect();
+            let named = |page: Page, what: &str| match names.is_empty() {
+                true => page,
+                false => page.line(format!("would {what} {}", names.join(", "))),
+            };
+            let page = self.actions.iter().fold(named(page, "stop"), |page, action| {
                 let because = action.because.join("; ");
                 page.line(format!(
                     "would {} {} ({} rows): {because}",
                     action.kind, action.table, action.rows
                 ))
             });
+            return named(page, "start again");
         }
         let row = |action: &Action| {
             vec![

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::{SimArgs, StatusArgs};
 use crate::commands::Context;
 use crate::commands::deployment::{deployment, paths, selected};
-use crate::control::{self, HomePaths, Service, UnitState, UnitStatus};
+use crate::control::{self, HomePaths, Rebuilding, Service, UnitState, UnitStatus};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
 
@@ -28,7 +28,11 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, CliError
     for unit in &mut services {
         tell_why(unit, &logs);
     }
-    context.printer.report(&StatusReport { services })
+    let schema_repair = SchemaRepair::of(&logs);
+    context.printer.report(&StatusReport {
+        services,
+        schema_repair,
+    })
 }
 
 /// Adds what a service logged last to how it ended: an exit code alone helps nobody.
@@ -46,13 +50,51 @@ fn tell_why(unit: &mut UnitStatus, logs: &HomePaths) {
 pub(crate) async fn look(settings: &Settings, context: &Context) -> Result<StatusReport, CliError> {
     let deployment = deployment(context, settings, &SimArgs::default())?;
     let services = control::survey(&paths(settings), &deployment).await.units;
-    Ok(StatusReport { services })
+    Ok(StatusReport {
+        services,
+        schema_repair: SchemaRepair::of(&paths(settings)),
+    })
 }
 
 /// How every service is.
 #[derive(Serialize)]
 pub(crate) struct StatusReport {
     pub(crate) services: Vec<UnitStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_repair: Option<SchemaRepair>,
+}
+
+/// A rebuild of tables that is at work, or that was cut short.
+#[derive(Serialize)]
+struct SchemaRepair {
+    state: &'static str,
+    pid: Option<u32>,
+    /// What to type about it.
+    fix: Option<&'static str>,
+}
+
+impl SchemaRepair {
+    fn of(home: &HomePaths) -> Option<Self> {
+        Some(match Rebuilding::of(home)? {
+            Rebuilding::AtWork { pid } => Self {
+                state: "at_work",
+                pid,
+                fix: None,
+            },
+            Rebuilding::CutShort => Self {
+                state: "cut_short",
+                pid: None,
+                fix: Some("mprism repair --schema"),
+            },
+        })
+    }
+
+    fn line(&self) -> String {
+        match self.fix {
+            Some(fix) => format!("a rebuild of tables was cut short and goes on where it was: `{fix}`"),
+            None => "tables are rebuilt; hot and cold come back after it".to_owned(),
+        }
+    }
 }
 
 impl Report for StatusReport {
@@ -127,6 +169,10 @@ impl Report for StatusReport {
             "address",
             "last error",
         ];
-        Page::new().table(header, rows.collect())
+        let page = Page::new().table(header, rows.collect());
+        match &self.schema_repair {
+            Some(repair) => page.line(repair.line()),
+            None => page,
+        }
     }
 }

@@ -21,6 +21,7 @@ mod ports;
 mod probe;
 mod processes;
 mod protocol;
+mod rebuilding;
 mod service;
 mod state;
 pub mod supervisor;
@@ -31,7 +32,7 @@ pub use broker_reach::{BrokerLogin, BrokerReach, Unreadable};
 pub use cleaning::{CleanStep, Leftover, clean, plan_clean, plan_data};
 pub use client::{
     Held, Replaced, Start, Stop, clear_ports, during, end_marketprism, hold, is_answering, is_changing, is_supervised,
-    last_deployment, observe_plan, observe_plan_after, observe_restart, observe_stop, plan_ports_of,
+    last_deployment, observe_plan, observe_plan_after, observe_restart, observe_stop, pause, plan_ports_of,
     replace_supervisor, start, status, stop,
 };
 pub use consent::Consent;
@@ -50,5 +51,6 @@ pub use ports::{PortHolder, TakenPort, our_group, our_user, taken as taken_ports
 pub use probe::{Answer, ProbeSpec, ask};
 pub use processes::{GroupUsage, machine_memory, own_usage};
 pub use protocol::{Action, Desired, Outcome, UnitState, UnitStatus};
+pub use rebuilding::{Rebuilder, Rebuilding};
 pub use service::{Service, UnknownService};
 pub use survey::{Survey, SurveyedLock, SurveyedPort, survey};

@@ -59,6 +59,11 @@ impl HomePaths {
         self.run().join("operation.lock")
     }
 
+    /// Returns the lock that a command holds while it rebuilds tables.
+    pub fn rebuild_lock(&self) -> PathBuf {
+        self.run().join("rebuild.lock")
+    }
+
     /// Returns the supervisor's registry.
     pub fn state(&self) -> PathBuf {
         self.run().join("state.json")

@@ -34,6 +34,9 @@ pub(super) enum Request {
         services: Vec<Service>,
         /// Milliseconds that each may drain, instead of its own deadline.
         drain_ms: Option<u64>,
+        /// Whether what should be up still should: something keeps it from starting for as long as it has to be away.
+        #[serde(default)]
+        for_now: bool,
     },
 }
 
@@ -192,6 +195,7 @@ mod tests {
         let stop = Request::Stop {
             services: vec![Service::Hot],
             drain_ms: None,
+            for_now: false,
         };
         send(&mut wire, &stop).await.expect("written");
         wire.extend(b"{\"request\":\"sta");

@@ -77,6 +77,14 @@ impl Service {
         }
     }
 
+    /// Returns whether the service writes into the tables of market data.
+    pub fn writes_tables(self) -> bool {
+        match self {
+            Self::Hot | Self::Cold => true,
+            Self::Sim | Self::Nats | Self::Clickhouse | Self::Collector => false,
+        }
+    }
+
     /// Returns how long the service may drain before it is killed.
     pub fn drain_within(self) -> Duration {
         Duration::from_secs(match self {

@@ -13,6 +13,7 @@ use super::marketprism::{self, MarketPrism};
 use super::paths::HomePaths;
 use super::ports::{self, PortHolder, TakenPort};
 use super::protocol::{Message, UnitStatus};
+use super::rebuilding::Rebuilding;
 use super::service::Service;
 use super::state::State;
 
@@ -29,6 +30,8 @@ pub struct Survey {
     pub ports: Vec<SurveyedPort>,
     /// Every lock of ours.
     pub locks: Vec<SurveyedLock>,
+    /// How a rebuild of tables stands.
+    pub rebuilding: Option<Rebuilding>,
     /// What runs of a MarketPrism.
     pub marketprism: Vec<MarketPrism>,
     /// Programs of the services that run, by service.
@@ -83,6 +86,7 @@ pub async fn survey(paths: &HomePaths, deployment: &Deployment) -> Survey {
     let mut survey = Survey {
         supervisor,
         desired: state.iter().flat_map(|state| state.desired.iter().copied()).collect(),
+        rebuilding: Rebuilding::of(paths),
         marketprism: marketprism::marketprism(deployment),
         ..Survey::default()
     };

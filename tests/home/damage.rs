@@ -3,6 +3,7 @@
 //! [`damaged`] builds the store and writes all of them. Each function by itself writes one, and returns what has to be found.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -277,5 +278,75 @@ pub(crate) fn drop_column(home: &Home) -> Fault {
         data_type: "liquidation",
         market: None,
         rows: 0,
+    }
+}
+
+/// A part of a table, as it lies on the disk.
+pub(crate) struct Part {
+    pub(crate) rows: u64,
+    /// Its folder, and those of the parts that it was merged from: the engine would go back to these.
+    folders: Vec<PathBuf>,
+    partition: String,
+    blocks: (i64, i64),
+}
+
+impl Part {
+    /// Returns the part of a table with the most rows.
+    pub(crate) fn largest(home: &Home, database: &str, table: &str) -> Self {
+        let of_table = format!("database = '{database}' AND table = '{table}'");
+        let found = home.query(&format!(
+            "SELECT rows, partition_id, min_block_number, max_block_number FROM system.parts WHERE {of_table} AND active \
+             ORDER BY rows DESC LIMIT 1"
+        ));
+        let found: Vec<&str> = found.split('\t').collect();
+        let [rows, partition, first, last] = found[..] else {
+            panic!("{found:?}");
+        };
+        let folders = home.query(&format!(
+            "SELECT path FROM system.parts WHERE {of_table} AND partition_id = '{partition}' \
+             AND min_block_number >= {first} AND max_block_number <= {last}"
+        ));
+        Self {
+            rows: rows.parse().expect("a number"),
+            folders: folders.lines().map(PathBuf::from).collect(),
+            partition: partition.to_owned(),
+            blocks: (first.parse().expect("a number"), last.parse().expect("a number")),
+        }
+    }
+
+    /// Returns whether no other part has its rows: the engine may have merged it meanwhile. It is down.
+    pub(crate) fn is_latest(&self) -> bool {
+        let table = self.folders[0].parent().expect("a table's folder");
+        let parts = std::fs::read_dir(table)
+            .expect("readable")
+            .map(|part| part.expect("readable").path());
+        let covers = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let blocks = name
+                .strip_prefix(&self.partition)
+                .and_then(|rest| rest.strip_prefix('_'));
+            let numbers: Vec<i64> = blocks
+                .iter()
+                .flat_map(|blocks| blocks.split('_'))
+                .flat_map(str::parse)
+                .collect();
+            matches!(numbers[..], [first, last, ..] if first <= self.blocks.0 && self.blocks.1 <= last)
+        };
+        let mut others = parts.filter(|path| !self.folders.contains(path));
+        !others.any(|path| covers(&path))
+    }
+
+    /// Cuts the largest file of its data in half, while the engine is down.
+    pub(crate) fn truncate(&self) {
+        for folder in &self.folders {
+            // What was merged may have been removed by now.
+            let Ok(files) = std::fs::read_dir(folder) else { continue };
+            let files = files.map(|file| file.expect("readable"));
+            let data = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "bin"));
+            let size = |file: &std::fs::DirEntry| file.metadata().expect("there").len();
+            let largest = data.max_by_key(size).expect("a part has data");
+            let file = std::fs::File::options().write(true).open(largest.path()).expect("ours");
+            file.set_len(size(&largest) / 2).expect("cut");
+        }
     }
 }

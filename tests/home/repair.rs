@@ -439,3 +439,150 @@ async fn what_has_a_source_in_a_damaged_store_is_mended_and_the_rest_is_told() {
         "{again:?}"
     );
 }
+
+/// Reads a command's answer once it has ended: its code and its document.
+fn ended(child: Child) -> (i32, Value) {
+    let output = child.wait_with_output().expect("ended");
+    let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    (output.status.code().expect("not killed"), document)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repairs_at_once_do_nothing_twice_and_parts_that_cannot_be_read_are_told_and_mended() {
+    let home = filled().await;
+    let before = content(&home, "marketprism_hot");
+    let (btc, eth) = ("BTC-USDT", "ETH-USDT");
+    home.good(&["stop", "cold"]);
+    delete(&home, "marketprism_hot.trades", btc, &trades(&home, btc, 40, 10));
+    delete(&home, "marketprism_cold.trades", eth, &trades(&home, eth, 40, 10));
+    let both = trades(&home, btc, 4, 60);
+    delete(&home, "marketprism_hot.trades", btc, &both);
+    delete(&home, "marketprism_cold.trades", btc, &both);
+    planned(&home, 3).await;
+    // Whoever is first: nobody does what another one does, and who is refused is told by whom.
+    let begin = |line: &[&str]| home.command(line).spawn().expect("started");
+    let copying = begin(&["cold", "backfill", "--json"]);
+    let repairing = [begin(&["repair", "--json"]), begin(&["repair", "--json"])];
+    let pids: Vec<String> = repairing.iter().map(|child| child.id().to_string()).collect();
+    let ends = repairing.map(ended);
+    for ((code, document), other) in ends.iter().zip(pids.iter().rev()) {
+        match code {
+            0 => assert!(
+                outcomes(document).iter().all(|outcome| *outcome == "done"),
+                "{document}"
+            ),
+            4 => {
+                assert_eq!(document["error"]["code"], "already_running", "{document}");
+                assert!(document["error"].to_string().contains(other.as_str()), "{document}");
+            }
+            _ => panic!("{code}: {document}"),
+        }
+    }
+    assert!(ends.iter().any(|(code, _)| *code == 0), "{ends:?}");
+    let (code, copied) = ended(copying);
+    assert_eq!(code, 0, "{copied}");
+    // What the backfill met half mended it has proven as it was then.
+    home.good(&["repair"]);
+    assert_eq!(of_data(&home.good(&["repair", "--dry-run"])), []);
+    assert_eq!(content(&home, "marketprism_hot"), before);
+    assert_eq!(content(&home, "marketprism_cold"), before);
+
+    // A disk that lost the ends of some files, in either store; the engine is down.
+    let of_books = |database: &str| home.query(&format!("SELECT count() FROM {database}.orderbooks"));
+    let books = of_books("marketprism_hot");
+    home.until("the cold store has every book", || {
+        home.good(&["cold", "backfill"]);
+        match of_books("marketprism_cold") {
+            cold if cold == books => Ok(()),
+            cold => Err(format!("{cold} of {books}")),
+        }
+    })
+    .await;
+    let (trades_lost, books_lost) = loop {
+        let trades = damage::Part::largest(&home, "marketprism_hot", "trades");
+        let books = damage::Part::largest(&home, "marketprism_cold", "orderbooks");
+        home.good(&["stop"]);
+        if trades.is_latest() && books.is_latest() {
+            break (trades, books);
+        }
+        // Merged between the question and the stop.
+        home.good(&["start", "nats", "clickhouse", "hot"]);
+    };
+    trades_lost.truncate();
+    books_lost.truncate();
+    home.good(&["start", "nats", "clickhouse", "hot"]);
+    let told = home.run(&["integrity", "--json"]);
+    assert_eq!(told.code, 1, "{told:?}");
+    let document = told.document();
+    let rows = |id: &str, cause: &str, data_type: &str| -> u64 {
+        let checks = document["checks"].as_array().expect("a list").iter();
+        let found = checks.filter(|check| {
+            (&check["id"], &check["cause"], &check["type"]) == (&id.into(), &cause.into(), &data_type.into())
+        });
+        found.map(|check| check["rows"].as_u64().expect("a number")).sum()
+    };
+    let lost = (trades_lost.rows, books_lost.rows);
+    assert_eq!(
+        (
+            rows("presence", "broken_part", "trade"),
+            rows("presence", "broken_part", "orderbook")
+        ),
+        lost,
+        "{document}"
+    );
+    assert_eq!(
+        (
+            rows("replication", "missing_in_hot", "trade"),
+            rows("replication", "missing_in_cold", "orderbook")
+        ),
+        lost,
+        "{document}"
+    );
+    let diagnosed = home.run(&["diagnose", "--json"]).document();
+    let findings = diagnosed["findings"].as_array().expect("a list").iter();
+    let fixes: Vec<&Value> = findings
+        .filter(|finding| finding["id"] == "broken_part")
+        .map(|finding| &finding["fix"])
+        .collect();
+    assert_eq!(fixes, ["mprism repair --accept-broken-parts"; 2], "{diagnosed}");
+
+    // Its rows come back either way; what could not be read is dropped where somebody agrees to it.
+    let of = |document: &Value, kind: &str| -> Vec<(u64, String)> {
+        let actions = document["actions"].as_array().expect("a list").iter();
+        let found = actions.filter(|action| action["kind"] == kind);
+        let told = found.map(|action| {
+            (
+                action["rows"].as_u64().expect("a number"),
+                action["outcome"].to_string(),
+            )
+        });
+        told.collect()
+    };
+    let sum = |document: &Value, kind: &str| of(document, kind).iter().map(|(rows, _)| rows).sum::<u64>();
+    let left = home.run(&["repair", "--json"]);
+    assert_eq!(left.code, 1, "{left:?}");
+    let left = left.document();
+    assert_eq!((sum(&left, "restore_hot"), sum(&left, "copy_to_cold")), lost, "{left}");
+    let parts = |outcome: &str| [lost.0, lost.1].map(|rows| (rows, format!("\"{outcome}\"")));
+    assert_eq!(of(&left, "drop_broken_part"), parts("left"), "{left}");
+    assert!(
+        left["error"]
+            .to_string()
+            .contains("mprism repair --accept-broken-parts"),
+        "{left}"
+    );
+    assert_eq!(content(&home, "marketprism_hot"), before);
+    let done = home.good(&["repair", "--accept-broken-parts"]);
+    assert_eq!(of(&done, "drop_broken_part"), parts("done"), "{done}");
+    assert_eq!(told_of_data(&done), 2, "nothing else was left to do: {done}");
+    let proven = home.good(&["integrity"]);
+    assert!(!proven.to_string().contains("broken_part"), "{proven}");
+    assert_eq!(
+        (content(&home, "marketprism_hot"), of_books("marketprism_cold")),
+        (before, books)
+    );
+}
+
+fn told_of_data(document: &Value) -> usize {
+    of_data(document).len()
+}

@@ -6,6 +6,7 @@
 mod copy;
 mod error;
 mod insert;
+mod parts;
 mod schema;
 mod store;
 pub mod time;
@@ -14,6 +15,7 @@ mod views;
 pub use copy::{Copy, Rows};
 pub use error::{InsertError, StoreError};
 pub use insert::Insert;
+pub use parts::{BrokenPart, broken_parts, drop_broken_part};
 pub use schema::{
     ASIDE, Column, DATABASE, DEPARTURES, Difference, DifferenceKind, Rebuild, RebuildError, RebuildStep, Rebuilt,
     SchemaReport, TABLES, Tier, WINDOW_LEDGER, columns_of, differences, ensure_schema, indices_of, plan_empty,

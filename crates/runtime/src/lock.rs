@@ -7,10 +7,15 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::process::ProcessIdentity;
+
+/// How long a holder may have no name.
+const NAMELESS_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Who says to hold a lock.
 pub type Holder = ProcessIdentity;
@@ -81,6 +86,22 @@ impl LockFile {
         Ok(lock)
     }
 
+    /// As [`LockFile::acquire`], and who refuses it has a name: a holder that has none is only looking, or is about to write it, and
+    /// is waited for.
+    ///
+    /// # Errors
+    /// As [`LockFile::acquire`].
+    pub async fn acquire_from_named(path: &Path) -> Result<Self, LockError> {
+        let began = Instant::now();
+        loop {
+            match Self::acquire(path) {
+                Err(LockError::Held { holder: None, .. }) if began.elapsed() < NAMELESS_WITHIN => {}
+                outcome => return outcome,
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Takes the lock without writing into it, for a holder that is still to be started (see [`LockFile::record`]).
     ///
     /// # Errors
@@ -126,6 +147,14 @@ impl LockFile {
         write().map_err(|source| io_error(&self.path, source))
     }
 
+    /// Takes the name out of the lock again, which stays held.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn unname(&self) -> Result<(), LockError> {
+        self.file.set_len(0).map_err(|source| io_error(&self.path, source))
+    }
+
     /// Returns a copy of the descriptor for a child to inherit: the lock then lives as long as the child.
     ///
     /// # Errors
@@ -165,7 +194,7 @@ pub fn probe(path: &Path) -> Result<LockState, LockError> {
 /// As [`LockFile::open`]: a lock that is held is left alone.
 pub fn forget(path: &Path) -> Result<(), LockError> {
     let lock = LockFile::open(path)?;
-    lock.file.set_len(0).map_err(|source| io_error(path, source))
+    lock.unname()
 }
 
 /// Opens the file at `path` if it is a plain file of ours with one name.

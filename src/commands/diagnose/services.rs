@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Findings;
 use crate::commands::{integrity, reach};
-use crate::control::{Service, Survey, SurveyedLock, SurveyedPort, UnitState};
+use crate::control::{Rebuilding, Service, Survey, SurveyedLock, SurveyedPort, UnitState};
 
 /// How long the broker may take to tell its version.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
@@ -65,6 +65,7 @@ pub(super) async fn examine(survey: &Survey, settings: &Settings, findings: &mut
         let text = format!("a MarketPrism runs: its {what}, pid {pid}, holds {proof}");
         findings.error("marketprism", "processes", text, "mprism start --take-over");
     }
+    judge_rebuilding(survey, findings);
     judge_units(survey, findings);
     judge_programs(survey, findings);
     judge_broker(settings, findings).await;
@@ -106,6 +107,23 @@ fn judge_locks(locks: &[SurveyedLock], findings: &mut Findings) {
             text,
             Some("mprism clean".to_owned()),
         );
+    }
+}
+
+fn judge_rebuilding(survey: &Survey, findings: &mut Findings) {
+    match survey.rebuilding {
+        Some(Rebuilding::CutShort) => findings.warn(
+            "schema_repair",
+            "tables",
+            "a rebuild of tables was cut short; nothing is lost, and it goes on where it was",
+            "mprism repair --schema",
+        ),
+        Some(Rebuilding::AtWork { .. }) => findings.info(
+            "schema_repair",
+            "tables",
+            "tables are rebuilt; hot and cold come back after it",
+        ),
+        None => {}
     }
 }
 
@@ -186,9 +204,10 @@ async fn judge_data(survey: &Survey, settings: &Settings, findings: &mut Finding
         ),
         Ok(report) => {
             for check in report.checks {
-                let (id, fix) = match check.id {
-                    "schema" => ("table_drift", "mprism init"),
-                    "transport" => ("stream_drift", "mprism init"),
+                let (id, fix) = match (check.id, check.cause.as_str()) {
+                    ("schema", _) => ("table_drift", "mprism init"),
+                    ("transport", _) => ("stream_drift", "mprism init"),
+                    ("presence", "broken_part") => ("broken_part", "mprism repair --accept-broken-parts"),
                     _ => continue,
                 };
                 match check.level {

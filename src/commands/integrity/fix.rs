@@ -21,6 +21,7 @@ fn fix(check: &Check) -> Option<&'static str> {
             "make what is missing: `mprism init`"
         }
         ("schema", _) => "rebuild what differs, and keep the old one: `mprism repair --schema`",
+        ("presence", "broken_part") => "mend its rows and drop it: `mprism repair --accept-broken-parts`",
         ("presence", _) => "look at the flow: `mprism health`",
         ("duplicates", "doubled") => "keep each row once: `mprism repair`",
         ("continuity", "open" | "not_in_ledger") => "ask the venues for what is missing: `mprism repair`",

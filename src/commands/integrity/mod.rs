@@ -17,7 +17,7 @@ use crate::cli::{IntegrityArgs, IntegrityScope};
 use crate::commands::Context;
 use crate::error::{CliError, Exit};
 
-pub(crate) use prove::{Compared, compared};
+pub(crate) use prove::{Compared, compared, data_type_of};
 pub(crate) use report::{IntegrityReport, Level};
 
 /// What is to be proven.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mprism_clickhouse::{Tier, ensure_schema};
+use mprism_clickhouse::{Tier, drop_broken_part, ensure_schema};
 use mprism_collector::refill::{Hole, Refill, Venue};
 use mprism_model::{DataType, Event, Exchange, Gap, InstrumentId, ProducerId};
 use mprism_runtime::clock;
@@ -11,10 +11,10 @@ use mprism_settings::Settings;
 use mprism_storage::cold::{Hours, MendError, Mender};
 use mprism_storage::letters::{self, Letter};
 
+use super::duplicates;
 use super::outbox::{Outbox, events, is_stored};
 use super::plan::{Action, Outcome, Work};
 use super::trades::{Instruments, Market, Places, ledger};
-use super::{duplicates, parts};
 use crate::cli::SimArgs;
 use crate::commands::reach::operator_bus;
 use crate::commands::worker::exchange_options;
@@ -51,10 +51,7 @@ impl<'a> Hands<'a> {
     pub(super) async fn act(&mut self, action: &mut Action) {
         let done = match action.work.clone() {
             Work::Nothing => return,
-            Work::DropPart { tier, table, part } => {
-                let dropped = parts::drop(self.mender.store(tier), tier, &table, &part).await;
-                dropped.map(|()| None).map_err(|e| chain(&e))
-            }
+            Work::DropParts { tier, table, parts } => self.drop_parts(tier, &table, &parts).await.map(|()| None),
             Work::Deduplicate {
                 tier,
                 data_type,
@@ -99,6 +96,15 @@ impl<'a> Hands<'a> {
         if let Some(said) = said {
             action.detail = format!("{}: {said}", action.detail);
         }
+    }
+
+    /// A kill between two of them leaves the later ones, which are told and dropped again.
+    async fn drop_parts(&self, tier: Tier, table: &str, parts: &[String]) -> Result<(), String> {
+        for part in parts {
+            let dropped = drop_broken_part(self.mender.store(tier), tier, table, part).await;
+            dropped.map_err(|e| chain(&e))?;
+        }
+        Ok(())
     }
 
     /// Copies what came into the hot store to the cold one, too: it is stored, so it need not settle as what others send.

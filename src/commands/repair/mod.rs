@@ -19,7 +19,6 @@ mod report;
 mod trades;
 mod unmendable;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mprism_clickhouse::Tier;
@@ -65,7 +64,7 @@ pub(crate) fn run(args: &RepairArgs, context: &Context) -> Result<Exit, CliError
     services.sort();
     let (everything, _) = needed(context, &settings, &services)?;
     let repaired = context.block_on(async {
-        let lock = only_one(&settings.home.run().join("repair.lock"))?;
+        let lock = only_one(&settings).await?;
         let mender = mender(&settings)?;
         let columns = with_services(&settings, engine, context, add_columns(&settings, &mender, context)).await?;
         let work = repair(&settings, &wanted, (&mender, columns), is_sim, context);
@@ -117,11 +116,15 @@ async fn repair(
         let turn = turn(settings, context).await?;
         let mut hands = Hands::new(settings, mender, &instruments, is_sim);
         let count = actions.len();
-        for (at, action) in actions.iter_mut().enumerate() {
-            if action.outcome != Outcome::Planned {
+        for at in 0..count {
+            let (before, rest) = actions.split_at_mut(at);
+            let Some(action) = rest.first_mut().filter(|action| action.outcome == Outcome::Planned) else {
                 continue;
+            };
+            match action.is_held_up_by(before) {
+                true => action.leave("kept until all of its table is mended"),
+                false => hands.act(action).await,
             }
-            hands.act(action).await;
             progress.done(&format!("{}/{count} {}", at + 1, line(action)));
         }
         for failed in hands.copy_touched().await {
@@ -199,27 +202,34 @@ pub(super) fn mender(settings: &Settings) -> Result<Mender, CliError> {
 }
 
 /// Takes the lock of which a home has one: two repairs would do everything twice.
-fn only_one(path: &Path) -> Result<LockFile, CliError> {
-    LockFile::acquire(path)
+pub(super) async fn only_one(settings: &Settings) -> Result<LockFile, CliError> {
+    LockFile::acquire_from_named(&settings.home.run().join("repair.lock"))
+        .await
         .map_err(|error| CliError::refused("already_running", error).context("another repair of this home is at work"))
 }
 
-/// Waits for the right to copy: the cold worker gives it back between two rounds.
+/// Waits for the right to copy: the cold worker gives it back between two rounds, another command when it is done.
 pub(super) async fn turn(settings: &Settings, context: &Context) -> Result<CopierLock, CliError> {
     let path = worker::copier_lock(settings);
     let began = Instant::now();
     let mut is_told = false;
     loop {
-        match CopierLock::acquire(&path) {
+        let holder = match CopierLock::acquire_named(&path) {
             Ok(turn) => return Ok(turn),
-            Err(LockError::Held { .. }) if began.elapsed() < TURN_WITHIN => {}
+            Err(LockError::Held { holder, .. }) if began.elapsed() < TURN_WITHIN => holder,
             Err(error) => {
                 return Err(CliError::refused("copier", error).context("somebody else copies to the cold store"));
             }
-        }
+        };
         if !is_told && began.elapsed() > Duration::from_secs(1) {
             is_told = true;
-            context.printer.note("waiting for the cold worker to finish its round");
+            context.printer.note(&match holder {
+                Some(holder) => format!(
+                    "waiting for another mprism command (pid {}) to finish copying",
+                    holder.pid
+                ),
+                None => "waiting for the cold worker to finish its round".to_owned(),
+            });
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

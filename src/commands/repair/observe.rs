@@ -65,10 +65,6 @@ pub(super) async fn plan(
     let (hot, cold) = (mender.store(Tier::Hot), mender.store(Tier::Cold));
     let condition = wanted.condition();
     let mut plan = Vec::new();
-    for (store, tier) in [(hot, Tier::Hot), (cold, Tier::Cold)] {
-        let broken = parts::plan(store, tier, wanted.accept_broken_parts);
-        plan.extend(broken.await.map_err(failed)?);
-    }
     for data_type in wanted.types() {
         let doubled = duplicates::plan(hot, Tier::Hot, data_type, &condition);
         plan.extend(doubled.await.map_err(failed)?);
@@ -104,6 +100,10 @@ pub(super) async fn plan(
             Err(error) if error.is_missing_table() => {}
             Err(error) => return Err(failed(error)),
         }
+    }
+    // After what their rows are mended from.
+    for (store, tier) in [(hot, Tier::Hot), (cold, Tier::Cold)] {
+        plan.extend(parts::plan(store, tier, wanted).await.map_err(failed)?);
     }
     if wanted.dead_letters {
         plan.extend(dead_letters(settings, wanted).await?);

@@ -1,47 +1,39 @@
 //! Parts that the engine could not read when it started: it keeps them aside, and their rows are missing.
 
-use clickhouse::Row;
-use mprism_clickhouse::{Store, StoreError, Tier};
-use serde::Deserialize;
+use mprism_clickhouse::{BrokenPart, Store, StoreError, Tier, broken_parts};
 
+use super::observe::Wanted;
 use super::plan::{Action, Kind, Work};
-
-#[derive(Row, Deserialize)]
-struct PartRow {
-    table: String,
-    name: String,
-    reason: String,
-}
+use crate::commands::integrity::data_type_of;
 
 /// Plans to drop broken parts where that is accepted; else says that they are there.
-pub(super) async fn plan(store: &Store, tier: Tier, is_accepted: bool) -> Result<Vec<Action>, StoreError> {
-    // What an operator detached by hand has no reason, and is the operator's.
-    let query = format!(
-        "SELECT table, name, ifNull(reason, '') AS reason FROM system.detached_parts WHERE database = '{}' \
-         AND reason LIKE '%broken%' ORDER BY table, name",
-        tier.database()
-    );
-    let parts = store.fetch_all::<PartRow>(&query).await?.into_iter();
-    let actions = parts.map(|PartRow { table, name, reason }| {
-        let what = format!("{}.{table}: part {name} ({reason})", tier.database());
+///
+/// A part has rows of any time: it is dropped only by a repair that mends all of it.
+pub(super) async fn plan(store: &Store, tier: Tier, wanted: &Wanted) -> Result<Vec<Action>, StoreError> {
+    let is_accepted = wanted.accept_broken_parts && wanted.window.is_none();
+    let parts = broken_parts(store, tier).await?.into_iter();
+    let is_wanted = |part: &BrokenPart| data_type_of(&part.table).is_none_or(|data_type| wanted.has(data_type));
+    let actions = parts.filter(is_wanted).map(|part| {
+        let rows = part.rows.map_or("unknown".to_owned(), |rows| rows.to_string());
+        let what = format!(
+            "{}.{}: part {} cannot be read ({}), rows: {rows}",
+            tier.database(),
+            part.table,
+            part.name,
+            part.reason
+        );
+        let data_type = data_type_of(&part.table);
         let (detail, work) = if is_accepted {
-            let part = name;
-            (what, Work::DropPart { tier, table, part })
+            let (table, mut parts) = (part.table, part.earlier);
+            parts.push(part.name);
+            (what, Work::DropParts { tier, table, parts })
         } else {
-            let why = format!("{what}: `mprism repair --accept-broken-parts` drops it; its rows are mended either way");
+            let why = format!("{what}; `mprism repair --accept-broken-parts` drops it; its rows are mended either way");
             (why, Work::Nothing)
         };
-        Action::new(Kind::DropBrokenPart, 0, detail, work)
+        let mut action = Action::new(Kind::DropBrokenPart, part.rows.unwrap_or(0), detail, work);
+        action.r#type = data_type.map(|data_type| data_type.to_string());
+        action
     });
     Ok(actions.collect())
-}
-
-/// Drops a part that the engine keeps aside.
-pub(super) async fn drop(store: &Store, tier: Tier, table: &str, part: &str) -> Result<(), StoreError> {
-    let part = part.replace('\\', "\\\\").replace('\'', "\\'");
-    let statement = format!(
-        "ALTER TABLE {}.{table} DROP DETACHED PART '{part}' SETTINGS allow_drop_detached = 1",
-        tier.database()
-    );
-    store.execute(&statement).await
 }

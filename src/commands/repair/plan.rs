@@ -86,10 +86,11 @@ pub(crate) struct Action {
 /// What has to be known to do it.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
-    DropPart {
+    DropParts {
         tier: Tier,
         table: String,
-        part: String,
+        /// The last one was made of the others.
+        parts: Vec<String>,
     },
     Deduplicate {
         tier: Tier,
@@ -155,6 +156,20 @@ impl Action {
         self.from = Some(UnixMillis(from).to_rfc3339());
         self.to = Some(UnixMillis(to).to_rfc3339());
         self
+    }
+
+    /// Returns whether it takes away what may still be wanted: a part of whose table something before it was not mended.
+    pub(super) fn is_held_up_by(&self, before: &[Self]) -> bool {
+        let mends = [Kind::RestoreHot, Kind::CopyToCold, Kind::ReplaceBlank, Kind::RefillGap];
+        let is_left =
+            |other: &Self| other.outcome == Outcome::Left && other.r#type == self.r#type && mends.contains(&other.kind);
+        self.kind == Kind::DropBrokenPart && before.iter().any(is_left)
+    }
+
+    /// Leaves it as it is.
+    pub(super) fn leave(&mut self, why: &str) {
+        self.outcome = Outcome::Left;
+        self.detail = format!("{}: {why}", self.detail);
     }
 }
 
@@ -234,6 +249,23 @@ mod tests {
             part: part.into(),
             offset,
         }
+    }
+
+    #[test]
+    fn a_part_stays_while_something_of_its_table_is_not_mended() {
+        let action = |kind, data_type: &str, outcome| {
+            let mut action = Action::new(kind, 1, "x", Work::Nothing);
+            (action.r#type, action.outcome) = (Some(data_type.to_owned()), outcome);
+            action
+        };
+        let part = action(Kind::DropBrokenPart, "trade", Outcome::Planned);
+        let of = |kind, data_type, outcome| part.is_held_up_by(&[action(kind, data_type, outcome)]);
+        assert!(of(Kind::RestoreHot, "trade", Outcome::Left));
+        assert!(!of(Kind::RestoreHot, "trade", Outcome::Done));
+        assert!(!of(Kind::RestoreHot, "orderbook", Outcome::Left), "of another table");
+        assert!(!of(Kind::NotMendable, "trade", Outcome::Left), "nobody can mend it");
+        let other = action(Kind::RemoveDuplicates, "trade", Outcome::Planned);
+        assert!(!other.is_held_up_by(&[action(Kind::RestoreHot, "trade", Outcome::Left)]));
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub async fn during<T>(
         let request = Request::Stop {
             services: ours,
             drain_ms: None,
+            for_now: false,
         };
         let stopped = work(paths, &start.deployment, &request, observer).await;
         // What went wrong first is told first.

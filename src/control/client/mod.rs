@@ -136,13 +136,18 @@ impl Held {
     /// # Errors
     /// Where the lock's file cannot be written.
     pub fn forget(self) -> Result<(), ControlError> {
-        let path = self.lock.path().to_path_buf();
-        drop(self.lock);
-        match lock::forget(&path) {
-            // Who took it meanwhile writes its own name.
-            Ok(()) | Err(LockError::Held { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        forget(self.lock)
+    }
+}
+
+/// Lets go of a lock and leaves no name in it.
+pub(super) fn forget(lock: LockFile) -> Result<(), ControlError> {
+    let path = lock.path().to_path_buf();
+    drop(lock);
+    match lock::forget(&path) {
+        // Who took it meanwhile writes its own name.
+        Ok(()) | Err(LockError::Held { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -161,26 +166,43 @@ pub async fn hold(paths: &HomePaths, observer: &mut dyn Observer) -> Result<Held
 /// # Errors
 /// Where no supervisor can be had. A service that does not stop is an outcome and not an error.
 pub async fn stop(paths: &HomePaths, stop: Stop, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
+    stop_for(paths, stop, false, observer).await
+}
+
+/// As [`stop`], and what should be up still should: it comes back by itself once nothing keeps it from starting any more. That
+/// has to be there before (see [`Rebuilder`](super::Rebuilder)).
+///
+/// # Errors
+/// As [`stop`].
+pub async fn pause(paths: &HomePaths, stop: Stop, observer: &mut dyn Observer) -> Result<Vec<Outcome>, ControlError> {
+    stop_for(paths, stop, true, observer).await
+}
+
+async fn stop_for(
+    paths: &HomePaths,
+    stop: Stop,
+    for_now: bool,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Outcome>, ControlError> {
     if !paths.run().is_dir() {
         // A home that was never made runs nothing.
         return Ok(nothing_runs(&stop));
     }
     let _operation = operation_lock(paths, observer).await?;
     let has_supervisor = is_held(&paths.supervisor_lock());
-    if !has_supervisor && living(paths, &stop.deployment).is_empty() {
-        // What should be up stays down from now on.
+    if !has_supervisor && !for_now {
+        // What should be up stays down from now on, and a new supervisor must not start what is about to be stopped.
         forget_desired(paths, &stop.services);
-        return Ok(nothing_runs(&stop));
     }
-    if !has_supervisor {
-        // A new supervisor must not start what is about to be stopped.
-        forget_desired(paths, &stop.services);
+    if !has_supervisor && living(paths, &stop.deployment).is_empty() {
+        return Ok(nothing_runs(&stop));
     }
     let request = Request::Stop {
         services: stop.services,
         drain_ms: stop
             .drain
             .map(|drain| u64::try_from(drain.as_millis()).unwrap_or(u64::MAX)),
+        for_now,
     };
     work(paths, &stop.deployment, &request, observer).await
 }

@@ -10,6 +10,7 @@ use crate::control::events::Event;
 use crate::control::log_tail::last_lines;
 use crate::control::paths::HomePaths;
 use crate::control::protocol::{Action, Desired, Message, Outcome, SOMEBODY_ELSES};
+use crate::control::rebuilding::bar;
 use crate::control::service::Service;
 
 /// Log lines told about a service that did not start.
@@ -168,6 +169,7 @@ impl Job {
             _ if Instant::now() >= deadline => {
                 let said = unit.answer.as_ref().map(|answer| answer.detail.clone());
                 let reason = said.or_else(|| unit.last_error.clone());
+                let reason = bar(paths, service).or(reason);
                 let reason = reason.unwrap_or_else(|| "it waits for what it needs".into());
                 let waited = self.began.elapsed().as_secs();
                 let text = format!("not ready after {waited} s: {reason}");

@@ -13,6 +13,7 @@ use crate::control::log_tail::last_lines;
 use crate::control::policy::Restart;
 use crate::control::probe::Answer;
 use crate::control::protocol::Desired;
+use crate::control::rebuilding::bar;
 use crate::control::service::Service;
 
 /// Log lines told about a service that ended.
@@ -179,6 +180,12 @@ impl Supervisor {
             .units
             .get(&service)
             .is_some_and(|unit| unit.life == life && unit.phase == Phase::Backoff && unit.desired == Desired::Up);
+        if is_due && bar(&self.paths, service).is_some() {
+            if let Some(unit) = self.units.get_mut(&service) {
+                unit.phase = Phase::Stopped;
+            }
+            return;
+        }
         // A restart waits for nothing: what it needs it finds, or waits for itself.
         if is_due {
             self.spawn(service);

@@ -22,6 +22,7 @@ use super::events::Event;
 use super::paths::HomePaths;
 use super::processes;
 use super::protocol::{Desired, Message, Request, UnitStatus};
+use super::rebuilding::bar;
 use super::service::Service;
 use super::state::{State, UnitRecord};
 use jobs::Job;
@@ -39,6 +40,8 @@ struct Supervisor {
     units: BTreeMap<Service, Unit>,
     jobs: Vec<Job>,
     saved: Option<State>,
+    /// Whether somebody waits for the end of what keeps a service from starting.
+    is_waiting: bool,
     /// Set once a request was done: an idle supervisor ends.
     has_worked: bool,
     /// Who watches from within our process.
@@ -54,6 +57,7 @@ impl Supervisor {
             units: BTreeMap::new(),
             jobs: Vec::new(),
             saved: None,
+            is_waiting: false,
             has_worked: false,
             watcher: None,
         }
@@ -89,6 +93,8 @@ impl Supervisor {
                     tracing::info!(service = %spec.service, pid = process.pid, "adopted");
                     self.live_on(spec.service, process, None);
                 }
+                // What must not start now starts as everything that is wanted and stopped.
+                None if bar(&self.paths, spec.service).is_some() => {}
                 None if state.desired.contains(&spec.service) && spec.managed => {
                     if let Some(unit) = self.units.get_mut(&spec.service) {
                         unit.phase = Phase::Backoff;
@@ -114,6 +120,7 @@ impl Supervisor {
             Input::Settled(service, life, obstacle) => self.settled(service, life, obstacle),
             Input::Again(service, life) => self.again(service, life),
             Input::DrainOver(service, life) => self.drain_over(service, life),
+            Input::Unbarred => self.is_waiting = false,
             Input::Look => {}
         }
         self.advance_jobs();
@@ -156,10 +163,14 @@ impl Supervisor {
                 tasks::look_at(self.inputs.clone(), Duration::from_millis(wait_ms));
                 self.jobs.push(job);
             }
-            Request::Stop { services, drain_ms } => {
+            Request::Stop {
+                services,
+                drain_ms,
+                for_now,
+            } => {
                 self.has_worked = true;
                 for service in &services {
-                    if let Some(unit) = self.units.get_mut(service) {
+                    if let Some(unit) = self.units.get_mut(service).filter(|_| !for_now) {
                         unit.desired = Desired::Down;
                     }
                 }
@@ -210,7 +221,7 @@ impl Supervisor {
         self.start_what_can();
     }
 
-    /// Starts every service that should be up, has no process, and has what it needs.
+    /// Starts every service that should be up, has no process, has what it needs, and is kept from it by nobody.
     fn start_what_can(&mut self) {
         let wanted: Vec<Service> = self
             .units
@@ -219,6 +230,12 @@ impl Supervisor {
             .map(|unit| unit.spec.service)
             .collect();
         for service in wanted {
+            if bar(&self.paths, service).is_some() {
+                if !std::mem::replace(&mut self.is_waiting, true) {
+                    tasks::until_unbarred(self.inputs.clone(), self.paths.clone(), service);
+                }
+                continue;
+            }
             let is_needed = |need: &&Service| self.units.get(need).is_some_and(|unit| unit.desired == Desired::Up);
             let mut needs = service.needs().iter().filter(is_needed);
             if needs.all(|need| self.units.get(need).is_some_and(Unit::is_ready)) {
@@ -234,9 +251,14 @@ impl Supervisor {
             .filter_map(|unit| Some(unit.live.as_ref()?.group))
             .collect();
         let usage = processes::group_usage(&groups);
+        let paths = &self.paths;
         let of = |unit: &mut Unit| {
             let group = unit.live.as_ref().map(|live| live.group);
-            unit.status(group.and_then(|group| usage.get(&group).copied()))
+            let mut status = unit.status(group.and_then(|group| usage.get(&group).copied()));
+            if unit.phase == Phase::Stopped && unit.desired == Desired::Up {
+                status.last_error = bar(paths, unit.spec.service).or(status.last_error);
+            }
+            status
         };
         self.units.values_mut().map(of).collect()
     }

@@ -22,6 +22,7 @@ use crate::control::deployment::UnitSpec;
 use crate::control::paths::HomePaths;
 use crate::control::probe::{Answer, ProbeSpec, ask};
 use crate::control::protocol::{Message, Request, receive, send};
+use crate::control::rebuilding::bar;
 use crate::control::service::Service;
 
 /// Answers that may wait for a client to read them.
@@ -33,6 +34,9 @@ const PROBE_FIRST: Duration = Duration::from_millis(5);
 /// …up to this.
 const PROBE_STARTING: Duration = Duration::from_millis(100);
 
+/// Between two looks at what keeps a service from starting.
+const BAR_EVERY: Duration = Duration::from_millis(50);
+
 /// What the loop takes.
 pub(super) enum Input {
     Request(Request, mpsc::Sender<Message>),
@@ -42,6 +46,8 @@ pub(super) enum Input {
     /// The wait before a restart is over.
     Again(Service, u64),
     DrainOver(Service, u64),
+    /// What kept a service from starting is over.
+    Unbarred,
     /// Nothing but time has passed.
     Look,
 }
@@ -214,6 +220,16 @@ pub(super) fn again(inputs: mpsc::Sender<Input>, service: Service, life: u64, af
     tokio::spawn(async move {
         tokio::time::sleep(after).await;
         let _over = inputs.send(Input::Again(service, life)).await;
+    });
+}
+
+/// Tells when nothing keeps a service from starting any more.
+pub(super) fn until_unbarred(inputs: mpsc::Sender<Input>, paths: HomePaths, service: Service) {
+    tokio::spawn(async move {
+        while bar(&paths, service).is_some() {
+            tokio::time::sleep(BAR_EVERY).await;
+        }
+        let _over = inputs.send(Input::Unbarred).await;
     });
 }
 

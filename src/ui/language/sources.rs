@@ -32,6 +32,10 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../../commands/integrity/prove/duplicates.rs"),
     ),
     (
+        "integrity/prove/parts",
+        include_str!("../../commands/integrity/prove/parts.rs"),
+    ),
+    (
         "integrity/prove/presence",
         include_str!("../../commands/integrity/prove/presence.rs"),
     ),
@@ -63,6 +67,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("diagnose/services", include_str!("../../commands/diagnose/services.rs")),
     ("control/error", include_str!("../../control/error.rs")),
     ("control/probe", include_str!("../../control/probe.rs")),
+    ("control/rebuilding", include_str!("../../control/rebuilding.rs")),
     ("control/jobs", include_str!("../../control/supervisor/jobs.rs")),
     ("control/lives", include_str!("../../control/supervisor/lives.rs")),
     ("control/settle", include_str!("../../control/supervisor/settle.rs")),

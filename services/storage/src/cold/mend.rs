@@ -52,7 +52,10 @@ impl From<CoverError> for MendError {
 
 /// The right to copy: of a home's copiers only one has it. Dropping it gives it back.
 #[derive(Debug)]
-pub struct CopierLock(#[expect(dead_code, reason = "held, not read")] LockFile);
+pub struct CopierLock {
+    lock: LockFile,
+    is_named: bool,
+}
 
 impl CopierLock {
     /// Takes it, if nobody has it.
@@ -61,7 +64,28 @@ impl CopierLock {
     /// Where somebody has it, or the file cannot be had.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         // Nothing is written into it: it is taken for moments, and on full disks.
-        LockFile::open(path).map(Self)
+        let lock = LockFile::open(path)?;
+        Ok(Self { lock, is_named: false })
+    }
+
+    /// As [`CopierLock::acquire`], for a command that may have it for long: who else wants it is told who has it.
+    ///
+    /// # Errors
+    /// As [`CopierLock::acquire`].
+    pub fn acquire_named(path: &Path) -> Result<Self, LockError> {
+        let lock = LockFile::acquire(path)?;
+        Ok(Self { lock, is_named: true })
+    }
+}
+
+impl Drop for CopierLock {
+    fn drop(&mut self) {
+        // The next holder may have no name, and we may live on.
+        if self.is_named
+            && let Err(error) = self.lock.unname()
+        {
+            tracing::warn!(error = chain(&error), "the copier's lock keeps our name");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What there is: asked of the stores and the broker, changed nowhere.
 
 mod canary;
+mod parts;
 mod presence;
 mod replication;
 mod rows;
@@ -13,8 +14,8 @@ mod transport;
 
 use std::collections::BTreeMap;
 
-use mprism_clickhouse::Tier;
 use mprism_clickhouse::time::between;
+use mprism_clickhouse::{BrokenPart, Tier};
 use mprism_model::{DataType, UnixMillis};
 use mprism_settings::Settings;
 
@@ -45,6 +46,8 @@ pub(crate) struct Observed {
     pub(crate) now: i64,
     /// Differences between the tables and the schema.
     pub(crate) schema: Vec<mprism_clickhouse::Difference>,
+    /// Parts of which the rows are missing, because a server cannot read them.
+    pub(crate) broken_parts: Vec<(Tier, BrokenPart)>,
     pub(crate) tables: Vec<TableObserved>,
     /// What should be collected.
     pub(crate) wanted: Vec<Wanted>,
@@ -145,11 +148,17 @@ pub(crate) async fn observe(settings: &Settings, ask: &Ask) -> Result<Observed, 
         observed
             .schema
             .extend(schema::differences(&stores.hot, Tier::Hot).await?);
+        observed
+            .broken_parts
+            .extend(parts::broken(&stores.hot, Tier::Hot).await?);
     }
     if cold.is_some() {
         observed
             .schema
             .extend(schema::differences(&stores.cold, Tier::Cold).await?);
+        observed
+            .broken_parts
+            .extend(parts::broken(&stores.cold, Tier::Cold).await?);
     }
     let look = Look {
         stores: &stores,

@@ -2,6 +2,7 @@
 
 mod continuity;
 mod duplicates;
+mod parts;
 mod presence;
 mod replication;
 mod schema;
@@ -14,12 +15,14 @@ use mprism_model::DataType;
 use super::observe::{Observed, TableObserved};
 use super::report::{Check, IntegrityReport, Score, TableSummary};
 
+pub(crate) use parts::data_type_of;
 pub(crate) use replication::{Compared, compared};
 pub(crate) use time::{BACKWARDS_TOLERANCE_MS, FUTURE_TOLERANCE_MS};
 
 /// Proves what can be proven.
 pub(crate) fn prove(observed: &Observed) -> IntegrityReport {
     let mut checks = schema::prove(observed);
+    parts::prove(observed, &mut checks);
     let coverage = presence::prove(observed, &mut checks);
     let mut tables = Vec::new();
     let mut score = Score::default();

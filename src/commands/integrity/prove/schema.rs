@@ -1,10 +1,10 @@
 //! Proof 1: tables are what this version makes.
 
 use mprism_clickhouse::{Difference, DifferenceKind};
-use mprism_model::DataType;
 
 use super::super::observe::Observed;
 use super::super::report::{Check, Level};
+use super::parts::data_type_of;
 
 /// Proves it.
 pub(super) fn prove(observed: &Observed) -> Vec<Check> {
@@ -21,9 +21,8 @@ fn check(difference: &Difference) -> Check {
         cause(difference.kind),
         difference.message.as_str(),
     );
-    let of_table = |data_type: &&DataType| data_type.table() == difference.table;
-    match DataType::ALL.iter().find(of_table) {
-        Some(data_type) => check.of(*data_type),
+    match data_type_of(&difference.table) {
+        Some(data_type) => check.of(data_type),
         None => check,
     }
 }

@@ -3,6 +3,10 @@
 use crate::ui::language::catalogue::Phrase;
 
 pub(super) const PHRASES: &[Phrase] = &[
+    (
+        "a rebuild of tables was cut short; nothing is lost, and it goes on where it was",
+        "表的重建被中断；没有数据丢失，可从中断处继续",
+    ),
     ("error", "错误"),
     ("warning", "警告"),
     ("info", "信息"),

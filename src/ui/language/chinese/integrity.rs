@@ -252,6 +252,18 @@ pub(super) const PHRASES: &[Phrase] = &[
     // What to do.
     ("make what is missing: `mprism init`", "补齐缺少的：`mprism init`"),
     (
+        "the engine cannot read part {} of {}.{}: {} rows",
+        "引擎无法读取 {1}.{2} 的数据片段 {0}：{3} 行",
+    ),
+    (
+        "the engine cannot read part {} of {}.{}",
+        "引擎无法读取 {1}.{2} 的数据片段 {0}",
+    ),
+    (
+        "mend its rows and drop it: `mprism repair --accept-broken-parts`",
+        "修复其中的行并删除它：`mprism repair --accept-broken-parts`",
+    ),
+    (
         "rebuild what differs, and keep the old one: `mprism repair --schema`",
         "重建不同的表并保留旧表：`mprism repair --schema`",
     ),

@@ -32,6 +32,22 @@ pub(super) const PHRASES: &[Phrase] = &[
     ("{} of {} services have failed", "{1} 个服务中有 {0} 个失败"),
     ("see why: `mprism logs {}`", "查看原因：`mprism logs {0}`"),
     ("try again: `mprism restart {}`", "重试：`mprism restart {0}`"),
+    (
+        "a rebuild of tables was cut short and goes on where it was: `{}`",
+        "表的重建被中断，可从中断处继续：`{0}`",
+    ),
+    (
+        "tables are rebuilt; hot and cold come back after it",
+        "正在重建表；完成后 hot 和 cold 会恢复",
+    ),
+    (
+        "it waits for `mprism repair --schema` (pid {}) to rebuild tables",
+        "等待 `mprism repair --schema`（pid {0}）重建表",
+    ),
+    (
+        "it waits for `mprism repair --schema` to rebuild tables",
+        "等待 `mprism repair --schema` 重建表",
+    ),
     ("ended with exit code {}", "以退出码 {0} 结束"),
     ("killed by signal {}", "被信号 {0} 终止"),
     ("ended ({})", "已结束（{0}）"),
