@@ -27,6 +27,8 @@ const BYTES: u64 = 6 << 30;
 const KEPT_AFTER: Duration = Duration::from_millis(100);
 /// From a socket to the spool.
 const MOMENT: Duration = Duration::from_millis(20);
+/// An order book is told so often, and says when the last of its changes was received.
+const BOOKS_EVERY: Duration = Duration::from_millis(100);
 /// Nobody is called from here: what the collector has in its spool is all there is.
 const NO_EXCHANGE: &str = "collector: {exchanges: {\
     binance_spot: {websocket_url: 'ws://127.0.0.1:9', rest_url: 'http://127.0.0.1:9'}, \
@@ -147,8 +149,12 @@ async fn comes_back(home: &Home, cut: &Cut, slowest: Duration) {
     })
     .await;
     let kept_after = KEPT_AFTER.max(slowest + MOMENT);
-    let kept_ns = (cut.at_ms - i64::try_from(kept_after.as_millis()).expect("small")) * 1_000_000;
     for table in TABLES {
+        let kept_after = match table {
+            "orderbooks" => kept_after + BOOKS_EVERY,
+            _ => kept_after,
+        };
+        let kept_ns = (cut.at_ms - i64::try_from(kept_after.as_millis()).expect("small")) * 1_000_000;
         let identities = |home: &Home, until_ns: i64| -> Vec<String> {
             let query = format!(
                 "SELECT producer_epoch, producer_seq, toUnixTimestamp64Nano(ts_recv) FROM marketprism_hot.{table} \
