@@ -203,7 +203,11 @@ pub(crate) fn plan_with(
 }
 
 /// Returns what services need before they can start, and is missing.
-fn home_steps(services: &[Service], settings: &Settings, context: &Context) -> Result<Vec<prepare::Step>, CliError> {
+pub(crate) fn home_steps(
+    services: &[Service],
+    settings: &Settings,
+    context: &Context,
+) -> Result<Vec<prepare::Step>, CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let (needed, certificate) = (
         dependencies_of(services, settings),

@@ -18,6 +18,7 @@ use crate::error::{CliError, Exit};
 
 pub(crate) use down::stop_remaining;
 pub(crate) use make::{ensure, ready};
+use wanted::looked_for;
 pub(crate) use wanted::{container_name, owner, wanted};
 
 /// The variable that names another engine than the usual one, as for Docker's own programs.
