@@ -253,7 +253,25 @@ pub(crate) async fn with_services<T>(
     context: &Context,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
+    let alone = super::infra::alone(&start.services, settings, context).await?;
+    with_services_beside(&alone, settings, start, context, work).await
+}
+
+/// As [`with_services`], beside services whose containers run `alone`: those are used as they are, and go on as they are.
+pub(crate) async fn with_services_beside<T>(
+    alone: &[Service],
+    settings: &Settings,
+    mut start: Start,
+    context: &Context,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
     let interrupt = context.interrupt()?;
+    start.services.retain(|service| !alone.contains(service));
+    let healthy = super::infra::await_healthy(alone, start.wait, settings, context);
+    interrupt.or(healthy).await?;
+    if start.services.is_empty() && !alone.is_empty() {
+        return interrupt.or(work).await;
+    }
     let (paths, mut teller) = (paths(settings), Teller::new(context));
     let done = control::during(&paths, start, interrupt.token(), &mut teller, interrupt.or(work)).await;
     interrupt.check()?;

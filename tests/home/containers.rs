@@ -25,6 +25,7 @@ async fn a_broker_in_a_container_is_the_homes_whatever_happens_around_it() {
     };
     engine.make_broker_images();
     let home = Home::new().with("DOCKER_HOST", &engine.host());
+    let nats = format!("marketprism-nats-{}", home.port(0));
     home.configure(&broker(NATS_IMAGE, "marketprism"));
 
     // A home that was never made is planned like any other, and stays so.
@@ -52,4 +53,14 @@ async fn a_broker_in_a_container_is_the_homes_whatever_happens_around_it() {
     let up = check("infra up", done.code, &done.stdout);
     assert_eq!((&up["plan"], &up["home"]), (&planned["plan"], &planned["home"]), "{up}");
     assert!(up["home"].to_string().contains("nats-operator"), "{up}");
+
+    // What ran runs on, with its streams; what did not is stopped again.
+    let began = engine.inspect(&nats)["State"]["StartedAt"].clone();
+    home.good(&["init"]);
+    assert_eq!(engine.inspect(&nats)["State"]["StartedAt"], began, "never touched");
+    let health = home.run(&["health", "nats", "--json"]).document();
+    assert!(health["streams"].to_string().contains("MARKET_DATA"), "{health}");
+    engine.good(&["stop", &nats]);
+    home.good(&["init"]);
+    assert_eq!(engine.inspect(&nats)["State"]["Running"], false);
 }

@@ -1,5 +1,6 @@
 //! `mprism infra`: nats-server and ClickHouse in containers of this home.
 
+mod alone;
 mod compose;
 mod down;
 mod logs;
@@ -16,6 +17,7 @@ use crate::commands::Context;
 use crate::control::Service;
 use crate::error::{CliError, Exit};
 
+pub(crate) use alone::{alone, await_healthy};
 pub(crate) use down::stop_remaining;
 pub(crate) use make::{ensure, ready};
 use wanted::looked_for;
