@@ -63,4 +63,27 @@ async fn a_broker_in_a_container_is_the_homes_whatever_happens_around_it() {
     engine.good(&["stop", &nats]);
     home.good(&["init"]);
     assert_eq!(engine.inspect(&nats)["State"]["Running"], false);
+
+    usage_is_the_containers(&home, &engine, &nats).await;
+}
+
+/// The process that keeps the container uses something else.
+async fn usage_is_the_containers(home: &Home, engine: &Engine, nats: &str) {
+    home.good(&["start", "nats"]);
+    home.until("status tells what docker does", || {
+        let told = home.status("nats");
+        let used = engine.good(&["stats", "--no-stream", "--format", "{{.MemUsage}}", nats]);
+        let docker = mebibytes(&used).ok_or_else(|| used.clone())?;
+        let status = told["rss_bytes"].as_f64().ok_or_else(|| told.to_string())? / f64::from(1 << 20);
+        let is_near = (status - docker).abs() < docker * 0.1;
+        match is_near && told["cpu_percent"].is_number() {
+            true => Ok(()),
+            false => Err(format!("{used}: {told}")),
+        }
+    })
+    .await;
+}
+
+fn mebibytes(used: &str) -> Option<f64> {
+    used.split_once("MiB")?.0.trim().parse().ok()
 }

@@ -17,6 +17,7 @@ use mprism_runtime::lock::{self, LockState};
 use mprism_runtime::process::ProcessIdentity;
 use tokio::sync::mpsc;
 
+use super::cgroup::ControlGroup;
 use super::deployment::Deployment;
 use super::events::Event;
 use super::paths::HomePaths;
@@ -234,9 +235,17 @@ impl Supervisor {
             .filter_map(|unit| Some(unit.live.as_ref()?.group))
             .collect();
         let usage = processes::group_usage(&groups);
+        let paths = &self.paths;
         let of = |unit: &mut Unit| {
             let group = unit.live.as_ref().map(|live| live.group);
-            unit.status(group.and_then(|group| usage.get(&group).copied()))
+            let used = match (&unit.spec.container, group) {
+                // The process that we started only keeps the container.
+                (Some(_), Some(_)) => {
+                    ControlGroup::noted(&paths.container(unit.spec.service)).and_then(|container| container.usage())
+                }
+                (_, group) => group.and_then(|group| usage.get(&group).copied()),
+            };
+            unit.status(used)
         };
         self.units.values_mut().map(of).collect()
     }
