@@ -2,10 +2,11 @@
 //! images that do not work, the machine's own network, and what homes leave behind.
 
 use std::fs;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::docker::{Engine, NATS_IMAGE};
+use crate::docker::{BROKEN_IMAGE, EMPTY_IMAGE, Engine, NATS_IMAGE};
 use crate::schemas::check;
 use crate::support::Home;
 
@@ -65,6 +66,9 @@ async fn a_broker_in_a_container_is_the_homes_whatever_happens_around_it() {
     assert_eq!(engine.inspect(&nats)["State"]["Running"], false);
 
     usage_is_the_containers(&home, &engine, &nats).await;
+    what_does_not_work_is_put_back(&home, &engine, &nats).await;
+    what_was_interrupted_goes_on(&home, &engine, &nats);
+    on_the_machines_network(&home, &engine, &nats);
 }
 
 /// The process that keeps the container uses something else.
@@ -86,4 +90,70 @@ async fn usage_is_the_containers(home: &Home, engine: &Engine, nats: &str) {
 
 fn mebibytes(used: &str) -> Option<f64> {
     used.split_once("MiB")?.0.trim().parse().ok()
+}
+
+/// A server that ends at once, and one that is not there at all.
+async fn what_does_not_work_is_put_back(home: &Home, engine: &Engine, nats: &str) {
+    let before = engine.inspect(nats);
+    for (image, verb) in [(BROKEN_IMAGE, &["infra", "up"][..]), (EMPTY_IMAGE, &["start", "nats"])] {
+        home.configure(&broker(image, "marketprism"));
+        let done = home.run(&[verb, &["--json"]].concat());
+        let document = done.document();
+        let error = &document["error"];
+        assert_eq!(
+            (done.code, &error["code"]),
+            (1, &json!("container_not_replaced")),
+            "{done:?}"
+        );
+        let message = error["message"].as_str().expect("text");
+        assert!(
+            message.contains(nats) && message.contains("runs with its data"),
+            "{error}"
+        );
+        assert!(error["hints"].to_string().contains("mprism infra up"), "{error}");
+        let now = engine.inspect(nats);
+        assert_eq!(now["Id"], before["Id"], "the very same");
+        assert_eq!(
+            (&now["State"]["Running"], &now["Config"]["Image"]),
+            (&json!(true), &json!(NATS_IMAGE))
+        );
+        assert_eq!(now["Mounts"], before["Mounts"]);
+        assert_eq!(engine.good(&["ps", "-aq"]).lines().count(), 1, "and nothing beside it");
+    }
+    home.until("it serves again", || {
+        let status = home.status("nats");
+        if status["healthy"] == true {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+    .await;
+    home.configure(&broker(NATS_IMAGE, "marketprism"));
+    home.good(&["stop"]);
+}
+
+/// Whoever made it anew was killed after the one of before had lost its name.
+fn what_was_interrupted_goes_on(home: &Home, engine: &Engine, nats: &str) {
+    let id = engine.inspect(nats)["Id"].clone();
+    engine.good(&["rename", nats, &format!("{nats}-before")]);
+    let up = home.good(&["infra", "up"]);
+    assert_eq!(steps(&up), ["put-back", "start"], "{up}");
+    assert_eq!(engine.inspect(nats)["Id"], id);
+}
+
+/// Nothing is published then, and the server listens on the loopback only.
+fn on_the_machines_network(home: &Home, engine: &Engine, nats: &str) {
+    home.configure(&broker(NATS_IMAGE, "host"));
+    let up = home.good(&["infra", "up"]);
+    assert_eq!(steps(&up), ["replace"], "{up}");
+    let found = engine.inspect(nats);
+    assert_eq!(found["HostConfig"]["NetworkMode"], "host");
+    assert_eq!(found["NetworkSettings"]["Ports"], json!({}), "{found}");
+    let port = home.port(4222);
+    TcpListener::bind(("127.0.0.1", port)).expect_err("it listens there");
+    drop(TcpListener::bind(("127.0.0.2", port)).expect("and nowhere else"));
+    home.good(&["start", "nats"]);
+    assert_eq!(home.status("nats")["state"], "running");
+    home.good(&["stop"]);
 }

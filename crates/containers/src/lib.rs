@@ -10,6 +10,7 @@ mod error;
 mod execute;
 mod observe;
 mod plan;
+mod replace;
 mod spec;
 
 pub use compose::compose;
@@ -18,4 +19,6 @@ pub use error::ContainerError;
 pub use execute::Pulling;
 pub use observe::{FoundContainer, Observed, Owned};
 pub use plan::{Foreign, Plan, Step, plan_down, plan_stop, plan_up};
-pub use spec::{Bind, CONFIGURATION_LABEL, Container, Infrastructure, Logging, Network, OWNER_LABEL, Volume};
+pub use spec::{
+    Bind, CONFIGURATION_LABEL, Container, HOME_LABEL, Infrastructure, Logging, Network, OWNER_LABEL, Volume,
+};

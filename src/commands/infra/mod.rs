@@ -19,7 +19,7 @@ use crate::error::{CliError, Exit};
 
 pub(crate) use alone::{alone, await_healthy};
 pub(crate) use down::stop_remaining;
-pub(crate) use make::{ensure, ready};
+pub(crate) use make::{keep, ready};
 use wanted::looked_for;
 pub(crate) use wanted::{container_name, owner, wanted};
 
@@ -40,10 +40,7 @@ pub(crate) fn run(args: &InfraArgs, context: &Context) -> Result<Exit, CliError>
 impl From<ContainerError> for CliError {
     fn from(error: ContainerError) -> Self {
         let (code, hints) = (error.code(), error.hints());
-        let details = match &error {
-            ContainerError::Unhealthy { log, .. } => log.clone(),
-            _ => Vec::new(),
-        };
+        let details = error.log().to_vec();
         let mut cli = match error {
             ContainerError::Port { .. } => Self::refused(code, error),
             ContainerError::Scheme { .. } => Self::usage(code, error),

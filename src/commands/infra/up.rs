@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::make::{Shown, ensure, plan};
 use super::status::{ContainerStatus, look, table};
+use super::wanted::HEALTHY_WITHIN;
 use super::{connect, selected, services_of};
 use crate::cli::InfraUpArgs;
 use crate::commands::Context;
@@ -15,9 +16,6 @@ use crate::commands::lifecycle::home_steps;
 use crate::commands::prepare;
 use crate::error::{CliError, Exit};
 use crate::report::{Page, Report};
-
-/// How long containers may take to become healthy.
-const WAIT: Duration = Duration::from_secs(120);
 
 pub(super) fn run(args: &InfraUpArgs, context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
@@ -50,11 +48,12 @@ pub(super) fn run(args: &InfraUpArgs, context: &Context) -> Result<Exit, CliErro
                 services,
             });
         }
-        let wanted = super::wanted(&settings, &services)?;
+        let mut wanted = super::wanted(&settings, &services)?;
+        let within = args.wait.map_or(HEALTHY_WITHIN, Duration::from_secs);
+        wanted.infrastructure.healthy_within = within;
         let shown = Shown::new(&context.printer);
         let steps = ensure(&engine, &wanted, args.force, &|now| shown.pulling(&now)).await?;
         context.planned(&steps);
-        let within = args.wait.map_or(WAIT, Duration::from_secs);
         for (service, container) in services_of(&wanted.infrastructure) {
             engine.await_healthy(container, within).await?;
             context
@@ -108,6 +107,10 @@ pub(super) fn steps(page: Page, steps: &[Step], dry_run: bool) -> Page {
             Step::Stop { container } => format!("{would}stop container {container}"),
             Step::Remove { container, why } => format!("{would}remove container {container}: {why}"),
             Step::Make { container } => format!("{would}make container {container}"),
+            Step::Replace { container, why } => format!("{would}make container {container} anew: {why}"),
+            Step::PutBack { container } => {
+                format!("{would}put back container {container}: making it anew was interrupted")
+            }
             Step::Start { container } => format!("{would}start container {container}"),
             Step::RemoveVolume { volume } => format!("{would}remove volume {volume} with its data"),
             Step::RemoveNetwork { network } => format!("{would}remove network {network}"),

@@ -22,6 +22,8 @@ const CLICKHOUSE_USERS: &str = "/etc/clickhouse-server/users.d/mprism.xml";
 const CLICKHOUSE_USER: &str = "101:101";
 /// The home within a container of ours.
 const INNER_HOME: &str = "/var/lib/mprism";
+/// How long a container that takes another's place may take to become healthy.
+pub(super) const HEALTHY_WITHIN: Duration = Duration::from_secs(120);
 /// What a worker in a container of ours may keep of its own log, which is in memory there.
 const INNER_LOG_BYTES: u64 = 1 << 20;
 
@@ -61,6 +63,8 @@ fn decided(settings: &Settings, services: &[Service], credential: Credential<'_>
     let mut wanted = Wanted {
         infrastructure: Infrastructure {
             owner: owner(&settings.home),
+            home: settings.home.root().to_path_buf(),
+            healthy_within: HEALTHY_WITHIN,
             network: network(settings),
             containers: Vec::new(),
         },

@@ -33,7 +33,7 @@ pub(super) async fn keep(
         return Ok(());
     };
     let wanted = infra::wanted(settings, &[service])?;
-    let steps = infra::ensure(&engine, &wanted, false, &|now| {
+    let steps = infra::keep(&engine, &wanted, &|now| {
         tracing::debug!(image = now.image, done = now.done, total = now.total, "pulling");
     })
     .await?;
