@@ -69,6 +69,7 @@ async fn a_broker_in_a_container_is_the_homes_whatever_happens_around_it() {
     what_does_not_work_is_put_back(&home, &engine, &nats).await;
     what_was_interrupted_goes_on(&home, &engine, &nats);
     on_the_machines_network(&home, &engine, &nats);
+    what_is_left_behind_is_cleaned(&home, &engine);
 }
 
 /// The process that keeps the container uses something else.
@@ -156,4 +157,65 @@ fn on_the_machines_network(home: &Home, engine: &Engine, nats: &str) {
     home.good(&["start", "nats"]);
     assert_eq!(home.status("nats")["state"], "running");
     home.good(&["stop"]);
+}
+
+/// A service that moved out of its container, and a home that somebody removed while its container ran.
+fn what_is_left_behind_is_cleaned(home: &Home, engine: &Engine) {
+    let other = Home::new().with("DOCKER_HOST", &engine.host());
+    let others = format!("marketprism-nats-{}", other.port(0));
+    other.configure(&broker(NATS_IMAGE, "marketprism"));
+    other.good(&["infra", "up"]);
+    let names = |what: &[&str]| engine.good(what).lines().map(str::to_owned).collect::<Vec<_>>();
+    let containers = || names(&["ps", "-a", "--format", "{{.Names}}"]);
+    let networks = || names(&["network", "ls", "--format", "{{.Name}}", "--filter", "driver=bridge"]);
+    let volumes = || names(&["volume", "ls", "-q"]);
+    let network = |home: &Home| format!("marketprism-{}", home.port(0));
+    let volume = |home: &Home| format!("marketprism-nats-data-{}", home.port(0));
+
+    home.configure("");
+    let planned = home.good(&["clean", "--dry-run"]);
+    assert_eq!(planned["volumes"], json!([volume(home)]), "{planned}");
+    assert_eq!(containers().len(), 2, "nothing was done");
+    let done = home.run(&["clean", "--json"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let cleaned = check("clean", done.code, &done.stdout);
+    assert_eq!(cleaned["plan"], planned["plan"], "what was planned is done");
+    assert!(
+        steps(&cleaned).ends_with(&["remove-container", "remove-network"]),
+        "{cleaned}"
+    );
+    assert!(
+        cleaned.to_string().contains("does not run in a container any more"),
+        "{cleaned}"
+    );
+    assert_eq!(
+        containers(),
+        [others.as_str()],
+        "another home's stays, and this one went"
+    );
+    assert_eq!(networks(), [network(&other)]);
+    assert!(volumes().contains(&volume(home)), "data stays");
+    assert_eq!(home.good(&["clean"])["plan"], json!([]));
+
+    fs::remove_dir_all(other.path()).expect("removed");
+    assert_eq!(
+        steps(&home.good(&["clean", "nats"])),
+        Vec::<&str>::new(),
+        "of all or of none"
+    );
+    let cleaned = home.good(&["clean"]);
+    assert_eq!(steps(&cleaned), ["remove-container", "remove-network"], "{cleaned}");
+    let why = cleaned["plan"][0]["why"].as_str().expect("text");
+    assert!(why.contains(&other.path().display().to_string()), "{why}");
+    assert_eq!((containers(), networks()), (Vec::new(), Vec::new()));
+    // Data goes with consent, whoever's it was.
+    let asked = home.run(&["clean", "--data", "--json"]);
+    assert_eq!(
+        (asked.code, &asked.document()["error"]["code"]),
+        (4, &json!("needs_consent")),
+        "{asked:?}"
+    );
+    assert_eq!(volumes().len(), 2);
+    home.good(&["clean", "--data", "--yes"]);
+    assert_eq!(volumes(), Vec::<String>::new());
 }

@@ -8,6 +8,7 @@ mod compose;
 mod engine;
 mod error;
 mod execute;
+mod labelled;
 mod observe;
 mod plan;
 mod replace;
@@ -17,6 +18,7 @@ pub use compose::compose;
 pub use engine::{DEFAULT_HOST, Engine, LogLine};
 pub use error::ContainerError;
 pub use execute::Pulling;
+pub use labelled::{Kind, Labelled};
 pub use observe::{FoundContainer, Observed, Owned};
 pub use plan::{Foreign, Plan, Step, plan_down, plan_stop, plan_up};
 pub use spec::{

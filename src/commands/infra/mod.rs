@@ -5,6 +5,7 @@ mod compose;
 mod down;
 mod logs;
 mod make;
+mod orphans;
 mod status;
 mod up;
 mod wanted;
@@ -20,6 +21,7 @@ use crate::error::{CliError, Exit};
 pub(crate) use alone::{alone, await_healthy};
 pub(crate) use down::stop_remaining;
 pub(crate) use make::{keep, ready};
+pub(crate) use orphans::{Orphan, look as orphans, take_away};
 use wanted::looked_for;
 pub(crate) use wanted::{container_name, owner, wanted};
 
