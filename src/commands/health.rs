@@ -24,6 +24,8 @@ use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
 const WINDOW_S: u32 = 300;
 /// How far back a type's newest event is looked for, in seconds.
 const NEWEST_WITHIN_S: u32 = 1_800;
+/// How old the newest row of what may never happen has to be where it is not collected, before it is off; in seconds.
+const OFF_AFTER_S: f64 = 60.0;
 /// How long one endpoint may take.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 
@@ -125,7 +127,8 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
         let name = data_type.as_str();
         let mut found: Vec<&FlowRow> = rows.iter().filter(|row| row.r#type == name).collect();
         found.sort_by(|a, b| a.exchange.cmp(&b.exchange));
-        let quiet = expected(settings, data_type).into_iter();
+        let expected = expected(settings, data_type);
+        let quiet = expected.iter().copied();
         let quiet: Vec<_> = quiet
             .filter(|(id, _)| !found.iter().any(|row| row.exchange == *id))
             .collect();
@@ -137,10 +140,7 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
                 rows_window: row.rows_window,
                 window_s: WINDOW_S,
                 last_event_age_s: Some(age_s),
-                state: match stalled_after_s(data_type) {
-                    Some(limit_s) if age_s > limit_s => "stalled",
-                    _ => "flowing",
-                },
+                state: state(data_type, age_s, is_collected(settings, &expected, &row.exchange)),
             }
         }));
         flow.extend(quiet.into_iter().map(|(id, is_on)| Flow {
@@ -153,6 +153,25 @@ async fn flow(settings: &Settings) -> Result<Vec<Flow>, CliError> {
         }));
     }
     Ok(flow)
+}
+
+/// Returns whether an exchange of which rows are there is collected. One that the settings do not know is somebody else's to collect.
+fn is_collected(settings: &Settings, expected: &[(&str, bool)], exchange: &str) -> bool {
+    match expected.iter().find(|(id, _)| *id == exchange) {
+        Some((_, is_on)) => *is_on,
+        None => !settings.collector.exchanges.contains_key(exchange),
+    }
+}
+
+/// Decides how a type of an exchange is whose newest row is `age_s` old. What is not collected any more did not stall: its rows are
+/// of before.
+fn state(data_type: DataType, age_s: f64, is_collected: bool) -> &'static str {
+    let limit_s = stalled_after_s(data_type);
+    match (is_collected, limit_s) {
+        (false, _) if age_s > limit_s.unwrap_or(OFF_AFTER_S) => "off",
+        (true, Some(limit_s)) if age_s > limit_s => "stalled",
+        _ => "flowing",
+    }
 }
 
 /// Returns the exchanges that should have a type, and whether they are collected.
@@ -461,5 +480,24 @@ impl Report for HealthReport {
                 flow.collect(),
             )
             .table(vec!["stream", "messages", "bytes", "not stored yet"], streams.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_collected_any_more_did_not_stall() {
+        assert_eq!(state(DataType::Trade, 59.0, true), "flowing");
+        assert_eq!(state(DataType::Trade, 61.0, true), "stalled");
+        assert_eq!(state(DataType::Trade, 61.0, false), "off");
+        assert_eq!(
+            state(DataType::Trade, 1.0, false),
+            "flowing",
+            "it is collected until the restart"
+        );
+        assert_eq!(state(DataType::Liquidation, 1_000.0, true), "flowing");
+        assert_eq!(state(DataType::Liquidation, 1_000.0, false), "off");
     }
 }

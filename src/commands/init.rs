@@ -13,7 +13,7 @@ use crate::commands::Context;
 use crate::commands::deployment::{
     check_listeners, check_supported, dependencies_of, deployment, deployment_with, runs_here, selected,
 };
-use crate::commands::lifecycle::with_services;
+use crate::commands::lifecycle::{with_services, with_services_beside};
 use crate::commands::prepare::{self, Step};
 use crate::commands::store::Reader;
 use crate::commands::{reach, trouble};
@@ -56,6 +56,8 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
     })?;
     let is_server = |service: &Service| matches!(service, Service::Nats | Service::Clickhouse);
     let servers: Vec<Service> = services.into_iter().filter(is_server).collect();
+    // Of containers that run by themselves, and go on to: those that are made now stop with whoever keeps them for a moment.
+    let alone = context.block_on_interruptible(super::infra::alone(&servers, &settings, context))?;
     super::infra::ready(&servers, &settings, args.force, context)?;
     let start = Start {
         deployment: deployment_with(context, &settings, &servers)?,
@@ -64,7 +66,8 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CliError> 
         force: args.force,
     };
     // Started for it where they do not run.
-    let made = with_services(&settings, start, context, make(&settings, &servers, context));
+    let make = make(&settings, &servers, &alone, context);
+    let made = with_services_beside(&alone, &settings, start, context, make);
     let made = context.block_on(made);
     let made = made.map_err(|error| prepare::room::blame(settings.home.root(), error))?;
     super::logrotate::install(context);
@@ -83,7 +86,8 @@ fn planned_tables(
     }
     let tiers = super::worker::tiers_here(settings);
     let is_ours = settings.clickhouse.mode == Mode::Managed;
-    if is_ours && !settings.home.clickhouse_data().join("store").is_dir() {
+    let in_container = !super::infra::in_containers(&[Service::Clickhouse], settings).is_empty();
+    if is_ours && !in_container && !settings.home.clickhouse_data().join("store").is_dir() {
         return Ok(mprism_clickhouse::plan_empty(tiers).created);
     }
     let writer = settings.home.secret("clickhouse-writer");
@@ -92,7 +96,9 @@ fn planned_tables(
         Step::Secret { path } => *path == writer,
         Step::Folder { .. } | Step::Certificate { .. } | Step::Config { .. } | Step::Logrotate { .. } => false,
     };
-    if is_ours && steps.iter().any(keeps_from_asking) {
+    // Its data is in a volume, and is asked for where its server runs.
+    let is_mute = in_container && !context.block_on_interruptible(container_runs(settings, context))?;
+    if is_mute || is_ours && steps.iter().any(keeps_from_asking) {
         context
             .printer
             .warn("the engine cannot be asked for its tables before this is done: those that are missing are made too");
@@ -114,8 +120,21 @@ fn planned_tables(
     context.block_on(with_services(settings, start, context, look))
 }
 
+/// Returns whether the container of the store runs, whoever keeps it.
+async fn container_runs(settings: &Settings, context: &Context) -> Result<bool, CliError> {
+    match super::infra::runs(Service::Clickhouse, settings, context).await {
+        Err(error) if error.code == "docker_absent" => Ok(false),
+        runs => runs,
+    }
+}
+
 /// Makes tables and streams.
-async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Result<InitReport, CliError> {
+async fn make(
+    settings: &Settings,
+    servers: &[Service],
+    alone: &[Service],
+    context: &Context,
+) -> Result<InitReport, CliError> {
     let mut report = InitReport::default();
     if servers.contains(&Service::Clickhouse) && !stores_here(settings) {
         // Whoever stores there makes the tables; here they are only read.
@@ -138,6 +157,16 @@ async fn make(settings: &Settings, servers: &[Service], context: &Context) -> Re
     }
     if servers.contains(&Service::Nats) {
         match settings.nats.mode {
+            Mode::Managed if alone.contains(&Service::Nats) => {
+                // Whoever keeps the server makes them, and nobody does.
+                let options = super::worker::broker(settings, None)?;
+                let arranged = mprism_broker::arrange(&options).await;
+                arranged.map_err(|e| {
+                    CliError::failed("no_streams", e)
+                        .context("streams cannot be made")
+                        .hint("see what the server wrote: `mprism infra logs nats`")
+                })?;
+            }
             Mode::Managed => wait_for_streams(settings).await?,
             Mode::External => report.drifts = make_streams(settings).await?,
         }

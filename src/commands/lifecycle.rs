@@ -15,7 +15,7 @@ use crate::commands::planned::Planned;
 use crate::commands::prepare;
 use crate::commands::take_over::{TakeOver, TakenOver};
 use crate::control::{
-    self, Action, ControlError, Deployment, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Stop,
+    self, Action, ControlError, Deployment, Desired, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Stop,
 };
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, duration_text};
@@ -203,7 +203,11 @@ pub(crate) fn plan_with(
 }
 
 /// Returns what services need before they can start, and is missing.
-fn home_steps(services: &[Service], settings: &Settings, context: &Context) -> Result<Vec<prepare::Step>, CliError> {
+pub(crate) fn home_steps(
+    services: &[Service],
+    settings: &Settings,
+    context: &Context,
+) -> Result<Vec<prepare::Step>, CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let (needed, certificate) = (
         dependencies_of(services, settings),
@@ -249,11 +253,55 @@ pub(crate) async fn with_services<T>(
     context: &Context,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
+    let alone = super::infra::alone(&start.services, settings, context).await?;
+    with_services_beside(&alone, settings, start, context, work).await
+}
+
+/// As [`with_services`], beside services whose containers run `alone`: those are used as they are, and go on as they are.
+pub(crate) async fn with_services_beside<T>(
+    alone: &[Service],
+    settings: &Settings,
+    mut start: Start,
+    context: &Context,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
     let interrupt = context.interrupt()?;
+    start.services.retain(|service| !alone.contains(service));
+    let healthy = super::infra::await_healthy(alone, start.wait, settings, context);
+    interrupt.or(healthy).await?;
+    if start.services.is_empty() && !alone.is_empty() {
+        return interrupt.or(work).await;
+    }
+    let (services, deployment) = (start.services.clone(), start.deployment.clone());
     let (paths, mut teller) = (paths(settings), Teller::new(context));
     let done = control::during(&paths, start, interrupt.token(), &mut teller, interrupt.or(work)).await;
+    let stopped = stop_left(services, &deployment, settings, context).await;
     interrupt.check()?;
-    done?.unwrap_or(Err(CliError::interrupted(Exit::Interrupted)))
+    let done = done?.unwrap_or(Err(CliError::interrupted(Exit::Interrupted)));
+    // What went wrong first is told first.
+    done.and_then(|done| stopped.map(|()| done))
+}
+
+/// Stops containers that whoever kept them for a moment left running, because it was ended before it could: a container that runs
+/// answers before its keeper does. What should be up is about to be kept again.
+async fn stop_left(
+    services: Vec<Service>,
+    deployment: &Deployment,
+    settings: &Settings,
+    context: &Context,
+) -> Result<(), CliError> {
+    let mut left = super::infra::alone(&services, settings, context).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let statuses = control::status(&paths(settings), deployment).await?;
+    let is_wanted = |service: &Service| {
+        let found = statuses.iter().find(|status| status.name == *service);
+        found.is_some_and(|status| status.desired == Desired::Up)
+    };
+    left.retain(|service| !is_wanted(service));
+    super::infra::stop_remaining(&left, settings, context).await?;
+    Ok(())
 }
 
 /// `mprism stop`, and `mprism down`, which stops the simulator too.

@@ -93,10 +93,19 @@ pub(super) fn held(service: Service, taken: &TakenPort) -> String {
     let Some(holder) = &taken.holder else {
         return format!("{port} cannot be had: {}", taken.reason);
     };
+    // What is told of an address that somebody listens on is the one that he listens on: it may cover more than ours.
+    let elsewhere = holder.address.filter(|address| *address != taken.address);
     let Some(process) = &holder.process else {
-        return format!("{port} is held by a process of user {}", holder.user);
+        return match elsewhere {
+            Some(address) => format!(
+                "{port} is held by a process of user {}, which listens on {address}",
+                holder.user
+            ),
+            None => format!("{port} is held by a process of user {}", holder.user),
+        };
     };
     let mut about = vec![format!("user {}", holder.user)];
+    about.extend(elsewhere.map(|address| format!("listens on {address}")));
     about.extend(
         holder
             .since_ms

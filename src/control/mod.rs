@@ -2,6 +2,7 @@
 
 mod audit;
 mod broker_reach;
+mod cgroup;
 mod cleaning;
 mod client;
 mod consent;
@@ -29,6 +30,7 @@ mod survey;
 
 pub use audit::{AuditEntry, append as append_audit, read as read_audit};
 pub use broker_reach::{BrokerLogin, BrokerReach, Unreadable};
+pub use cgroup::ControlGroup;
 pub use cleaning::{CleanStep, Leftover, clean, plan_clean, plan_data};
 pub use client::{
     Held, Replaced, Start, Stop, clear_ports, during, end_marketprism, hold, is_answering, is_changing, is_supervised,

@@ -69,6 +69,11 @@ impl HomePaths {
         self.run().join("state.json")
     }
 
+    /// Returns where the process that keeps a service's container writes down which control group that is.
+    pub fn container(&self, service: Service) -> PathBuf {
+        self.run().join(format!("{service}.container.json"))
+    }
+
     /// Creates the folders, with their modes and owner checked.
     ///
     /// # Errors

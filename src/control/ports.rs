@@ -16,6 +16,9 @@ use super::processes;
 pub struct PortHolder {
     /// The process, where we may see it.
     pub process: Option<ProcessIdentity>,
+    /// Where it listens, which may be more than the address that we want.
+    #[serde(default)]
+    pub address: Option<SocketAddr>,
     /// Its user, by name where it has one.
     pub user: String,
     /// Its command line, shortened, without control characters.
@@ -83,7 +86,10 @@ pub(super) fn holders(addresses: &[SocketAddr]) -> Vec<Option<PortHolder>> {
     let pids = processes::socket_holders(&inodes);
     let holder = |l: &Listening| {
         let process = pids.get(&l.inode).and_then(|pid| ProcessIdentity::of(*pid));
-        describe(process, user_name(l.uid))
+        PortHolder {
+            address: Some(l.address),
+            ..describe(process, user_name(l.uid))
+        }
     };
     found.into_iter().map(|found| found.map(holder)).collect()
 }
@@ -105,8 +111,8 @@ fn describe(process: Option<ProcessIdentity>, user: String) -> PortHolder {
         container: about.container,
         unit: about.unit,
         home: about.home,
-        marketprism: None,
         process: Some(process),
+        ..PortHolder::default()
     }
 }
 
@@ -217,8 +223,15 @@ mod tests {
         let taken_ports = taken(&[address]);
         let holder = taken_ports[0].holder.as_ref().expect("somebody listens");
         assert_eq!(holder.process, Some(ProcessIdentity::current()));
+        assert_eq!(holder.address, Some(address));
         drop(listener);
         assert_eq!(taken(&[address]), Vec::new());
         assert!(all_free(&[address]));
+        let everywhere = TcpListener::bind("0.0.0.0:0").expect("a free port");
+        let there = everywhere.local_addr().expect("bound");
+        let wanted = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), there.port());
+        let holders = holders(&[wanted]);
+        let holder = holders[0].as_ref().expect("it covers what we want");
+        assert_eq!(holder.address, Some(there), "where it really listens");
     }
 }

@@ -118,9 +118,9 @@ pub struct UnitStatus {
     pub uptime_s: Option<f64>,
     /// Restarts since a command started it.
     pub restarts: u32,
-    /// CPU use of its process group since the last look, 100 being one core.
+    /// CPU use of its process group, or its container, since the last look, 100 being one core.
     pub cpu_percent: Option<f64>,
-    /// Resident memory of its process group in bytes.
+    /// Resident memory of its process group, or what its container uses, in bytes.
     pub rss_bytes: Option<u64>,
     /// Where it is reached.
     pub address: String,

@@ -1,6 +1,7 @@
 //! A look at everything that runs in a home and stands in its way. Nothing is started and nothing is bound: a survey of a
 //! broken home must not change it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mprism_runtime::lock::{self, LockError, LockState};
@@ -43,8 +44,8 @@ pub struct Survey {
 pub struct SurveyedPort {
     /// Whose.
     pub service: Service,
-    /// Its number.
-    pub port: u16,
+    /// Where the service listens, or would.
+    pub address: SocketAddr,
     /// Who listens there.
     pub holder: Option<PortHolder>,
     /// Whether that is the service that runs, or a leftover of it.
@@ -67,7 +68,7 @@ impl SurveyedPort {
     pub fn told(&self) -> Option<(String, Option<String>)> {
         let holder = self.holder.as_ref()?;
         let taken = TakenPort {
-            address: ([127, 0, 0, 1], self.port).into(),
+            address: self.address,
             holder: Some(holder.clone()),
             reason: String::new(),
         };
@@ -110,7 +111,7 @@ pub async fn survey(paths: &HomePaths, deployment: &Deployment) -> Survey {
             let is_ours = is_leftover(&taken, unit, state.as_ref()) || (unit.container.is_some() && pid.is_some());
             survey.ports.push(SurveyedPort {
                 service: unit.service,
-                port: address.port(),
+                address: *address,
                 holder,
                 is_ours,
                 is_running: pid.is_some(),

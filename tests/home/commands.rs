@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Home, table};
 
@@ -127,8 +127,26 @@ fn init_repairs_what_is_broken_and_repeats_itself_for_nothing() {
         "{broken:?}"
     );
     let repaired = home.good(&["init"]);
-    assert_eq!(repaired["tables"], serde_json::json!(["trades"]));
+    assert_eq!(repaired["tables"], json!(["trades"]));
     assert_eq!(home.status("clickhouse")["state"], "running", "what ran before goes on");
+    // An exchange that was switched off did not stall: its rows are of before. One that is on did.
+    home.write(
+        "INSERT INTO marketprism_hot.trades (timestamp, exchange, market_type, symbol, trade_id, side, ts_insert) SELECT \
+         now64(3) - 600, arrayJoin(['binance_spot', 'okx_spot']), 'spot', 'BTC-USDT', '1', 'buy', now64(3) - 600",
+    );
+    let health = home.run(&["health", "--json"]).document();
+    let flow = health["flow"].as_array().expect("a list");
+    let state = |exchange: &str| {
+        let mut trades = flow.iter().filter(|flow| flow["type"] == "trade");
+        trades
+            .find(|flow| flow["exchange"] == exchange)
+            .map(|flow| &flow["state"])
+    };
+    assert_eq!(state("binance_spot"), Some(&json!("stalled")), "{health}");
+    assert_eq!(state("okx_spot"), Some(&json!("off")), "{health}");
+    // A statement's own format is the one that counts, `Null` too.
+    assert_eq!(home.query("SELECT 1 AS one FORMAT CSV"), "1");
+    assert_eq!(home.query("SELECT 1 AS one FORMAT Null"), "");
     assert_eq!(
         home.status("nats")["state"],
         "stopped",

@@ -90,6 +90,8 @@ fn trouble_is_named_with_the_command_that_mends_it() {
     let home = Home::new();
     home.good(&["init"]);
     let mut foreign = Foreign::on(home.port(8085));
+    // What listens everywhere is in the way, too, and told where it really is.
+    let everywhere = std::net::TcpListener::bind(("0.0.0.0", home.port(8086))).expect("free");
     home.configure("nats:\n  prot: 1\n");
     fs::set_permissions(home.path().join("secrets/nats-hot"), fs::Permissions::from_mode(0o644)).expect("opened");
     let now = mprism_model::UnixMillis(mprism_runtime::clock::now_ms()).to_rfc3339();
@@ -116,6 +118,19 @@ fn trouble_is_named_with_the_command_that_mends_it() {
             .is_some_and(|command| command.contains("python3")),
         "{holder}"
     );
+    let there = everywhere.local_addr().expect("bound").to_string();
+    let findings = document["findings"].as_array().expect("a list").iter();
+    let mut taken = findings.filter(|finding| finding["id"] == "port_taken");
+    let told = |text: &str| text.contains("`cold`") && text.contains(&format!("listens on {there}"));
+    assert!(
+        taken.any(|finding| finding["message"].as_str().is_some_and(told)),
+        "{document}"
+    );
+    let ports = document["ports"].as_array().expect("a list").iter();
+    let addresses: Vec<&Value> = ports.map(|port| &port["holder"]["address"]).collect();
+    for address in [there, home.address(8085).to_string()] {
+        assert!(addresses.contains(&&json!(address)), "{address}: {document}");
+    }
     assert!(
         found(&document, "config")["message"]
             .as_str()

@@ -15,6 +15,10 @@ use serde_json::Value;
 
 /// nats-server, and nothing but it and what its health check needs.
 pub(crate) const NATS_IMAGE: &str = "test/nats:1";
+/// A server that ends as soon as it is started.
+pub(crate) const BROKEN_IMAGE: &str = "test/nats:broken";
+/// A server without a program.
+pub(crate) const EMPTY_IMAGE: &str = "test/nats:empty";
 /// mprism, as the Dockerfile makes it.
 pub(crate) const MPRISM_IMAGE: &str = "test/mprism:1";
 
@@ -128,16 +132,21 @@ impl Engine {
         serde_json::from_str::<Value>(&text).expect("JSON")[0].take()
     }
 
-    /// Makes both images.
-    pub(crate) fn make_images(&self) {
+    /// Makes the image of the broker, and two that do not work.
+    pub(crate) fn make_broker_images(&self) {
         let wget = on_path("wget").expect("looked for");
         let server = dependency(Dependency::NatsServer);
-        let files = [
-            (server, "nats-server".to_owned()),
-            (wget.clone(), "usr/bin/wget".to_owned()),
-        ];
         let changes = ["ENTRYPOINT [\"/nats-server\"]", "ENV PATH=/usr/bin"];
-        self.import(NATS_IMAGE, &files, &changes);
+        let check = (wget, "usr/bin/wget".to_owned());
+        self.import(EMPTY_IMAGE, std::slice::from_ref(&check), &changes);
+        let broken = (on_path("false").expect("everywhere"), "nats-server".to_owned());
+        self.import(BROKEN_IMAGE, &[broken, check.clone()], &changes);
+        self.import(NATS_IMAGE, &[(server, "nats-server".to_owned()), check], &changes);
+    }
+
+    /// Makes the images of both servers.
+    pub(crate) fn make_images(&self) {
+        self.make_broker_images();
         // What the Dockerfile's base has to have: what its commands are, and what mprism and the engine link.
         let tools = ["sh", "mkdir", "chown"].map(|name| (on_path(name).expect(name), format!("bin/{name}")));
         let folder = self.folder.path().join("context");

@@ -225,6 +225,14 @@ async fn containers_carry_the_whole_pipeline_and_every_fault() {
         .map(|step| &step["step"])
         .collect();
     assert_eq!(steps, ["keep", "keep"]);
+    // What they hold is made in them as they run, and they run on.
+    let began = || [&nats, &clickhouse].map(|name| engine.inspect(name)["State"]["StartedAt"].clone());
+    let before = began();
+    let planned = home.good(&["init", "--dry-run"]);
+    assert!(planned["tables"].to_string().contains("trades"), "{planned}");
+    assert_eq!(home.good(&["init"])["tables"], planned["tables"]);
+    assert_eq!(home.good(&["init", "--dry-run"])["tables"], json!([]));
+    assert_eq!(began(), before);
     let done = home.run(&["infra", "compose", "--json"]);
     let compose = parsed(&check("infra compose", done.code, &done.stdout));
     for name in ["nats", "clickhouse"] {

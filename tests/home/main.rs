@@ -6,6 +6,7 @@ mod books;
 mod clean;
 mod cold;
 mod commands;
+mod containers;
 mod corpus;
 mod damage;
 mod diagnose;

@@ -5,21 +5,20 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::spec::{
-    Container, HEALTH_EVERY, HEALTH_RETRIES, HEALTH_START, HEALTH_WITHIN, Infrastructure, Network, OWNER_LABEL,
-    PUBLISHED_ON, SECURITY,
+    Container, HEALTH_EVERY, HEALTH_RETRIES, HEALTH_START, HEALTH_WITHIN, Infrastructure, Network, PUBLISHED_ON,
+    SECURITY,
 };
 
 /// Returns a compose file that makes what [`crate::plan_up`] and its steps make.
 pub fn compose(project: &str, wanted: &Infrastructure) -> String {
     let services = wanted.containers.iter();
-    let services = services.map(|container| (container.service.clone(), Service::of(container, &wanted.owner)));
+    let services = services.map(|container| (container.service.clone(), Service::of(container, wanted)));
     let labelled = |name: &str| {
-        let labels = BTreeMap::from([(OWNER_LABEL.to_owned(), wanted.owner.clone())]);
         (
             name.to_owned(),
             Named {
                 name: name.to_owned(),
-                labels,
+                labels: literals(wanted.labels()),
             },
         )
     };
@@ -111,7 +110,7 @@ struct LoggingOptions {
 }
 
 impl Service {
-    fn of(container: &Container, owner: &str) -> Self {
+    fn of(container: &Container, wanted: &Infrastructure) -> Self {
         let volume = container.volume.iter().map(|volume| Mounted {
             r#type: "volume",
             source: volume.name.clone(),
@@ -135,7 +134,7 @@ impl Service {
                 .map(|(name, value)| (name.clone(), literal(value)))
                 .collect(),
             user: container.user.clone(),
-            labels: container.labels(owner),
+            labels: literals(container.labels(wanted)),
             network_mode: (!published).then_some("host"),
             networks: if published {
                 vec![container.network.name().to_owned()]
@@ -169,6 +168,13 @@ impl Service {
 
 fn seconds(span: std::time::Duration) -> String {
     format!("{}s", span.as_secs())
+}
+
+fn literals(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels
+        .into_iter()
+        .map(|(name, value)| (name, literal(&value)))
+        .collect()
 }
 
 /// Compose puts variables in place of `$`; two of them are one.

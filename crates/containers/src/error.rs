@@ -62,6 +62,28 @@ pub enum ContainerError {
         /// What it wrote last.
         log: Vec<String>,
     },
+    /// A container was made anew and does not work: it is gone again, and the one of before is back in its place.
+    #[error("container {container} made anew does not work")]
+    NotReplaced {
+        /// The container.
+        container: String,
+        /// What was met.
+        source: Box<ContainerError>,
+    },
+    /// A container was made anew and does not work, and the one of before cannot be put back.
+    #[error(
+        "container {container} made anew does not work, and {before}, the one of before, cannot be put back: {reason}"
+    )]
+    NotPutBack {
+        /// The container.
+        container: String,
+        /// The name under which the one of before is there.
+        before: String,
+        /// What kept it from being put back.
+        reason: String,
+        /// What was met first.
+        source: Box<ContainerError>,
+    },
     /// The engine refused something.
     #[error("cannot {action} {what}: {reason}")]
     Refused {
@@ -95,6 +117,8 @@ impl ContainerError {
             Self::Pull { .. } => "no_image",
             Self::Port { .. } => "port_taken",
             Self::Unhealthy { .. } => "container_unhealthy",
+            Self::NotReplaced { .. } => "container_not_replaced",
+            Self::NotPutBack { .. } => "container_not_put_back",
             Self::Refused { .. } | Self::Failed { .. } => "docker_failed",
         }
     }
@@ -117,7 +141,26 @@ impl ContainerError {
             ],
             Self::Port { .. } => hint("see who has it: `mprism diagnose`"),
             Self::Unhealthy { .. } => hint("see what it writes: `mprism infra logs`"),
+            Self::NotReplaced { .. } => vec![
+                "name an image that works, or take back what was changed: `mprism config edit`, then `mprism infra up`"
+                    .to_owned(),
+            ],
+            Self::NotPutBack { container, before, .. } => vec![
+                "let it be put back: `mprism infra up`".to_owned(),
+                format!(
+                    "or do so by hand: `docker rm -f {container}; docker rename {before} {container} && docker start {container}`"
+                ),
+            ],
             Self::Refused { .. } | Self::Failed { .. } => hint("see what is there: `mprism infra status`"),
+        }
+    }
+
+    /// Returns what a container that does not come up wrote last.
+    pub fn log(&self) -> &[String] {
+        match self {
+            Self::Unhealthy { log, .. } => log,
+            Self::NotReplaced { source, .. } | Self::NotPutBack { source, .. } => source.log(),
+            _ => &[],
         }
     }
 
@@ -131,6 +174,8 @@ impl ContainerError {
             | Self::Pull { .. }
             | Self::Port { .. }
             | Self::Unhealthy { .. }
+            | Self::NotReplaced { .. }
+            | Self::NotPutBack { .. }
             | Self::Refused { .. } => false,
         }
     }

@@ -1,6 +1,6 @@
 //! Doing what a plan says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use crate::engine::Engine;
 use crate::error::ContainerError;
 use crate::plan::Step;
-use crate::spec::{Container, Infrastructure, OWNER_LABEL};
+use crate::spec::{Container, Infrastructure};
 
 /// A pull that says nothing for so long is given up.
 const PULL_STALLS_AFTER: Duration = Duration::from_secs(60);
@@ -21,6 +21,10 @@ const PULL_STALLS_AFTER: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Lines that are told of a container that does not.
 const LOG_LINES: usize = 5;
+/// How long a container may take to stop of which nothing is known.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// A container that ended so often while it was waited for does not come up.
+const RESTARTS_MAX: u64 = 3;
 
 /// How far a pull has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +55,7 @@ impl Engine {
                 let request = NetworkCreateRequest {
                     name: network.clone(),
                     driver: Some("bridge".to_owned()),
-                    labels: Some(HashMap::from([(OWNER_LABEL.to_owned(), wanted.owner.clone())])),
+                    labels: Some(wanted.labels().into_iter().collect()),
                     ..NetworkCreateRequest::default()
                 };
                 self.change("make network", network, self.docker.create_network(request))
@@ -61,7 +65,7 @@ impl Engine {
             Step::MakeVolume { volume } => {
                 let request = VolumeCreateRequest {
                     name: Some(volume.clone()),
-                    labels: Some(HashMap::from([(OWNER_LABEL.to_owned(), wanted.owner.clone())])),
+                    labels: Some(wanted.labels().into_iter().collect()),
                     ..VolumeCreateRequest::default()
                 };
                 self.change("make volume", volume, self.docker.create_volume(request))
@@ -70,32 +74,54 @@ impl Engine {
             }
             Step::Stop { container } => {
                 let within = wanted.container(container).map(|container| container.stop_within);
-                self.stop(container, within.unwrap_or(Duration::from_secs(10))).await
+                self.stop(container, within.unwrap_or(STOP_WITHIN)).await
             }
             Step::Remove { container, .. } => self.remove(wanted, container).await,
             Step::Make { container } => match wanted.container(container) {
-                Some(spec) => self.make(spec, &wanted.owner).await,
+                Some(spec) => self.make(&spec.name, spec, wanted).await,
                 None => Ok(()),
             },
-            Step::Start { container } => {
-                let asked = self.docker.start_container(container, None::<StartContainerOptions>);
-                self.change("start container", container, asked).await
-            }
-            Step::RemoveVolume { volume } => {
-                let asked = self.docker.remove_volume(volume, None::<RemoveVolumeOptions>);
-                self.change("remove volume", volume, asked).await
-            }
-            Step::RemoveNetwork { network } => {
-                match self
-                    .change("remove network", network, self.docker.remove_network(network))
-                    .await
-                {
-                    // Somebody else's container is on it.
-                    Err(ContainerError::Refused { reason, .. }) if reason.contains("active endpoints") => Ok(()),
-                    done => done,
-                }
-            }
+            Step::Replace { container, .. } => match wanted.container(container) {
+                Some(spec) => self.replace(spec, wanted).await,
+                None => Ok(()),
+            },
+            Step::PutBack { container } => self.put_back(container).await,
+            Step::Start { container } => self.start(container).await,
+            Step::RemoveVolume { volume } => self.remove_volume(volume).await,
+            Step::RemoveNetwork { network } => self.remove_network(network).await,
         }
+    }
+
+    /// Removes a volume with its data.
+    ///
+    /// # Errors
+    /// Where a container uses it, or the engine does not answer in time.
+    pub async fn remove_volume(&self, volume: &str) -> Result<(), ContainerError> {
+        let asked = self.docker.remove_volume(volume, None::<RemoveVolumeOptions>);
+        self.change("remove volume", volume, asked).await
+    }
+
+    /// Removes a network, unless somebody else's container is on it.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or does not answer in time.
+    pub async fn remove_network(&self, network: &str) -> Result<(), ContainerError> {
+        match self
+            .change("remove network", network, self.docker.remove_network(network))
+            .await
+        {
+            Err(ContainerError::Refused { reason, .. }) if reason.contains("active endpoints") => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Starts a container; one that runs is no error.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or does not answer in time.
+    pub async fn start(&self, container: &str) -> Result<(), ContainerError> {
+        let asked = self.docker.start_container(container, None::<StartContainerOptions>);
+        self.change("start container", container, asked).await
     }
 
     /// Stops a container: its own signal, `within`, then the kernel's. One that does not run is no error.
@@ -114,32 +140,44 @@ impl Engine {
     }
 
     async fn remove(&self, wanted: &Infrastructure, container: &str) -> Result<(), ContainerError> {
-        let spec = wanted.container(container);
-        self.stop(container, spec.map_or(Duration::from_secs(10), |spec| spec.stop_within))
-            .await?;
+        let within = wanted.container(container).map(|spec| spec.stop_within);
+        self.stop_and_remove(container, within.unwrap_or(STOP_WITHIN)).await
+    }
+
+    /// Stops a container in its own time and removes it. Its volumes stay.
+    ///
+    /// # Errors
+    /// Where the engine refuses, or does not answer in time.
+    pub async fn stop_and_remove(&self, container: &str, within: Duration) -> Result<(), ContainerError> {
+        self.stop(container, within).await?;
         let options = RemoveContainerOptionsBuilder::default().force(true).build();
         let asked = self.docker.remove_container(container, Some(options));
         self.change("remove container", container, asked).await
     }
 
-    async fn make(&self, spec: &Container, owner: &str) -> Result<(), ContainerError> {
-        let options = CreateContainerOptionsBuilder::default().name(&spec.name).build();
-        let asked = self.docker.create_container(Some(options), spec.body(owner));
-        self.change("make container", &spec.name, asked).await?;
-        self.hand_over(spec).await
+    /// Makes a container under a name, which is another than its own until it has taken a place.
+    pub(crate) async fn make(
+        &self,
+        name: &str,
+        spec: &Container,
+        wanted: &Infrastructure,
+    ) -> Result<(), ContainerError> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let asked = self.docker.create_container(Some(options), spec.body(wanted));
+        self.change("make container", name, asked).await?;
+        self.hand_over(name, spec).await
     }
 
     /// Gives the volume's folder to the container's user.
-    async fn hand_over(&self, spec: &Container) -> Result<(), ContainerError> {
+    async fn hand_over(&self, name: &str, spec: &Container) -> Result<(), ContainerError> {
         let (Some(volume), Some((user, group))) = (&spec.volume, spec.ids()) else {
             return Ok(());
         };
         let Some(folder) = &volume.folder else { return Ok(()) };
         let options = UploadToContainerOptionsBuilder::default().path(&volume.target).build();
         let archive = bollard::body_full(owned_folder(folder, user, group).into());
-        let asked = self.docker.upload_to_container(&spec.name, Some(options), archive);
-        self.change("give its user the volume of container", &spec.name, asked)
-            .await
+        let asked = self.docker.upload_to_container(name, Some(options), archive);
+        self.change("give its user the volume of container", name, asked).await
     }
 
     async fn pull(&self, image: &str, progress: &dyn Fn(Pulling)) -> Result<(), ContainerError> {
@@ -180,6 +218,7 @@ impl Engine {
     /// Where it does not within the time, or ends; with what it wrote last.
     pub async fn await_healthy(&self, container: &str, within: Duration) -> Result<(), ContainerError> {
         let deadline = Instant::now() + within;
+        let mut restarts_before = None;
         loop {
             let found = self.container(container).await?;
             let is_healthy = |health: &Option<String>| health.as_deref().is_none_or(|health| health == "healthy");
@@ -200,7 +239,10 @@ impl Engine {
                     format!("it is {}{code}{said}", health.unwrap_or(&found.state))
                 }
             };
-            let is_over = found.is_none_or(|found| matches!(found.state.as_str(), "exited" | "dead"));
+            let is_over = found.is_none_or(|found| {
+                let before = *restarts_before.get_or_insert(found.restarts);
+                matches!(found.state.as_str(), "exited" | "dead") || found.restarts >= before + RESTARTS_MAX
+            });
             if is_over || Instant::now() >= deadline {
                 return Err(ContainerError::Unhealthy {
                     container: container.to_owned(),
@@ -210,13 +252,6 @@ impl Engine {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-}
-
-impl Infrastructure {
-    /// Returns a container by its name.
-    pub fn container(&self, name: &str) -> Option<&Container> {
-        self.containers.iter().find(|container| container.name == name)
     }
 }
 

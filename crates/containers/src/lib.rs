@@ -8,14 +8,19 @@ mod compose;
 mod engine;
 mod error;
 mod execute;
+mod labelled;
 mod observe;
 mod plan;
+mod replace;
 mod spec;
 
 pub use compose::compose;
 pub use engine::{DEFAULT_HOST, Engine, LogLine};
 pub use error::ContainerError;
 pub use execute::Pulling;
+pub use labelled::{Kind, Labelled};
 pub use observe::{FoundContainer, Observed, Owned};
 pub use plan::{Foreign, Plan, Step, plan_down, plan_stop, plan_up};
-pub use spec::{Bind, CONFIGURATION_LABEL, Container, Infrastructure, Logging, Network, OWNER_LABEL, Volume};
+pub use spec::{
+    Bind, CONFIGURATION_LABEL, Container, HOME_LABEL, Infrastructure, Logging, Network, OWNER_LABEL, Volume,
+};

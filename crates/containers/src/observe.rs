@@ -7,6 +7,7 @@ use bollard::query_parameters::InspectContainerOptions;
 
 use crate::engine::Engine;
 use crate::error::ContainerError;
+use crate::replace::beside;
 use crate::spec::{CONFIGURATION_LABEL, Infrastructure, Network, OWNER_LABEL};
 
 /// Everything of what a home wants that is there already.
@@ -20,6 +21,8 @@ pub struct Observed {
     pub volumes: BTreeMap<String, Owned>,
     /// Containers by name.
     pub containers: BTreeMap<String, FoundContainer>,
+    /// Containers that wait beside those, or were left there by who was interrupted, by the names that they have there.
+    pub beside: BTreeMap<String, FoundContainer>,
 }
 
 /// Whose something is.
@@ -97,6 +100,11 @@ impl Engine {
             }
             if let Some(found) = self.container(&container.name).await? {
                 observed.containers.insert(container.name.clone(), found);
+            }
+            for name in beside(&container.name) {
+                if let Some(found) = self.container(&name).await? {
+                    observed.beside.insert(name, found);
+                }
             }
         }
         Ok(observed)

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::observe::Observed;
-use crate::spec::{Infrastructure, Network};
+use crate::observe::{FoundContainer, Observed};
+use crate::replace::beside;
+use crate::spec::{Container, Infrastructure, Network};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +44,18 @@ pub enum Step {
     },
     /// It is made.
     Make {
+        /// The container.
+        container: String,
+    },
+    /// It is made anew with the same volume; the one of before is put back where the new one does not become healthy.
+    Replace {
+        /// The container.
+        container: String,
+        /// Why.
+        why: String,
+    },
+    /// Making it anew was interrupted: the one of before gets its name again.
+    PutBack {
         /// The container.
         container: String,
     },
@@ -94,7 +107,7 @@ pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Pla
     }
     for container in &wanted.containers {
         let name = container.name.clone();
-        let found = observed.containers.get(&name);
+        let found = interrupted(container, wanted, observed, &mut plan.steps);
         let is_ours = found.is_none_or(|found| found.owner.as_deref() == Some(&wanted.owner));
         if let (Some(found), false, false) = (found, is_ours, force) {
             plan.foreign.push(Foreign {
@@ -144,6 +157,7 @@ pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Pla
                 },
                 Step::Start { container: name },
             ]),
+            (Some(_), Some(why)) if is_ours => plan.steps.push(Step::Replace { container: name, why }),
             (Some(_), Some(why)) => plan.steps.extend([
                 Step::Remove {
                     container: name.clone(),
@@ -161,6 +175,43 @@ pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Pla
         plan.steps.clear();
     }
     plan
+}
+
+/// Decides what becomes of containers that making one anew left beside it, and returns the one that is there then.
+fn interrupted<'a>(
+    container: &Container,
+    wanted: &Infrastructure,
+    observed: &'a Observed,
+    steps: &mut Vec<Step>,
+) -> Option<&'a FoundContainer> {
+    let name = &container.name;
+    let found = observed.containers.get(name);
+    let ours = |name: &String| {
+        let left = observed.beside.get(name);
+        left.filter(|left| left.owner.as_deref() == Some(&wanted.owner))
+    };
+    let [before, next] = beside(name);
+    let is_strangers = found.is_some_and(|found| found.owner.as_deref() != Some(&wanted.owner));
+    if let Some(left) = ours(&before).filter(|_| !is_strangers) {
+        let works = |found: &FoundContainer| {
+            let is_healthy = found.health.as_deref().is_none_or(|health| health == "healthy");
+            found.is_running() && is_healthy && found.configuration.as_deref() == Some(&container.configuration())
+        };
+        if found.is_some_and(works) {
+            let why = "what took its place works".to_owned();
+            steps.push(Step::Remove { container: before, why });
+        } else {
+            steps.push(Step::PutBack {
+                container: name.clone(),
+            });
+            return Some(left);
+        }
+    }
+    if ours(&next).is_some() {
+        let why = "it never took its place".to_owned();
+        steps.push(Step::Remove { container: next, why });
+    }
+    found
 }
 
 /// Decides what to stop. Nothing is removed.
@@ -185,6 +236,12 @@ pub fn plan_down(wanted: &Infrastructure, observed: &Observed, volumes: bool) ->
     let mut plan = Plan::default();
     let is_ours = |owner: &Option<String>| owner.as_deref() == Some(&wanted.owner);
     for container in wanted.containers.iter().rev() {
+        for name in beside(&container.name) {
+            if observed.beside.get(&name).is_some_and(|left| is_ours(&left.owner)) {
+                let why = "it was asked for".to_owned();
+                plan.steps.push(Step::Remove { container: name, why });
+            }
+        }
         let Some(found) = observed.containers.get(&container.name) else {
             continue;
         };
@@ -235,17 +292,8 @@ pub fn plan_down(wanted: &Infrastructure, observed: &Observed, volumes: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{FoundContainer, Owned};
-    use crate::spec::Container;
-    use crate::spec::tests::container;
-
-    fn wanted() -> Infrastructure {
-        Infrastructure {
-            owner: "me".into(),
-            network: Network::Bridge("marketprism".into()),
-            containers: vec![container()],
-        }
-    }
+    use crate::observe::Owned;
+    use crate::spec::tests::{container, infrastructure as wanted};
 
     fn owned(owner: &str) -> Owned {
         Owned {
@@ -266,6 +314,7 @@ mod tests {
             network: Some(owned("me")),
             volumes: [("marketprism-nats-data".to_owned(), owned("me"))].into(),
             containers: [("marketprism-nats".to_owned(), found)].into(),
+            beside: [].into(),
         }
     }
 
@@ -298,12 +347,12 @@ mod tests {
         let mut other = wanted();
         other.containers[0].memory_bytes_max += 1;
         let plan = plan_up(&other, &there(Some("me"), "running"), false);
-        assert_eq!(words(&plan), ["remove", "make", "start"]);
+        assert_eq!(words(&plan), ["replace"]);
         let mut upgraded = there(Some("me"), "running");
         upgraded.images.insert("nats:1".into(), "sha256:2".into());
         let plan = plan_up(&wanted(), &upgraded, false);
         assert!(
-            matches!(&plan.steps[0], Step::Remove { why, .. } if why.contains("image")),
+            matches!(&plan.steps[0], Step::Replace { why, .. } if why.contains("image")),
             "{plan:?}"
         );
         let image_gone = Observed {
@@ -311,6 +360,45 @@ mod tests {
             ..there(Some("me"), "running")
         };
         assert_eq!(words(&plan_up(&wanted(), &image_gone, false)), ["pull", "keep"]);
+    }
+
+    #[test]
+    fn what_an_interrupted_replacement_left_is_put_right_first() {
+        let left = |owner: &str| FoundContainer {
+            configuration: Some("of before".into()),
+            ..there(Some(owner), "exited").containers["marketprism-nats"].clone()
+        };
+        let mut observed = there(Some("me"), "running");
+        observed.beside.insert("marketprism-nats-before".into(), left("me"));
+        assert_eq!(
+            words(&plan_up(&wanted(), &observed, false)),
+            ["remove", "keep"],
+            "the new one works"
+        );
+        let ill = observed.containers.get_mut("marketprism-nats").expect("there");
+        ill.health = Some("starting".into());
+        assert_eq!(words(&plan_up(&wanted(), &observed, false)), ["put-back", "replace"]);
+        observed.containers.clear();
+        assert_eq!(words(&plan_up(&wanted(), &observed, false)), ["put-back", "replace"]);
+        assert_eq!(
+            words(&plan_down(&wanted(), &observed, false)),
+            ["remove", "remove-network"]
+        );
+        let mut theirs = there(Some("another home"), "running");
+        theirs.beside = observed.beside;
+        let plan = plan_up(&wanted(), &theirs, false);
+        assert_eq!(
+            (plan.steps.len(), plan.foreign.len()),
+            (0, 1),
+            "never in a stranger's place"
+        );
+        let mut never = there(Some("me"), "running");
+        never.beside.insert("marketprism-nats-next".into(), left("me"));
+        assert_eq!(words(&plan_up(&wanted(), &never, false)), ["remove", "keep"]);
+        never
+            .beside
+            .insert("marketprism-nats-next".into(), left("another home"));
+        assert_eq!(words(&plan_up(&wanted(), &never, false)), ["keep"]);
     }
 
     #[test]

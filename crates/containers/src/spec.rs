@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 
 /// The label that says which home a container, a volume or a network belongs to.
 pub const OWNER_LABEL: &str = "io.mprism.home";
+/// The label that says where that home is, so that whoever finds it can tell whether it is still there.
+pub const HOME_LABEL: &str = "io.mprism.home.path";
 /// The label that says what a container was made of: another value is another container.
 pub const CONFIGURATION_LABEL: &str = "io.mprism.configuration";
 
@@ -31,6 +33,10 @@ pub(crate) const SECURITY: &str = "no-new-privileges:true";
 pub struct Infrastructure {
     /// The home's id.
     pub owner: String,
+    /// Where the home is.
+    pub home: PathBuf,
+    /// How long a container that takes another's place may take to become healthy, before that one is put back.
+    pub healthy_within: Duration,
     /// The network of all containers.
     pub network: Network,
     /// The containers, in start order.
@@ -118,6 +124,21 @@ pub struct Logging {
     pub files_max: u32,
 }
 
+impl Infrastructure {
+    /// Returns a container by its name.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// Returns the labels that everything of the home wears.
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        let owner = (OWNER_LABEL.to_owned(), self.owner.clone());
+        // What could only be said in part would name a place that is not there.
+        let home = self.home.to_str().map(|home| (HOME_LABEL.to_owned(), home.to_owned()));
+        std::iter::once(owner).chain(home).collect()
+    }
+}
+
 impl Network {
     /// Returns what the engine calls it.
     pub fn name(&self) -> &str {
@@ -137,12 +158,10 @@ impl Container {
     }
 
     /// Returns the labels of the container.
-    pub fn labels(&self, owner: &str) -> BTreeMap<String, String> {
-        [
-            (OWNER_LABEL.to_owned(), owner.to_owned()),
-            (CONFIGURATION_LABEL.to_owned(), self.configuration()),
-        ]
-        .into()
+    pub fn labels(&self, of: &Infrastructure) -> BTreeMap<String, String> {
+        let mut labels = of.labels();
+        labels.insert(CONFIGURATION_LABEL.to_owned(), self.configuration());
+        labels
     }
 
     /// Returns the user and the group of the container, where they are numbers.
@@ -152,7 +171,7 @@ impl Container {
     }
 
     /// Returns the container as the engine is asked for it.
-    pub(crate) fn body(&self, owner: &str) -> ContainerCreateBody {
+    pub(crate) fn body(&self, of: &Infrastructure) -> ContainerCreateBody {
         let some = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
         ContainerCreateBody {
             image: Some(self.image.clone()),
@@ -175,7 +194,7 @@ impl Container {
                 start_period: Some(nanos(HEALTH_START)),
                 start_interval: None,
             }),
-            labels: Some(self.labels(owner).into_iter().collect()),
+            labels: Some(self.labels(of).into_iter().collect()),
             stop_timeout: Some(signed(self.stop_within.as_secs())),
             host_config: Some(self.host_config()),
             ..ContainerCreateBody::default()
@@ -301,6 +320,16 @@ pub(crate) mod tests {
         }
     }
 
+    pub(crate) fn infrastructure() -> Infrastructure {
+        Infrastructure {
+            owner: "me".into(),
+            home: "/home/me".into(),
+            healthy_within: Duration::from_secs(1),
+            network: Network::Bridge("marketprism".into()),
+            containers: vec![container()],
+        }
+    }
+
     #[test]
     fn whatever_a_container_is_made_of_changes_its_configuration() {
         let one = container();
@@ -330,7 +359,8 @@ pub(crate) mod tests {
 
     #[test]
     fn nothing_is_published_beyond_the_loopback_and_nothing_is_allowed() {
-        let body = container().body("id");
+        let body = container().body(&infrastructure());
+        assert_eq!(body.labels.expect("some")[HOME_LABEL], "/home/me");
         let host = body.host_config.expect("some");
         let bindings = host.port_bindings.expect("published");
         assert_eq!(bindings.len(), 2);
@@ -344,7 +374,7 @@ pub(crate) mod tests {
             network: Network::Host,
             ..container()
         }
-        .body("id");
+        .body(&infrastructure());
         assert_eq!(alone.host_config.expect("some").port_bindings, None);
     }
 }

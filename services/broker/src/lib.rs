@@ -171,8 +171,33 @@ pub async fn tend(options: &BrokerOptions, shutdown: &CancellationToken) -> Resu
     }
 }
 
+/// Makes the streams and durables of a server of ours that runs and that nobody looks after at the moment.
+///
+/// # Errors
+/// Where it does not answer in time, or is not as wanted.
+pub async fn arrange(options: &BrokerOptions) -> Result<(), BrokerError> {
+    arranged(options).await.map(|_bus| ())
+}
+
 /// Makes the server as wanted and keeps room in its streams. Ends only with an error.
 async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
+    let bus = arranged(options).await?;
+    let mut troubles = mprism_runtime::log::Causes::new();
+    let mut rounds = 0_u32;
+    loop {
+        tokio::time::sleep(PURGE_EVERY).await;
+        let looks_at_ages = rounds.is_multiple_of(ROUNDS_OF_AGES);
+        rounds = rounds.wrapping_add(1);
+        for stream in &options.layout.streams {
+            let of = |durable: &&DurableSpec| durable.stream == stream.name;
+            let durables: Vec<&DurableSpec> = options.layout.durables.iter().filter(of).collect();
+            make_room(&bus, &stream.name, &durables, looks_at_ages, &mut troubles).await;
+        }
+    }
+}
+
+/// Makes the server as wanted, and returns the connection over which that was done.
+async fn arranged(options: &BrokerOptions) -> Result<Bus, BrokerError> {
     let bus = Bus::connect(BusOptions {
         url: options.url(),
         credentials: Some(Credentials::Member {
@@ -198,18 +223,7 @@ async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
         sync = %options.sync,
         "nats ready"
     );
-    let mut troubles = mprism_runtime::log::Causes::new();
-    let mut rounds = 0_u32;
-    loop {
-        tokio::time::sleep(PURGE_EVERY).await;
-        let looks_at_ages = rounds.is_multiple_of(ROUNDS_OF_AGES);
-        rounds = rounds.wrapping_add(1);
-        for stream in &options.layout.streams {
-            let of = |durable: &&DurableSpec| durable.stream == stream.name;
-            let durables: Vec<&DurableSpec> = options.layout.durables.iter().filter(of).collect();
-            make_room(&bus, &stream.name, &durables, looks_at_ages, &mut troubles).await;
-        }
-    }
+    Ok(bus)
 }
 
 async fn make_room(

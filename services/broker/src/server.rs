@@ -1,6 +1,9 @@
 //! nats-server's process.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,7 +18,15 @@ const LOG_LINES: usize = 3;
 /// A running nats-server.
 pub(crate) struct Server {
     child: Child,
-    log_file: std::path::PathBuf,
+    log: LifeLog,
+}
+
+/// nats-server's log from where this life of it begins: it appends to what earlier ones said.
+struct LifeLog {
+    path: PathBuf,
+    /// The file and its length when the server was started; none where there was no file. A log that was rotated since is
+    /// another file, all of it this life's.
+    before: Option<(u64, u64)>,
 }
 
 impl Server {
@@ -31,6 +42,7 @@ impl Server {
             .map(|lock| lock.inheritable_fd())
             .transpose()
             .map_err(failed)?;
+        let log = LifeLog::begin(&options.log_file);
         let child = Command::new(&options.program)
             .arg("--config")
             .arg(&options.config_file)
@@ -45,10 +57,7 @@ impl Server {
             .spawn()
             .map_err(failed)?;
         drop(lock);
-        Ok(Self {
-            child,
-            log_file: options.log_file.clone(),
-        })
+        Ok(Self { child, log })
     }
 
     /// Waits until it ends by itself. Cancel safe.
@@ -96,7 +105,7 @@ impl Server {
 
     /// Returns what its log says last, errors first.
     fn last_errors(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.log_file).unwrap_or_default();
+        let text = self.log.text();
         let is_error = |line: &&str| line.contains("[FTL]") || line.contains("[ERR]");
         let mut lines: Vec<&str> = text.lines().filter(is_error).collect();
         if lines.is_empty() {
@@ -104,6 +113,33 @@ impl Server {
         }
         let skip = lines.len().saturating_sub(LOG_LINES);
         lines[skip..].iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+impl LifeLog {
+    fn begin(path: &Path) -> Self {
+        let found = fs::metadata(path).ok();
+        Self {
+            path: path.to_path_buf(),
+            before: found.map(|found| (found.ino(), found.len())),
+        }
+    }
+
+    /// Returns what was written since the life began; nothing where it cannot be read.
+    fn text(&self) -> String {
+        let read = || {
+            let mut file = File::open(&self.path)?;
+            let found = file.metadata()?;
+            let begins = match self.before {
+                Some((inode, length)) if inode == found.ino() && length <= found.len() => length,
+                _ => 0,
+            };
+            file.seek(SeekFrom::Start(begins))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        read().unwrap_or_default()
     }
 }
 

@@ -183,8 +183,29 @@ async fn a_taken_port_is_told_with_the_servers_own_words() {
         listen: stranger.local_addr().expect("bound"),
         ..options(home.path())
     };
+    let taken = options.listen.to_string();
     let error = mprism_broker::run(options, CancellationToken::new())
         .await
         .expect_err("taken");
-    assert!(error.to_string().contains("address already in use"), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("address already in use") && said.contains(&taken),
+        "{said}"
+    );
+    // The next life appends to the same log, and is not blamed for what the last one met.
+    drop(stranger);
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let options = BrokerOptions {
+        listen: stranger.local_addr().expect("bound"),
+        ..self::options(home.path())
+    };
+    let taken_now = options.listen.to_string();
+    let error = mprism_broker::run(options, CancellationToken::new())
+        .await
+        .expect_err("taken, too");
+    let said = error.to_string();
+    assert!(said.contains(&taken_now), "{said}");
+    assert!(!said.contains(&taken), "another life said that: {said}");
+    let log = std::fs::read_to_string(home.path().join("nats-server.log")).expect("there");
+    assert!(log.contains(&taken), "both are in the log: {log}");
 }

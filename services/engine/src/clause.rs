@@ -32,7 +32,7 @@ pub(crate) fn split_data(text: &str) -> (&str, &str) {
 /// Returns a normalised statement with `clause` put where INTO OUTFILE stands: before a final FORMAT or SETTINGS.
 pub(crate) fn with_output(normalised: &str, clause: &str, default_format: &str) -> String {
     let tokens: Vec<Token<'_>> = Tokens::new(normalised).filter(|t| t.depth == 0).collect();
-    let is_word = |t: &Token<'_>| t.text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_word = |t: &Token<'_>| unquoted(t.text).bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     // FORMAT is the output's only where nothing but SETTINGS follows its name: it is a fine name for a column, too.
     let format = tokens.windows(2).enumerate().rev().find(|(at, pair)| {
         let after = tokens.get(at + 2);
@@ -67,7 +67,13 @@ pub(crate) fn own_format(normalised: &str) -> Option<String> {
         .enumerate()
         .rev()
         .find(|(at, pair)| pair[0].is("FORMAT") && tokens.get(at + 2).is_none_or(|t| t.is("SETTINGS")));
-    found.map(|(_, pair)| pair[1].text.to_owned())
+    found.map(|(_, pair)| unquoted(pair[1].text).to_owned())
+}
+
+/// Returns a name without its quotes: normalising quotes a format that is a keyword, too, which `Null` is.
+fn unquoted(name: &str) -> &str {
+    let inner = name.strip_prefix('`').and_then(|name| name.strip_suffix('`'));
+    inner.filter(|inner| !inner.is_empty()).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -119,6 +125,8 @@ mod tests {
             "SELECT (SELECT 1 FORMAT JSON) X FORMAT TSV"
         );
         assert_eq!(out("SELECT 'x FORMAT JSON'"), "SELECT 'x FORMAT JSON' X FORMAT TSV");
+        assert_eq!(out("SELECT 1 FORMAT `Null`"), "SELECT 1 X FORMAT `Null`");
+        assert_eq!(own_format("SELECT 1 FORMAT `Null`").as_deref(), Some("Null"));
         assert_eq!(
             own_format("SELECT 1 FORMAT JSON SETTINGS a = 1").as_deref(),
             Some("JSON")

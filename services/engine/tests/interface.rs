@@ -25,6 +25,9 @@ fn a_statement_may_stand_anywhere_the_server_allows() {
     assert_eq!(text(formatted), "{\"a\":1}\n");
     let formatted = Call::query("GET", "SELECT 1 AS a FORMAT CSVWithNames").parameter("default_format", "JSONEachRow");
     assert_eq!(text(formatted), "\"a\"\n1\n");
+    // A format that is a keyword is a format all the same.
+    let discarded = Call::query("GET", "SELECT 1 AS a FORMAT Null").parameter("default_format", "JSONEachRow");
+    assert_eq!(text(discarded), "");
     let bound = Call::query("GET", "SELECT {x:String}, {n:UInt8}")
         .parameter("param_x", "it's\\ta \\\\ b")
         .parameter("param_n", "7");

@@ -6,6 +6,7 @@ mod home;
 mod machine;
 mod services;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use mprism_settings::{Settings, SettingsError, Sources};
@@ -188,6 +189,8 @@ struct Port {
 struct Holder {
     pid: Option<u32>,
     exe: Option<PathBuf>,
+    /// Where it listens.
+    address: Option<SocketAddr>,
     user: String,
     command: String,
     since: Option<String>,
@@ -200,6 +203,7 @@ impl Port {
         let holder = surveyed.holder.as_ref().map(|holder| Holder {
             pid: holder.process.as_ref().map(|process| process.pid),
             exe: holder.process.as_ref().map(|process| process.exe.clone()),
+            address: holder.address,
             user: holder.user.clone(),
             command: holder.command.clone(),
             since: holder.since_ms.map(|ms| mprism_model::UnixMillis(ms).to_rfc3339()),
@@ -207,7 +211,7 @@ impl Port {
             ours: surveyed.is_ours,
         });
         Self {
-            port: surveyed.port,
+            port: surveyed.address.port(),
             service: surveyed.service,
             holder,
         }

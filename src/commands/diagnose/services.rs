@@ -74,7 +74,7 @@ pub(super) async fn examine(survey: &Survey, settings: &Settings, findings: &mut
 
 fn judge_port(port: &SurveyedPort, findings: &mut Findings) {
     let Some((told, remedy)) = port.told() else { return };
-    let subject = format!("port {}", port.port);
+    let subject = format!("port {}", port.address.port());
     if !port.is_ours {
         let remedy = remedy
             .as_deref()

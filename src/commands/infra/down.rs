@@ -18,7 +18,7 @@ pub(super) fn run(args: &InfraDownArgs, context: &Context) -> Result<Exit, CliEr
     let dry_run = context.globals.dry_run;
     let looked = context.block_on_interruptible(async {
         let engine = connect(context).await?;
-        let wanted = super::wanted(&settings, &services)?;
+        let wanted = super::looked_for(&settings, &services)?;
         let observed = engine.observe(&wanted.infrastructure).await?;
         Ok((wanted, observed))
     });
@@ -95,7 +95,7 @@ pub(crate) async fn stop_remaining(
         Err(ContainerError::Absent { .. }) => return Ok(Vec::new()),
         connected => connected?,
     };
-    let wanted = super::wanted(settings, &services)?;
+    let wanted = super::looked_for(settings, &services)?;
     let observed = engine.observe(&wanted.infrastructure).await?;
     let plan = plan_stop(&wanted.infrastructure, &observed);
     let mut stopped = Vec::new();

@@ -1,8 +1,9 @@
 //! Having containers: looked at, decided, refused where somebody else is in the way, and then done.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
-use mprism_containers::{Engine, FoundContainer, Observed, Plan, Pulling, Step, plan_up};
+use mprism_containers::{ContainerError, Engine, FoundContainer, Observed, Plan, Pulling, Step, plan_up};
 use mprism_runtime::files::{ensure_folder, write_atomic};
 use mprism_settings::{Settings, loopback};
 
@@ -40,11 +41,65 @@ pub(crate) async fn ensure(
     progress: &dyn Fn(Pulling),
 ) -> Result<Vec<Step>, CliError> {
     let plan = plan(engine, wanted, force).await?;
-    write_files(wanted)?;
+    let before = write_files(wanted)?;
     for step in &plan.steps {
-        engine.execute(&wanted.infrastructure, step, progress).await?;
+        let done = engine.execute(&wanted.infrastructure, step, progress).await;
+        if let Err(ContainerError::NotReplaced { container, source }) = done {
+            return Err(start_put_back(engine, container, source, &before).await);
+        }
+        done?;
     }
     Ok(plan.steps)
+}
+
+/// Starts a container again that was put back, with what it read before. Returns why it was put back, and what became of it.
+async fn start_put_back(engine: &Engine, container: String, source: Box<ContainerError>, before: &[File]) -> CliError {
+    let started = async {
+        for (path, text, mode) in before {
+            if let Some(text) = text {
+                write(path, text, *mode)?;
+            }
+        }
+        Ok::<_, CliError>(engine.start(&container).await?)
+    };
+    let told = match started.await {
+        Ok(()) => format!("container {container} is the one of before again, which runs with its data"),
+        Err(error) => format!(
+            "container {container} is the one of before again, and does not start: {:#}",
+            error.source
+        ),
+    };
+    CliError::from(ContainerError::NotReplaced { container, source }).context(told)
+}
+
+/// Has the containers of services for whoever keeps them: one that is there runs, as it was made; one that is not is made. Nobody is
+/// there to see what becomes of a container that is made anew, so that is left to commands. Returns what was done.
+///
+/// # Errors
+/// Where somebody else has a name or a port, or the engine refuses.
+pub(crate) async fn keep(engine: &Engine, wanted: &Wanted, progress: &dyn Fn(Pulling)) -> Result<Vec<Step>, CliError> {
+    let infrastructure = &wanted.infrastructure;
+    let mut steps = Vec::new();
+    for container in &infrastructure.containers {
+        let found = engine.container(&container.name).await?;
+        let Some(found) = found.filter(|found| found.owner.as_deref() == Some(&infrastructure.owner)) else {
+            return ensure(engine, wanted, false, progress).await;
+        };
+        if found.configuration.as_deref() != Some(&container.configuration()) {
+            tracing::warn!(
+                container = container.name,
+                "the settings have changed since it was made: `mprism infra up` makes it anew"
+            );
+        }
+        let name = container.name.clone();
+        if found.is_running() {
+            steps.push(Step::Keep { container: name });
+        } else {
+            engine.start(&name).await?;
+            steps.push(Step::Start { container: name });
+        }
+    }
+    Ok(steps)
 }
 
 /// Decides what to do. Changes nothing.
@@ -91,20 +146,27 @@ async fn refuse_taken_ports(engine: &Engine, wanted: &Wanted, observed: &Observe
     Err(error)
 }
 
-/// Writes what the containers read. Whoever runs meanwhile keeps the file that it opened.
-fn write_files(wanted: &Wanted) -> Result<(), CliError> {
+/// A file that containers read, as it would be written: path, text where there is one, mode.
+type File = (PathBuf, Option<String>, u32);
+
+/// Writes what the containers read. Whoever runs meanwhile keeps the file that it opened. Returns what stood there before.
+fn write_files(wanted: &Wanted) -> Result<Vec<File>, CliError> {
+    let mut before = Vec::new();
     for (path, text, mode) in &wanted.files {
-        let folder = path.parent().unwrap_or(path);
-        let written = ensure_folder(folder, 0o700).and_then(|()| match std::fs::read_to_string(path) {
-            // A container that runs holds this very file.
-            Ok(there) if there == *text => Ok(()),
-            _ => write_atomic(path, text.as_bytes(), *mode),
-        });
-        written.map_err(|e| {
-            CliError::failed("home_not_writable", e).context(format!("cannot write {}", path.display()))
-        })?;
+        let there = std::fs::read_to_string(path).ok();
+        // A container that runs holds this very file.
+        if there.as_ref() != Some(text) {
+            write(path, text, *mode)?;
+        }
+        before.push((path.clone(), there, *mode));
     }
-    Ok(())
+    Ok(before)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), CliError> {
+    let folder = path.parent().unwrap_or(path);
+    let written = ensure_folder(folder, 0o700).and_then(|()| write_atomic(path, text.as_bytes(), mode));
+    written.map_err(|e| CliError::failed("home_not_writable", e).context(format!("cannot write {}", path.display())))
 }
 
 /// A pull on the terminal.

@@ -1,9 +1,11 @@
 //! `mprism infra`: nats-server and ClickHouse in containers of this home.
 
+mod alone;
 mod compose;
 mod down;
 mod logs;
 mod make;
+mod orphans;
 mod status;
 mod up;
 mod wanted;
@@ -16,8 +18,11 @@ use crate::commands::Context;
 use crate::control::Service;
 use crate::error::{CliError, Exit};
 
+pub(crate) use alone::{alone, await_healthy};
 pub(crate) use down::stop_remaining;
-pub(crate) use make::{ensure, ready};
+pub(crate) use make::{keep, ready};
+pub(crate) use orphans::{Orphan, look as orphans, take_away};
+use wanted::looked_for;
 pub(crate) use wanted::{container_name, owner, wanted};
 
 /// The variable that names another engine than the usual one, as for Docker's own programs.
@@ -37,10 +42,7 @@ pub(crate) fn run(args: &InfraArgs, context: &Context) -> Result<Exit, CliError>
 impl From<ContainerError> for CliError {
     fn from(error: ContainerError) -> Self {
         let (code, hints) = (error.code(), error.hints());
-        let details = match &error {
-            ContainerError::Unhealthy { log, .. } => log.clone(),
-            _ => Vec::new(),
-        };
+        let details = error.log().to_vec();
         let mut cli = match error {
             ContainerError::Port { .. } => Self::refused(code, error),
             ContainerError::Scheme { .. } => Self::usage(code, error),

@@ -14,7 +14,7 @@ pub(super) fn run(args: &InfraStatusArgs, context: &Context) -> Result<Exit, Cli
     let services = selected(&args.services, &settings)?;
     let report = context.block_on_interruptible(async {
         let engine = connect(context).await?;
-        let wanted = super::wanted(&settings, &services)?;
+        let wanted = super::looked_for(&settings, &services)?;
         let services = look(&engine, &wanted.infrastructure).await?;
         Ok(StatusReport { services })
     })?;

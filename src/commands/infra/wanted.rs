@@ -10,7 +10,7 @@ use mprism_containers::{Bind, Container, Infrastructure, Logging, Network, Volum
 use mprism_settings::{ClickhouseServer, ContainerSettings, HomeFolders, Settings, WRITER_USER};
 use sha2::{Digest, Sha256};
 
-use crate::commands::reach::read_secret;
+use crate::commands::reach::{WRITER_SECRET, read_secret};
 use crate::commands::worker;
 use crate::control::Service;
 use crate::error::CliError;
@@ -22,6 +22,8 @@ const CLICKHOUSE_USERS: &str = "/etc/clickhouse-server/users.d/mprism.xml";
 const CLICKHOUSE_USER: &str = "101:101";
 /// The home within a container of ours.
 const INNER_HOME: &str = "/var/lib/mprism";
+/// How long a container that takes another's place may take to become healthy.
+pub(super) const HEALTHY_WITHIN: Duration = Duration::from_secs(120);
 /// What a worker in a container of ours may keep of its own log, which is in memory there.
 const INNER_LOG_BYTES: u64 = 1 << 20;
 
@@ -37,21 +39,44 @@ pub(crate) struct Wanted {
 /// # Errors
 /// Where a credential cannot be read: containers are made of a home that is ready.
 pub(crate) fn wanted(settings: &Settings, services: &[Service]) -> Result<Wanted, CliError> {
+    decided(settings, services, &|name| read_secret(settings, name))
+}
+
+/// As [`wanted`], for who only looks, or takes away: credentials may still have to be made. No container is made of such.
+///
+/// # Errors
+/// Where a credential is there and cannot be read.
+pub(crate) fn looked_for(settings: &Settings, services: &[Service]) -> Result<Wanted, CliError> {
+    decided(settings, services, &|name| {
+        if settings.home.secret(name).exists() {
+            read_secret(settings, name)
+        } else {
+            Ok(String::new())
+        }
+    })
+}
+
+/// How a credential is read, by its name.
+type Credential<'a> = &'a dyn Fn(&str) -> Result<String, CliError>;
+
+fn decided(settings: &Settings, services: &[Service], credential: Credential<'_>) -> Result<Wanted, CliError> {
     let mut wanted = Wanted {
         infrastructure: Infrastructure {
             owner: owner(&settings.home),
+            home: settings.home.root().to_path_buf(),
+            healthy_within: HEALTHY_WITHIN,
             network: network(settings),
             containers: Vec::new(),
         },
         files: Vec::new(),
     };
     if services.contains(&Service::Nats) {
-        wanted.nats(settings)?;
+        wanted.nats(settings, credential)?;
     }
     if services.contains(&Service::Clickhouse) {
         match settings.infra.clickhouse_server {
-            ClickhouseServer::Clickhouse => wanted.clickhouse(settings)?,
-            ClickhouseServer::Mprism => wanted.engine(settings)?,
+            ClickhouseServer::Clickhouse => wanted.clickhouse(settings, credential)?,
+            ClickhouseServer::Mprism => wanted.engine(settings, credential)?,
         }
     }
     Ok(wanted)
@@ -124,9 +149,10 @@ pub(super) fn container(settings: &Settings, service: Service, of: &ContainerSet
 }
 
 impl Wanted {
-    fn nats(&mut self, settings: &Settings) -> Result<(), CliError> {
+    fn nats(&mut self, settings: &Settings, credential: Credential<'_>) -> Result<(), CliError> {
         let infra = &settings.infra;
-        let options = worker::container_broker(settings, matches!(network(settings), Network::Host))?;
+        let passwords = worker::broker_passwords(credential)?;
+        let options = worker::container_broker(settings, matches!(network(settings), Network::Host), passwords)?;
         let text = mprism_broker::container_config(&options);
         let monitor = settings.nats.monitor_port;
         let volume = moved("marketprism-nats-data", settings);
@@ -154,7 +180,7 @@ impl Wanted {
     }
 
     /// ClickHouse's own server.
-    fn clickhouse(&mut self, settings: &Settings) -> Result<(), CliError> {
+    fn clickhouse(&mut self, settings: &Settings, credential: Credential<'_>) -> Result<(), CliError> {
         let infra = &settings.infra;
         let (http, native) = (settings.clickhouse.port, infra.clickhouse_native_port);
         let config = settings.home.infra().join("clickhouse-config.xml");
@@ -168,7 +194,7 @@ impl Wanted {
              <http_port>{http}</http_port>\n  <tcp_port>{native}</tcp_port>\n  <mysql_port remove=\"1\"/>\n  \
              <postgresql_port remove=\"1\"/>\n  <logger><console>1</console><level>information</level></logger>\n</clickhouse>\n"
         );
-        let users_text = clickhouse_users(&read_secret(settings, "clickhouse-writer")?);
+        let users_text = clickhouse_users(&credential(WRITER_SECRET)?);
         let container = Container {
             // Users are in a file: the image makes none.
             environment: [("CLICKHOUSE_SKIP_USER_SETUP".to_owned(), "1".to_owned())].into(),
@@ -198,7 +224,7 @@ impl Wanted {
 
     /// The embedded engine, in an image of mprism's. The library comes from this home: it is verified, and too large to be in
     /// every image.
-    fn engine(&mut self, settings: &Settings) -> Result<(), CliError> {
+    fn engine(&mut self, settings: &Settings, credential: Credential<'_>) -> Result<(), CliError> {
         let home = &settings.home;
         let file = home.infra().join("clickhouse.yaml");
         let text = engine_settings(settings);
@@ -209,8 +235,8 @@ impl Wanted {
         let library = home.libchdb();
         // The link leads out of the home.
         let library_file = std::fs::canonicalize(&library).unwrap_or_else(|_| library.clone());
-        let secret = home.secret("clickhouse-writer");
-        let password = read_secret(settings, "clickhouse-writer")?;
+        let secret = home.secret(WRITER_SECRET);
+        let password = credential(WRITER_SECRET)?;
         let mut command = vec!["worker".to_owned(), "clickhouse".to_owned()];
         if let Network::Bridge(_) = network(settings) {
             command.push("--container".to_owned());

@@ -1,15 +1,18 @@
 //! Keeping a server in its container: the worker of a service that runs there. It makes and starts the container, says that
 //! it is gone once it is, and stops it at the end.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mprism_containers::{ContainerError, Engine, FoundContainer, Infrastructure};
+use mprism_runtime::log::Causes;
 use mprism_settings::Settings;
 use tokio_util::sync::CancellationToken;
 
 use super::options;
+use crate::commands::deployment::paths;
 use crate::commands::{Context, infra};
-use crate::control::Service;
+use crate::control::{ControlGroup, Service};
 use crate::error::CliError;
 
 /// Between looks at the container.
@@ -30,7 +33,7 @@ pub(super) async fn keep(
         return Ok(());
     };
     let wanted = infra::wanted(settings, &[service])?;
-    let steps = infra::ensure(&engine, &wanted, false, &|now| {
+    let steps = infra::keep(&engine, &wanted, &|now| {
         tracing::debug!(image = now.image, done = now.done, total = now.total, "pulling");
     })
     .await?;
@@ -39,8 +42,9 @@ pub(super) async fn keep(
     };
     tracing::info!(container = container.name, ?steps, "container runs");
     let over = shutdown.child_token();
+    let noted = paths(settings).container(service);
     let watch = async {
-        let watched = watch(&engine, &wanted.infrastructure, &container.name, &over).await;
+        let watched = watch(&engine, &wanted.infrastructure, &container.name, &noted, &over).await;
         over.cancel();
         watched
     };
@@ -97,16 +101,25 @@ async fn tend(settings: &Settings, over: &CancellationToken) -> Result<(), CliEr
 /// # Errors
 /// Where it has been away for longer than the engine needs to start it again, or is another one: whoever starts this worker
 /// again has it made anew.
-async fn watch(engine: &Engine, wanted: &Infrastructure, name: &str, over: &CancellationToken) -> Result<(), CliError> {
-    let troubles = mprism_runtime::log::Causes::new();
+async fn watch(
+    engine: &Engine,
+    wanted: &Infrastructure,
+    name: &str,
+    noted: &Path,
+    over: &CancellationToken,
+) -> Result<(), CliError> {
+    let troubles = Causes::new();
     let mut restarts = None;
+    let mut life = None;
     let mut away_since: Option<Instant> = None;
+    let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
             biased;
             () = over.cancelled() => return Ok(()),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
         }
+        wait = LOOK_EVERY;
         let found = match engine.container(name).await {
             Ok(found) => found,
             // The container goes on without its engine, or comes back with it.
@@ -139,12 +152,29 @@ async fn watch(engine: &Engine, wanted: &Infrastructure, name: &str, over: &Canc
                 "the container was started again"
             );
         }
+        if let Some(found) = &found
+            && life.replace((found.id.clone(), found.pid)) != Some((found.id.clone(), found.pid))
+        {
+            note(found, noted, &troubles);
+        }
         if found.as_ref().is_some_and(FoundContainer::is_running) {
             away_since = None;
         } else if away_since.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX {
             let state = found.map_or_else(|| "is gone".to_owned(), |found| format!("is {}", found.state));
             return Err(gone(name, &state));
         }
+    }
+}
+
+/// Writes down where the kernel counts what the container uses. That cannot be had of an engine on another machine; then nothing is
+/// told of it.
+fn note(found: &FoundContainer, noted: &Path, troubles: &Causes) {
+    let group = found.pid.and_then(|pid| ControlGroup::of(&found.id, pid));
+    let written = group.map_or(Ok(()), |group| group.note(noted));
+    if let Err(error) = written
+        && troubles.first("control group")
+    {
+        tracing::warn!(%error, file = %noted.display(), "what the container uses is not told");
     }
 }
 

@@ -12,8 +12,8 @@ use mprism_settings::{Backend, Settings};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use options::{
-    bus_layout, cadence, cold, collected_symbols, container_broker, copier_lock, exchange_options, store,
-    stores_for_long, tiers_here,
+    broker, broker_passwords, bus_layout, cadence, cold, collected_symbols, container_broker, copier_lock,
+    exchange_options, store, stores_for_long, tiers_here,
 };
 
 use crate::cli::{WorkerArgs, WorkerName};

@@ -43,7 +43,11 @@ pub(crate) fn bus_layout(settings: &Settings) -> BusLayout {
 }
 
 /// Returns the broker as it runs in a container: alone there, or on the machine's own network.
-pub(crate) fn container_broker(settings: &Settings, on_host: bool) -> Result<BrokerOptions, CliError> {
+pub(crate) fn container_broker(
+    settings: &Settings,
+    on_host: bool,
+    passwords: Passwords,
+) -> Result<BrokerOptions, CliError> {
     let listen = |port: u16| match on_host {
         true => loopback(port),
         false => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
@@ -52,11 +56,24 @@ pub(crate) fn container_broker(settings: &Settings, on_host: bool) -> Result<Bro
         listen: listen(settings.nats.port),
         monitor: listen(settings.nats.monitor_port),
         store: "/data/nats".into(),
-        ..broker(settings, None)?
+        ..broker_with(settings, None, passwords)?
     })
 }
 
-pub(super) fn broker(settings: &Settings, lock: Option<LockFile>) -> Result<BrokerOptions, CliError> {
+/// Returns the passwords of the broker's users, each as `read` gives the credential of its name.
+pub(crate) fn broker_passwords(read: impl Fn(&str) -> Result<String, CliError>) -> Result<Passwords, CliError> {
+    Ok(Passwords {
+        collector: read("nats-collector")?,
+        hot: read("nats-hot")?,
+        operator: read("nats-operator")?,
+    })
+}
+
+pub(crate) fn broker(settings: &Settings, lock: Option<LockFile>) -> Result<BrokerOptions, CliError> {
+    broker_with(settings, lock, broker_passwords(|name| read_secret(settings, name))?)
+}
+
+fn broker_with(settings: &Settings, lock: Option<LockFile>, passwords: Passwords) -> Result<BrokerOptions, CliError> {
     Ok(BrokerOptions {
         program: match settings.infra.nats_backend {
             Backend::Native => native::nats_server()?,
@@ -71,11 +88,7 @@ pub(super) fn broker(settings: &Settings, lock: Option<LockFile>) -> Result<Brok
         log_file: settings.home.logs().join("nats-server.log"),
         log_bytes_max: settings.logging.file_bytes_max,
         log_files_max: settings.logging.files_max,
-        passwords: Passwords {
-            collector: read_secret(settings, "nats-collector")?,
-            hot: read_secret(settings, "nats-hot")?,
-            operator: read_secret(settings, "nats-operator")?,
-        },
+        passwords,
         sync: match settings.nats.sync_interval {
             SyncInterval::Always => SyncPolicy::Always,
             SyncInterval::Every(interval) => SyncPolicy::Every(interval),

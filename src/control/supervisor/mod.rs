@@ -17,6 +17,7 @@ use mprism_runtime::lock::{self, LockState};
 use mprism_runtime::process::ProcessIdentity;
 use tokio::sync::mpsc;
 
+use super::cgroup::ControlGroup;
 use super::deployment::Deployment;
 use super::events::Event;
 use super::paths::HomePaths;
@@ -254,7 +255,14 @@ impl Supervisor {
         let paths = &self.paths;
         let of = |unit: &mut Unit| {
             let group = unit.live.as_ref().map(|live| live.group);
-            let mut status = unit.status(group.and_then(|group| usage.get(&group).copied()));
+            let used = match (&unit.spec.container, group) {
+                // The process that we started only keeps the container.
+                (Some(_), Some(_)) => {
+                    ControlGroup::noted(&paths.container(unit.spec.service)).and_then(|container| container.usage())
+                }
+                (_, group) => group.and_then(|group| usage.get(&group).copied()),
+            };
+            let mut status = unit.status(used);
             if unit.phase == Phase::Stopped && unit.desired == Desired::Up {
                 status.last_error = bar(paths, unit.spec.service).or(status.last_error);
             }

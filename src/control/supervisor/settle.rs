@@ -70,7 +70,8 @@ fn obstacle(unit: &UnitSpec, ports_too: bool) -> Option<String> {
         Ok(LockState::Held(_)) => return Some(format!("lock {} is still held", unit.lock.display())),
         Err(error) => return Some(mprism_runtime::log::chain(&error)),
     }
-    if ports_too && !ports::all_free(&unit.listens) {
+    // A container's ports are its engine's: they are free once it has stopped, and whoever stops it waits for that.
+    if ports_too && unit.container.is_none() && !ports::all_free(&unit.listens) {
         return Some(format!("a port of {} is still held", unit.service));
     }
     None

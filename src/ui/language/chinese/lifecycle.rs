@@ -139,6 +139,11 @@ pub(super) const PHRASES: &[Phrase] = &[
     ("{} cannot be had: {}", "{0} 无法使用：{1}"),
     ("{} is held by a process of user {}", "{0} 被用户 {1} 的一个进程占用"),
     (
+        "{} is held by a process of user {}, which listens on {}",
+        "{0} 被用户 {1} 的一个进程占用，它监听 {2}",
+    ),
+    ("listens on {}", "监听 {0}"),
+    (
         "{} is held by pid {} {} ({}), {}",
         "{0} 被进程 {1} {2} 占用（{3}），{4}",
     ),

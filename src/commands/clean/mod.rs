@@ -1,19 +1,20 @@
 //! `mprism clean`: what nobody misses goes; data only with consent; what is not provably ours never.
 
+mod report;
+
 use std::path::PathBuf;
 
 use mprism_settings::Settings;
-use serde::Serialize;
 
 use crate::cli::CleanArgs;
 use crate::commands::deployment::{paths, selected};
+use crate::commands::infra::{self, Orphan};
 use crate::commands::lifecycle::{LifecycleReport, Teller, everything, stop_services};
 use crate::commands::{Context, ask};
-use crate::control::{
-    self, CleanStep, Consent, ControlError, Deployment, Leftover, Outcome, Plan, Service, Start, Step, Stop, UnitStatus,
-};
-use crate::error::{CliError, Exit, Failure};
-use crate::report::{Page, Report, bytes};
+use crate::control::{self, CleanStep, Consent, ControlError, Deployment, Plan, Service, Start, Stop, UnitStatus};
+use crate::error::{CliError, Exit};
+use crate::report::{Report, bytes};
+use report::{CleanReport, Cleaning, PortsReport};
 
 /// `mprism clean`.
 pub(crate) fn run(args: &CleanArgs, context: &Context) -> Result<Exit, CliError> {
@@ -23,19 +24,26 @@ pub(crate) fn run(args: &CleanArgs, context: &Context) -> Result<Exit, CliError>
     if args.ports {
         return clean_ports(args, deployment, services, &settings, context);
     }
+    let is_whole = services.len() == deployment.services().len();
     if !settings.home.root().is_dir() {
-        return context.printer.report(&CleanReport::default());
+        // What it left in the engine outlives it.
+        let mut report = CleanReport::of(infra::orphans(&services, is_whole, &settings, context)?, args, context);
+        context.planned(&report.plan);
+        if !report.dry_run {
+            let consent = consent(&report.plan, &settings, context)?;
+            context.block_on_interruptible(take_away(&mut report, consent.as_ref(), context))?;
+        }
+        return context.printer.report(&report);
     }
     let running = running(&settings, &deployment, &services, context)?;
     if !running.is_empty() && !args.force {
         return Err(still_running(&running));
     }
-    let mut report = CleanReport {
-        dry_run: context.globals.dry_run,
-        stop: running,
-        ..CleanReport::default()
-    };
+    let mut report = CleanReport::of(infra::orphans(&services, is_whole, &settings, context)?, args, context);
+    report.stop = running;
+    let orphans = std::mem::take(&mut report.plan);
     report.plan = plan(args, &settings, &deployment, &services, &report.stop);
+    report.plan.extend(orphans);
     context.planned(&report.plan);
     if context.globals.dry_run {
         return context.printer.report(&report);
@@ -59,7 +67,7 @@ fn plan(
     deployment: &Deployment,
     services: &[Service],
     stopping: &[Service],
-) -> Vec<CleanStep> {
+) -> Vec<Cleaning> {
     let home = &settings.home;
     let folders: Vec<PathBuf> = vec![
         home.root().to_path_buf(),
@@ -80,7 +88,26 @@ fn plan(
         ];
         steps.extend(control::plan_data(home.root(), &data, services));
     }
-    steps
+    steps.into_iter().map(Cleaning::Home).collect()
+}
+
+/// Takes away what nobody needs in the engine.
+async fn take_away(report: &mut CleanReport, consent: Option<&Consent>, context: &Context) -> Result<(), CliError> {
+    let orphans = report.plan.iter().filter_map(|step| match step {
+        Cleaning::Engine(orphan) => Some(orphan),
+        Cleaning::Home(_) => None,
+    });
+    let orphans: Vec<&Orphan> = orphans.collect();
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let engine = infra::connect(context).await?;
+    for orphan in orphans {
+        if let Err(error) = infra::take_away(&engine, orphan, consent).await {
+            report.left.push(format!("{:#}", error.source));
+        }
+    }
+    Ok(())
 }
 
 /// Stops what runs, then does the plan as it is by then; nobody else changes the home meanwhile.
@@ -108,32 +135,41 @@ async fn clean(
     }
     let held = control::hold(&paths(settings), &mut Teller::new(context)).await?;
     // A supervisor that leaves takes its socket with it.
+    let planned = std::mem::take(&mut report.plan).into_iter();
+    let orphans = planned.filter(|step| matches!(step, Cleaning::Engine(_)));
     report.plan = plan(args, settings, &deployment, services, &[]);
     for step in &report.plan {
         interrupt.check()?;
-        if let Err(error) = control::clean(step, consent.as_ref()) {
+        if let Cleaning::Home(step) = step
+            && let Err(error) = control::clean(step, consent.as_ref())
+        {
             report.left.push(format!("{}: {error}", place(step)));
         }
     }
+    report.plan.extend(orphans);
+    interrupt.or(take_away(report, consent.as_ref(), context)).await?;
     held.forget().map_err(|e| CliError::failed("lock", e))?;
     Ok(())
 }
 
 /// Asks for the home's name where data is about to go.
-fn consent(plan: &[CleanStep], settings: &Settings, context: &Context) -> Result<Option<Consent>, CliError> {
-    let data = plan.iter().filter_map(|step| match step {
-        CleanStep::RemoveData { bytes, .. } => Some(*bytes),
-        _ => None,
-    });
-    let sizes: Vec<u64> = data.collect();
-    if sizes.is_empty() {
+fn consent(plan: &[Cleaning], settings: &Settings, context: &Context) -> Result<Option<Consent>, CliError> {
+    let (mut sizes, mut volumes) = (Vec::new(), Vec::new());
+    for step in plan {
+        match step {
+            Cleaning::Home(CleanStep::RemoveData { bytes, .. }) => sizes.push(*bytes),
+            Cleaning::Engine(Orphan::Volume { volume, .. }) => volumes.push(volume.as_str()),
+            _ => {}
+        }
+    }
+    let root = settings.home.root().display();
+    let in_home = (!sizes.is_empty()).then(|| format!("{} of data in {root}", bytes(sizes.iter().sum())));
+    let in_volumes = (!volumes.is_empty()).then(|| format!("the data in {}", volumes.join(", ")));
+    let what: Vec<String> = in_home.into_iter().chain(in_volumes).collect();
+    if what.is_empty() {
         return Ok(None);
     }
-    let what = format!(
-        "{} of data in {}",
-        bytes(sizes.iter().sum()),
-        settings.home.root().display()
-    );
+    let what = what.join(" and ");
     ask::consent(&what, "mprism clean --data", settings, context).map(Some)
 }
 
@@ -195,99 +231,4 @@ fn place(step: &CleanStep) -> String {
     let (CleanStep::ForgetHolder { path, .. } | CleanStep::Remove { path, .. } | CleanStep::RemoveData { path, .. }) =
         step;
     path.display().to_string()
-}
-
-/// What was cleaned.
-#[derive(Default, Serialize)]
-struct CleanReport {
-    dry_run: bool,
-    /// Services that ran.
-    stop: Vec<Service>,
-    stopped: Vec<Outcome>,
-    plan: Vec<CleanStep>,
-    /// What could not be done, and why.
-    left: Vec<String>,
-}
-
-impl Report for CleanReport {
-    fn exit(&self) -> Exit {
-        if self.left.is_empty() {
-            Exit::Success
-        } else {
-            Exit::Failed
-        }
-    }
-
-    fn failure(&self) -> Option<Failure> {
-        (!self.left.is_empty()).then(|| Failure {
-            code: "not_cleaned",
-            message: format!("{} things could not be cleaned", self.left.len()),
-            causes: self.left.clone(),
-            hints: vec!["see who holds what: `mprism diagnose`".to_owned()],
-        })
-    }
-
-    fn page(&self) -> Page {
-        let would = if self.dry_run { "would " } else { "" };
-        let mut page = Page::new();
-        if self.dry_run {
-            page = self
-                .stop
-                .iter()
-                .fold(page, |page, service| page.line(format!("would stop {service}")));
-        }
-        for step in &self.plan {
-            page = page.line(match step {
-                CleanStep::ForgetHolder { path, pid } => {
-                    let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-                    format!("{would}forget the past holder{pid} of lock {}", path.display())
-                }
-                CleanStep::Remove { path, what } => {
-                    let what = match what {
-                        Leftover::Socket => "socket",
-                        Leftover::PidFile => "pid file",
-                        Leftover::TemporaryFile => "temporary file",
-                    };
-                    format!("{would}remove {what} {}", path.display())
-                }
-                CleanStep::RemoveData {
-                    service,
-                    path,
-                    bytes: size,
-                } => {
-                    format!(
-                        "{would}remove {} of data of {service}: {}",
-                        bytes(*size),
-                        path.display()
-                    )
-                }
-            });
-        }
-        if page.blocks.is_empty() {
-            page = page.line("nothing to clean");
-        }
-        page
-    }
-}
-
-#[derive(Serialize)]
-struct PortsReport {
-    dry_run: bool,
-    plan: Vec<Step>,
-}
-
-impl Report for PortsReport {
-    fn page(&self) -> Page {
-        let would = if self.dry_run { "would end" } else { "ended" };
-        let page = self.plan.iter().fold(Page::new(), |page, step| match step {
-            Step::EndLeftover(ending) => page.line(format!("{would} our leftover pid {}", ending.process.pid)),
-            Step::EndHolder(ending) => page.line(format!("{would} foreign pid {}", ending.process.pid)),
-            // Nobody is ended there.
-            _ => page,
-        });
-        if page.blocks.is_empty() {
-            return page.line("every port is free, or held by the service that it belongs to");
-        }
-        page
-    }
 }
