@@ -20,6 +20,8 @@ async fn survives(exchange: &'static str, fault: &str, reaction: Reaction) -> Ho
     home.good(&["start", "--sim", "--sim-rate", "600"]);
     home.rows_grow().await;
     home.books_are_live().await;
+    // The first books are told whole, and of changes there may be none yet that could come twice or not at all.
+    home.counts_on("diffs", 0).await;
     let counter = match reaction {
         Counts(name, by) => Some((name, home.counter(name).await + by - 1)),
         Nothing => None,
