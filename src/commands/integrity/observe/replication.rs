@@ -228,9 +228,16 @@ impl Comparing<'_> {
         );
         let found: FirstDay = self.look.stores.hot.row(&query, QUERY_WITHIN).await?;
         Ok(match found.rows {
+            // All that there was may be in what the server cannot read.
+            0 if self.has_broken_parts().await? => "1".to_owned(),
             0 => "0".to_owned(),
             _ => format!("day >= toDate({})", found.first),
         })
+    }
+
+    async fn has_broken_parts(&self) -> Result<bool, CliError> {
+        let parts = super::parts::broken(&self.look.stores.hot, Tier::Hot).await?;
+        Ok(parts.iter().any(|(_, part)| part.table == self.data_type.table()))
     }
 
     async fn cells(
