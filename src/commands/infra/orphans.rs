@@ -127,7 +127,9 @@ impl Home {
     ) -> Option<String> {
         if found.owner != self.owner {
             // Where its home is has to be known, and that the engine's machine is this one: what is not seen from here is not gone.
-            let home = found.home.as_deref().filter(|home| self.is_whole && is_gone(home))?;
+            // Its data never goes: a home on a disk that is not mounted looks like one that is gone.
+            let may_go = self.is_whole && found.kind != Kind::Volume;
+            let home = found.home.as_deref().filter(|home| may_go && is_gone(home))?;
             return is_here(found).then(|| format!("its home {} is gone", home.display()));
         }
         if !self.is_there {
@@ -224,6 +226,8 @@ mod tests {
             ..theirs(Some("/gone"))
         };
         assert_eq!(why(&home(), &elsewhere), None, "it runs where we do not see it");
+        let data = found(Kind::Volume, "marketprism-nats-data", "other", Some("/gone"));
+        assert_eq!(why(&home(), &data), None, "data is never another's to remove");
         let few = Home {
             is_whole: false,
             ..home()
