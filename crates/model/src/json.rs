@@ -12,6 +12,36 @@ macro_rules! field {
 }
 pub(crate) use field;
 
+/// A short text that is put together once, and copied with what is left of its room: a copy of a length that is known takes no
+/// call.
+pub(crate) struct Piece<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    length: usize,
+}
+
+impl<const ROOM: usize> Piece<ROOM> {
+    pub(crate) const fn of(parts: &[&str]) -> Self {
+        let (mut bytes, mut length, mut part) = ([0; ROOM], 0, 0);
+        while part < parts.len() {
+            let text = parts[part].as_bytes();
+            let mut at = 0;
+            while at < text.len() {
+                bytes[length] = text[at];
+                (length, at) = (length + 1, at + 1);
+            }
+            part += 1;
+        }
+        Self { bytes, length }
+    }
+
+    /// Adds it to what is written.
+    #[inline(always)]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+        out.truncate(out.len() - (ROOM - self.length));
+    }
+}
+
 /// The rest of an object that is being written: every field has one before it.
 pub(crate) struct Fields {
     out: Vec<u8>,
@@ -21,10 +51,25 @@ pub(crate) struct Fields {
 impl Fields {
     /// Begins with the first fields, without the end.
     #[inline(always)]
-    pub(crate) fn after(beginning: &str, capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(capacity);
-        out.extend_from_slice(beginning.as_bytes());
-        Self { out }
+    pub(crate) fn after<const ROOM: usize>(beginning: &Piece<ROOM>, capacity: usize) -> Self {
+        let mut fields = Self {
+            out: Vec::with_capacity(capacity),
+        };
+        fields.piece(beginning);
+        fields
+    }
+
+    /// Writes fields that were made once.
+    #[inline(always)]
+    pub(crate) fn piece<const ROOM: usize>(&mut self, piece: &Piece<ROOM>) {
+        piece.write(&mut self.out);
+    }
+
+    /// Writes the last fields, with the end; returns the whole text.
+    #[inline(always)]
+    pub(crate) fn end<const ROOM: usize>(mut self, end: &Piece<ROOM>) -> Vec<u8> {
+        end.write(&mut self.out);
+        self.out
     }
 
     /// Writes a text that has nothing to escape, a word of ours or a decimal; `name` opens it.
@@ -71,20 +116,8 @@ impl Fields {
     }
 
     #[inline(always)]
-    pub(crate) fn truth(&mut self, name: &'static str, truth: bool) {
-        self.word(name, if truth { "true" } else { "false" });
-    }
-
-    #[inline(always)]
     fn word(&mut self, name: &'static str, word: &str) {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(word.as_bytes());
-    }
-
-    /// Writes the last fields, with the end; returns the whole text.
-    #[inline(always)]
-    pub(crate) fn end(mut self, end: &'static str) -> Vec<u8> {
-        self.out.extend_from_slice(end.as_bytes());
-        self.out
     }
 }

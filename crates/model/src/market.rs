@@ -30,7 +30,7 @@ macro_rules! names {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// Returns the name on the wire and in tables.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
         }

@@ -6,7 +6,7 @@ use compact_str::CompactString;
 use serde::{Deserialize, Deserializer};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use crate::json::{Fields, field};
+use crate::json::{Fields, Piece, field};
 use crate::{
     DataType, Decimal, DecimalText, Exchange, InstrumentId, MarketType, MessageId, Side, Source, Subject, Symbol,
     TsSource, UnixMillis, UnixNanos,
@@ -75,7 +75,8 @@ impl Trade {
     /// Returns the `Nats-Msg-Id`.
     pub fn message_id(&self) -> MessageId {
         let (exchange, symbol, id) = (self.exchange.as_str(), self.symbol.as_str(), self.trade_id.as_str());
-        let mut text = String::with_capacity(32 + exchange.len() + symbol.len() + id.len());
+        // As long as it becomes: it is kept without room to grow.
+        let mut text = String::with_capacity(25 + exchange.len() + symbol.len() + id.len());
         for part in ["trade:", exchange, ":", symbol, ":", id, "#"] {
             text.push_str(part);
         }
@@ -87,10 +88,11 @@ impl Trade {
 
     /// Returns the JSON text that is published: MarketPrism's fields and types, and ours beside them.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut fields = Fields::after("{\"data_type\":\"trade\"", JSON_BYTES);
-        fields.plain(field!("exchange", text), self.exchange.as_str());
-        fields.plain(field!("market_type", text), self.market_type.as_str());
-        fields.text(field!("symbol", text), self.symbol.as_str());
+        let mut fields = Fields::after(
+            &BEGINNING[self.exchange as usize][self.market_type as usize],
+            JSON_BYTES,
+        );
+        fields.text("", self.symbol.as_str());
         fields.text(field!("normalized_symbol", text), self.symbol.as_str());
         fields.text(field!("instrument_id", text), self.instrument_id.as_str());
         fields.plain(field!("price", text), self.price.text());
@@ -98,21 +100,89 @@ impl Trade {
         if let Some(contracts) = &self.contracts {
             fields.plain(field!("contracts", text), contracts.text());
         }
-        fields.plain(field!("side", text), self.side.as_str());
-        fields.truth(field!("is_maker"), self.is_maker);
-        fields.text(field!("trade_id", text), &self.trade_id);
+        fields.piece(&SIDE[self.side as usize][usize::from(self.is_maker)]);
+        fields.text("", &self.trade_id);
         if let Some(sequence) = self.sequence {
             fields.number(field!("trade_seq"), sequence);
         }
         fields.number(field!("trade_ts_ms"), self.trade_ts.0);
         fields.number(field!("ts_ms"), self.ts.0);
-        fields.plain(field!("ts_source", text), self.ts_source.as_str());
-        fields.number_or_null(field!("collected_ts_ms"), self.ts_recv.map(|ts| ts.to_millis().0));
+        fields.piece(&CLOCK[self.ts_source as usize]);
+        fields.number_or_null("", self.ts_recv.map(|ts| ts.to_millis().0));
         fields.number_or_null(field!("ts_recv_ns"), self.ts_recv.map(|ts| ts.0));
-        fields.plain(field!("source", text), self.source.as_str());
-        fields.end(",\"data_source\":\"marketprism\",\"publisher\":\"unified-collector\"}")
+        fields.end(&END[self.source as usize])
     }
 }
+
+/// Makes an array of what each position says.
+macro_rules! each {
+    ($($count:expr),+; |$at:ident| $element:expr) => {{
+        let mut all = each!(@empty $($count),+);
+        let mut $at = 0;
+        while $at < all.len() {
+            all[$at] = $element;
+            $at += 1;
+        }
+        all
+    }};
+    (@empty $count:expr) => {
+        [const { Piece::of(&[]) }; $count]
+    };
+    (@empty $count:expr, $($inner:expr),+) => {
+        [const { each!(@empty $($inner),+) }; $count]
+    };
+}
+
+const EXCHANGES: usize = Exchange::ALL.len();
+const MARKETS: usize = MarketType::ALL.len();
+const SIDES: usize = Side::ALL.len();
+const CLOCKS: usize = TsSource::ALL.len();
+const SOURCES: usize = Source::ALL.len();
+
+/// Everything before the symbol, by exchange and market type.
+static BEGINNING: [[Piece<128>; MARKETS]; EXCHANGES] = each!(EXCHANGES, MARKETS; |exchange| each!(MARKETS; |market| {
+    Piece::of(&[
+        "{\"data_type\":\"trade\"",
+        field!("exchange", text),
+        Exchange::ALL[exchange].as_str(),
+        "\"",
+        field!("market_type", text),
+        MarketType::ALL[market].as_str(),
+        "\"",
+        field!("symbol", text),
+    ])
+}));
+
+/// What stands between the sizes and the trade's id, by side and by whether the buyer was the maker.
+static SIDE: [[Piece<64>; 2]; SIDES] = each!(SIDES, 2; |side| each!(2; |is_maker| {
+    Piece::of(&[
+        field!("side", text),
+        Side::ALL[side].as_str(),
+        "\"",
+        field!("is_maker"),
+        if is_maker == 1 { "true" } else { "false" },
+        field!("trade_id", text),
+    ])
+}));
+
+/// Which clock the time before was read from.
+static CLOCK: [Piece<48>; CLOCKS] = each!(CLOCKS; |clock| {
+    Piece::of(&[
+        field!("ts_source", text),
+        TsSource::ALL[clock].as_str(),
+        "\"",
+        field!("collected_ts_ms"),
+    ])
+});
+
+/// How the trade reached us, and the end.
+static END: [Piece<96>; SOURCES] = each!(SOURCES; |source| {
+    Piece::of(&[
+        field!("source", text),
+        Source::ALL[source].as_str(),
+        "\",\"data_source\":\"marketprism\",\"publisher\":\"unified-collector\"}",
+    ])
+});
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 /// What the text of a trade takes.
@@ -250,6 +320,36 @@ mod tests {
         );
         assert!(text.contains(r#""collected_ts_ms":1723161254087,"#), "{text}");
         assert_eq!(serde_json::from_str::<Trade>(&text).expect("parses"), trade());
+    }
+
+    #[test]
+    fn every_word_of_ours_reads_back_as_itself() {
+        let mut read = 0;
+        for (&exchange, &market_type) in Exchange::ALL.iter().zip(MarketType::ALL.iter().cycle()) {
+            for (&source, &ts_source) in Source::ALL.iter().zip(TsSource::ALL.iter().cycle()) {
+                for (side, is_maker) in [
+                    (Side::Buy, false),
+                    (Side::Sell, true),
+                    (Side::Buy, true),
+                    (Side::Sell, false),
+                ] {
+                    for market_type in [market_type, MarketType::Spot, MarketType::Future] {
+                        let said = Trade {
+                            exchange,
+                            market_type,
+                            source,
+                            ts_source,
+                            side,
+                            is_maker,
+                            ..trade()
+                        };
+                        assert_eq!(serde_json::from_slice::<Trade>(&said.to_json()).expect("JSON"), said);
+                        read += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(read, 5 * 4 * 4 * 3);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use mprism_model::{Exchange, InstrumentId, MarketType, Source, Symbol, Trade, Un
 use serde_json::value::RawValue;
 
 use crate::binance::{
-    AggregateEvent, Depth, DepthEvent, Fill, Fills, Frame, Payload, RestAggregate, RestTrade, TradeEvent,
+    AggregateEvent, Depth, DepthEvent, Fill, Fills, Frame, Names, Payload, RestAggregate, RestTrade, TradeEvent,
     is_partial_depth, json, open, quick,
 };
 use crate::orderbook::Snapshot;
@@ -17,6 +17,15 @@ pub(super) fn known(instrument: &InstrumentId) -> Result<Known, UnknownName> {
         market_type: MarketType::Spot,
         sizing: Some(Sizing::Base),
     })
+}
+
+thread_local! {
+    static NAMES: Names = const { Names::new() };
+}
+
+/// Returns an instrument by the venue's name for it, and what it is.
+fn named(text: &str) -> Result<(InstrumentId, Known), UnknownName> {
+    NAMES.with(|names| names.read(text, known))
 }
 
 /// Reads one frame, raw or from a combined stream.
@@ -66,22 +75,22 @@ fn parse_payload(payload: &Payload<'_>, ts_recv: Option<UnixNanos>, source: Sour
 }
 
 fn parse_trade(event: TradeEvent<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
-    let instrument = InstrumentId::new(&event.symbol)?;
+    let named = named(&event.symbol)?;
     let fill = Fill::from(event);
     let number = fill.id;
     Ok(Said::Trade {
-        trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
+        trade: Box::new(parse_fill(fill, named, ts_recv, source)?),
         number,
         is_sized: true,
     })
 }
 
 fn parse_aggregate(event: AggregateEvent<'_>, ts_recv: Option<UnixNanos>, source: Source) -> Result<Said, ParseError> {
-    let instrument = InstrumentId::new(&event.symbol)?;
+    let named = named(&event.symbol)?;
     let fill = Fill::from(event);
     let number = Some(fill.id);
     Ok(Said::Aggregate {
-        trade: Box::new(parse_fill(fill, instrument, ts_recv, source)?),
+        trade: Box::new(parse_fill(fill, named, ts_recv, source)?),
         number,
         is_sized: true,
     })
@@ -89,11 +98,10 @@ fn parse_aggregate(event: AggregateEvent<'_>, ts_recv: Option<UnixNanos>, source
 
 fn parse_fill(
     fill: Fill<'_>,
-    instrument: InstrumentId,
+    (instrument, known): (InstrumentId, Known),
     ts_recv: Option<UnixNanos>,
     source: Source,
 ) -> Result<Trade, ParseError> {
-    let known = known(&instrument)?;
     fill.into_trade(Exchange::BinanceSpot, instrument, known, ts_recv, source)
 }
 
@@ -121,7 +129,7 @@ pub(crate) fn parse_rest_trades(
     ts_recv: Option<UnixNanos>,
     source: Source,
 ) -> Result<Vec<Trade>, ParseError> {
-    let instrument = InstrumentId::new(instrument)?;
+    let named = named(instrument)?;
     let rows: Vec<&RawValue> = serde_json::from_str(body).map_err(json("list of trades"))?;
     let trade = |row: &RawValue| {
         let fill = match serde_json::from_str::<RestTrade<'_>>(row.get()) {
@@ -131,7 +139,7 @@ pub(crate) fn parse_rest_trades(
                 Err(_) => return Err(json("trade")(error)),
             },
         };
-        parse_fill(fill, instrument.clone(), ts_recv, source)
+        parse_fill(fill, named.clone(), ts_recv, source)
     };
     rows.into_iter().map(trade).collect()
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::events::{estimated, open_interest, past_open_interest, ratio, settled};
-use super::instruments::{parse_list, with_hours};
+use super::instruments::{named, parse_list, with_hours};
 use super::messages::{
     FundingInfo, FundingRow, MarkPriceEvent, OpenInterestBody, OpenInterestRow, PremiumIndex, RatioRow,
 };
@@ -123,7 +123,7 @@ fn past_trade(fill: Fill<'_>, about: &About<'_>) -> Result<Said, ParseError> {
         return Ok(Said::Skipped("REST body of an unknown instrument".into()));
     };
     Ok(Said::Aggregate {
-        trade: Box::new(fill_of(fill, instrument.clone(), about)?),
+        trade: Box::new(fill_of(fill, named(instrument.as_str())?, about)?),
         number: None,
         is_sized: true,
     })

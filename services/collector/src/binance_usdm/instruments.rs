@@ -2,7 +2,7 @@
 
 use mprism_model::{InstrumentId, MarketType, Symbol, UnknownName};
 
-use crate::binance::{Listed, listed};
+use crate::binance::{Listed, Names, listed};
 use crate::wire::{About, Known, ParseError, Said, Sizing, Term, Terms};
 
 /// Payments of funding that `fundingInfo` does not name are this many hours apart.
@@ -23,6 +23,15 @@ pub(super) fn known(instrument: &InstrumentId) -> Result<Known, UnknownName> {
         market_type,
         sizing: Some(Sizing::Base),
     })
+}
+
+thread_local! {
+    static NAMES: Names = const { Names::new() };
+}
+
+/// Returns an instrument by the venue's name for it, and what it is.
+pub(super) fn named(text: &str) -> Result<(InstrumentId, Known), UnknownName> {
+    NAMES.with(|names| names.read(text, known))
 }
 
 /// Returns pair and date (`yymmdd`) of an instrument that expires: `BTCUSDT_261225`.

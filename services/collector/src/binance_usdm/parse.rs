@@ -4,12 +4,12 @@ use mprism_model::{AggregationMode, Exchange, InstrumentId, Trade};
 use serde_json::value::RawValue;
 
 use super::events::{coin_margined, estimated, liquidation};
-use super::instruments::{is_coin_margined, known};
+use super::instruments::{is_coin_margined, named};
 use super::messages::{ForceOrderEvent, MarkPriceEvent};
 use crate::binance::{
     AggregateEvent, DepthEvent, Fill, Fills, Frame, Payload, TradeEvent, is_partial_depth, json, open, quick,
 };
-use crate::wire::{About, ParseError, Said, shortened, time};
+use crate::wire::{About, Known, ParseError, Said, shortened, time};
 
 /// The stream of every instrument's liquidations.
 pub(super) const ALL_LIQUIDATIONS: &str = "!forceOrder@arr";
@@ -85,11 +85,11 @@ fn parse_aggregate(event: AggregateEvent<'_>, about: &About<'_>) -> Result<Said,
     if is_coin_margined(event.st, &event.symbol) {
         return Ok(coin_margined());
     }
-    let instrument = InstrumentId::new(&event.symbol)?;
+    let named = named(&event.symbol)?;
     let fill = Fill::from(event);
     let number = fill.id;
     Ok(Said::Trade {
-        trade: Box::new(fill_of(fill, instrument, about)?),
+        trade: Box::new(fill_of(fill, named, about)?),
         number,
         is_sized: true,
     })
@@ -101,7 +101,7 @@ fn parse_trade(event: TradeEvent<'_>, about: &About<'_>) -> Result<Said, ParseEr
     if is_coin_margined(event.st, &event.symbol) {
         return Ok(coin_margined());
     }
-    let instrument = InstrumentId::new(&event.symbol)?;
+    let named = named(&event.symbol)?;
     let order_type = event.order_type.as_deref().filter(|kind| *kind != "MARKET");
     let kind = order_type.map(|kind| format!("{} fill", shortened(kind)));
     let fill = Fill::from(event);
@@ -109,19 +109,22 @@ fn parse_trade(event: TradeEvent<'_>, about: &About<'_>) -> Result<Said, ParseEr
     if let Some(kind) = kind {
         return Ok(Said::Blank {
             kind: kind.into(),
-            number: Some((instrument, number, time(fill.trade_time)?)),
+            number: Some((named.0, number, time(fill.trade_time)?)),
         });
     }
     Ok(Said::Aggregate {
-        trade: Box::new(fill_of(fill, instrument, about)?),
+        trade: Box::new(fill_of(fill, named, about)?),
         number: Some(number),
         is_sized: true,
     })
 }
 
 /// Returns a fill as a trade of this market.
-pub(super) fn fill_of(fill: Fill<'_>, instrument: InstrumentId, about: &About<'_>) -> Result<Trade, ParseError> {
-    let known = known(&instrument)?;
+pub(super) fn fill_of(
+    fill: Fill<'_>,
+    (instrument, known): (InstrumentId, Known),
+    about: &About<'_>,
+) -> Result<Trade, ParseError> {
     fill.into_trade(
         Exchange::BinanceDerivatives,
         instrument,

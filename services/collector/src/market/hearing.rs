@@ -89,7 +89,7 @@ impl<H: History> Market<H> {
                         trades.expect(GapCause::Malformed);
                         self.out.unsized_event();
                     }
-                    Some(trades) => trades.hear(*trade, number, &mut self.out),
+                    Some(trades) => trades.hear(&trade, number, &mut self.out),
                     None => self.out.skipped("trade of an instrument that is not collected"),
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mprism_bus::SubjectText;
-use mprism_model::{DataType, Event, Gap, InstrumentId, Level, Subject, UnixMillis};
+use mprism_model::{DataType, Event, Gap, InstrumentId, Level, MessageId, Subject, Trade, UnixMillis};
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
 
@@ -27,10 +27,19 @@ pub(super) struct Out {
 
 impl Out {
     pub(super) fn push(&mut self, subject: &SubjectText, event: &Event) {
+        self.queue(subject, event.message_id(), event.to_json());
+    }
+
+    /// As [`Self::push`], of what there is most of: it is not moved for it.
+    pub(super) fn push_trade(&mut self, subject: &SubjectText, trade: &Trade) {
+        self.queue(subject, trade.message_id(), trade.to_json());
+    }
+
+    fn queue(&mut self, subject: &SubjectText, message_id: MessageId, payload: Vec<u8>) {
         self.batch.push(Outgoing {
             subject: subject.clone(),
-            message_id: event.message_id().0.into(),
-            payload: event.to_json().into(),
+            message_id: message_id.0.into(),
+            payload: payload.into(),
         });
     }
 

@@ -76,7 +76,7 @@ impl TradeState {
         self.sequencer.expect(cause);
     }
 
-    pub(super) fn hear(&mut self, trade: Trade, number: u64, out: &mut Out) {
+    pub(super) fn hear(&mut self, trade: &Trade, number: u64, out: &mut Out) {
         if !out.admission.admits() {
             // Not advanced: what is refused becomes a gap as soon as something is accepted again.
             self.sequencer.expect(GapCause::Shed);
@@ -97,7 +97,7 @@ impl TradeState {
                 out.stats.trades.fetch_add(1, Ordering::Relaxed);
                 self.stats.events.fetch_add(1, Ordering::Relaxed);
                 self.stats.last_ms.store(received.0, Ordering::Relaxed);
-                out.push(&self.subject, &Event::Trade(trade));
+                out.push_trade(&self.subject, trade);
             }
         }
     }
@@ -147,7 +147,7 @@ impl TradeState {
                 for at in missing {
                     if let Some(past) = trades[at].take() {
                         out.stats.backfilled.fetch_add(1, Ordering::Relaxed);
-                        out.push(&self.subject, &Event::Trade(past.trade));
+                        out.push_trade(&self.subject, &past.trade);
                         for event in past.also {
                             out.push(&event.subject().to_string().into(), &event);
                         }
