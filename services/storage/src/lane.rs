@@ -13,6 +13,7 @@ use mprism_runtime::backoff::Backoff;
 use mprism_runtime::lock::LockFile;
 use mprism_runtime::log::chain;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::DeadLetter;
@@ -46,6 +47,8 @@ pub(crate) struct Lane {
     /// When to give up, once told to stop.
     give_up: Option<Instant>,
     pub(crate) writer: Writer,
+    /// The acks of the last batch, until they are confirmed.
+    pub(crate) confirming: Option<JoinHandle<()>>,
 }
 
 /// Why the lane cannot store what it holds. It is not acked, so it comes again.
@@ -92,6 +95,7 @@ impl Lane {
             marks: Marks::default(),
             give_up: None,
             writer,
+            confirming: None,
         })
     }
 
@@ -161,6 +165,8 @@ impl Lane {
                 }
             }
         }
+        // Whoever goes on with the table, or ends, leaves no ack behind that was not taken.
+        self.confirmed().await;
         drop(batches);
         pulling.await.map_err(|panic| StorageError::Lane {
             table: self.data_type.table(),

@@ -10,8 +10,8 @@ use mprism_runtime::clock;
 
 use crate::row::Market;
 
-/// Upper bounds of the latency buckets, in milliseconds; each is about a fifth above the one before.
-const LATENCY_BOUNDS: usize = 64;
+/// Upper bounds of the latency buckets, in milliseconds; each is about a twentieth above the one before, the last is 4 minutes.
+const LATENCY_BOUNDS: usize = 256;
 
 /// Counters of the whole worker; every lane adds to them.
 #[derive(Debug)]
@@ -243,7 +243,7 @@ impl Stats {
 }
 
 fn bound(index: usize) -> f64 {
-    (1.2_f64.powi(index as i32) * 10.0).round() / 10.0
+    (1.05_f64.powi(index as i32) * 10.0).round() / 10.0
 }
 
 fn bucket(ms: i64) -> usize {
@@ -264,16 +264,16 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_within_a_fifth() {
+    fn quantiles_are_within_a_twentieth() {
         let stats = Stats::new(1);
         assert_eq!(stats.latency_ms(0.5), None);
         let now = clock::now_ns();
         let times = (0..100).map(|n| Some(UnixNanos(now - n * 1_000_000)));
         stats.readable("trades", times);
         let p50 = stats.latency_ms(0.5).expect("rows");
-        assert!((45.0..70.0).contains(&p50), "{p50}");
+        assert!((45.0..60.0).contains(&p50), "{p50}");
         let p99 = stats.latency_ms(0.99).expect("rows");
-        assert!((95.0..130.0).contains(&p99), "{p99}");
+        assert!((95.0..115.0).contains(&p99), "{p99}");
         assert_eq!(stats.rows_by_table()["trades"], 100);
     }
 }

@@ -8,6 +8,7 @@
 //! 5. A row the server rejects is found by halving, and goes to the dead letters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ impl Lane {
         }
         let stored = self.store_rows(batch.rows, batch.backing, &mut last, shutdown).await;
         if let Some(reply) = last {
-            self.ack_confirmed(reply).await;
+            self.confirm(reply).await;
         }
         self.stats.held.fetch_sub(messages, Ordering::Relaxed);
         self.stats.stored(self.data_type.table());
@@ -263,13 +264,23 @@ impl Lane {
         }
     }
 
-    async fn ack_confirmed(&self, reply: SubjectText) {
-        let confirmed = tokio::time::timeout(ACK_WITHIN, self.bus.client().request(reply, ACK)).await;
-        if !matches!(confirmed, Ok(Ok(_))) {
-            tracing::debug!(
-                table = self.table,
-                "acks are not confirmed; what was not taken comes again"
-            );
+    /// Has a batch's acks confirmed while the next one is stored: the server answers the last when it has taken all of them, which
+    /// takes it as long as an insert. No more than one batch's are on their way.
+    async fn confirm(&mut self, reply: SubjectText) {
+        self.confirmed().await;
+        let (bus, table) = (Arc::clone(&self.bus), self.table.clone());
+        self.confirming = Some(tokio::spawn(async move {
+            let confirmed = tokio::time::timeout(ACK_WITHIN, bus.client().request(reply, ACK)).await;
+            if !matches!(confirmed, Ok(Ok(_))) {
+                tracing::debug!(table, "acks are not confirmed; what was not taken comes again");
+            }
+        }));
+    }
+
+    /// Waits until the acks of the last batch are confirmed, or were not in time.
+    pub(crate) async fn confirmed(&mut self) {
+        if let Some(confirming) = self.confirming.take() {
+            let _is_told = confirming.await;
         }
     }
 }
