@@ -8,6 +8,7 @@ mod compose;
 mod engine;
 mod error;
 mod execute;
+mod here;
 mod labelled;
 mod observe;
 mod plan;
