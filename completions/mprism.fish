@@ -55,7 +55,7 @@ complete -c mprism -n "__fish_mprism_needs_command" -f -a "verify" -d 'What the 
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "deps" -d 'Pinned dependencies: versions, checksums, where found'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "env" -d 'Endpoints and credential paths for other programs'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "diagnose" -d 'What stands in the way, worst first, and the command that mends it'
-complete -c mprism -n "__fish_mprism_needs_command" -f -a "clean" -d 'Remove stale locks, sockets and temporary files; data only if asked to'
+complete -c mprism -n "__fish_mprism_needs_command" -f -a "clean" -d 'Remove stale locks, files, sockets, unused containers and networks; data if asked to'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "history" -d 'What operators did to this home: time, user, command, exit code'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "config" -d 'Settings: show them with their origins, check them, change them'
 complete -c mprism -n "__fish_mprism_needs_command" -f -a "query" -d 'Run SQL against the store'
@@ -419,7 +419,7 @@ complete -c mprism -n "__fish_mprism_using_subcommand clean" -l lang -d 'Languag
 zh\t'Simplified Chinese'"
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l ports -d 'Only the ports: end our own leftovers on them, and foreign holders with --force'
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l force -d 'Also stop what runs; with --ports, end foreign holders after showing them'
-complete -c mprism -n "__fish_mprism_using_subcommand clean" -l data -d 'Also remove the data of these services, after asking for the home\'s name'
+complete -c mprism -n "__fish_mprism_using_subcommand clean" -l data -d 'Also remove the data of these services, in the home and in volumes of its containers, after asking for the home\'s name'
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -l json -d 'Print one JSON document on standard output'
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -s q -l quiet -d 'Say less on standard error'
 complete -c mprism -n "__fish_mprism_using_subcommand clean" -s v -l verbose -d 'Say more on standard error'

@@ -71,7 +71,7 @@ pub enum Verb {
     Env(EnvArgs),
     /// What stands in the way, worst first, and the command that mends it.
     Diagnose(DiagnoseArgs),
-    /// Remove stale locks, sockets and temporary files; data only if asked to.
+    /// Remove stale locks, files, sockets, unused containers and networks; data if asked to.
     Clean(CleanArgs),
     /// What operators did to this home: time, user, command, exit code.
     History(HistoryArgs),

@@ -13,9 +13,10 @@ use crate::commands::deployment::{
 use crate::commands::health::HealthReport;
 use crate::commands::planned::Planned;
 use crate::commands::prepare;
-use crate::commands::take_over::{TakeOver, TakenOver};
+use crate::commands::take_over::{self, TakeOver, TakenOver};
 use crate::control::{
     self, Action, ControlError, Deployment, Desired, Event, HomePaths, Observer, Outcome, Plan, Service, Start, Stop,
+    TakenPort,
 };
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, duration_text};
@@ -128,7 +129,8 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     };
     let take_over = args
         .take_over
-        .then(|| TakeOver::look(&settings, &start.deployment, context));
+        .then(|| TakeOver::look(&settings, &start, context))
+        .transpose()?;
     if context.globals.dry_run {
         let steps = home_steps(&start.services, &settings, context)?;
         let planned = plan_with(&settings, &start, take_over, steps, context)?;
@@ -141,8 +143,9 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
     let mut taken = None;
     let mut steps = Vec::new();
     if let Some(take_over) = take_over {
-        (steps, taken) = taken_over(take_over, &start, &settings, context)?;
-        settings = context.settings_with(super::sim_overrides(&args.sim))?;
+        let renewed = || context.settings_with(super::sim_overrides(&args.sim));
+        (steps, taken) = taken_over(take_over, &start, &settings, renewed, context)?;
+        settings = renewed()?;
     }
     if args.foreground {
         return super::foreground::run(start, &settings, context);
@@ -159,22 +162,32 @@ pub(crate) fn start(args: &StartArgs, context: &Context) -> Result<Exit, CliErro
 }
 
 /// Takes a MarketPrism over before a start: what this home needs is made first, and nothing is touched where the start would be
-/// refused all the same. Returns what was made, and what was taken over.
+/// refused all the same. Returns what was made, and what was taken over; `renewed` are the settings as they are after that.
 pub(crate) fn taken_over(
     take_over: TakeOver,
     start: &Start,
     settings: &Settings,
+    renewed: impl FnOnce() -> Result<Settings, CliError>,
     context: &Context,
 ) -> Result<(Vec<prepare::Step>, Option<TakenOver>), CliError> {
-    let steps = make_ready(&start.services, settings, start.force, context)?;
+    let steps = make_home(&start.services, settings, context)?;
     let home = paths(settings);
-    let plan = context
-        .block_on_interruptible(async { Ok(control::observe_plan_after(&home, start, &take_over.found).await?) })?;
-    if !plan.refused.is_empty() {
-        return Err(ControlError::Ports { ports: plan.refused }.into());
-    }
+    context.block_on_interruptible(async {
+        let plan = control::observe_plan_after(&home, start, |taken| take_over.frees(taken)).await?;
+        granted(plan, context).await?;
+        let fetch = super::infra::fetch(
+            &start.services,
+            settings,
+            |foreign| take_over.gives(foreign),
+            |taken| take_over.frees(taken),
+            context,
+        );
+        fetch.await
+    })?;
     take_over.end(settings, context)?;
-    Ok((steps, Some(take_over.migrate(settings, context)?)))
+    let settings = renewed()?;
+    super::infra::ready(&start.services, &settings, start.force, context)?;
+    Ok((steps, Some(take_over.migrate(&settings, context)?)))
 }
 
 /// Returns everything that a start would do.
@@ -186,20 +199,24 @@ pub(crate) fn plan_with(
     context: &Context,
 ) -> Result<Planned, CliError> {
     let home = paths(settings);
-    let found = take_over
-        .as_ref()
-        .map(|take_over| take_over.found.clone())
-        .unwrap_or_default();
-    let plan =
-        context.block_on_interruptible(async { Ok(control::observe_plan_after(&home, start, &found).await?) })?;
-    if !plan.refused.is_empty() {
-        return Err(ControlError::Ports { ports: plan.refused }.into());
-    }
+    let is_freed = |taken: &TakenPort| take_over.as_ref().is_some_and(|take_over| take_over.frees(taken));
+    let plan = context.block_on_interruptible(async {
+        let plan = control::observe_plan_after(&home, start, is_freed).await?;
+        granted(plan, context).await
+    })?;
     let mut planned = Planned::new().home(steps);
-    if let Some(take_over) = take_over {
-        planned = planned.adopt(take_over.adoption.clone()).processes(take_over.steps());
+    if let Some(take_over) = &take_over {
+        planned = planned.take_over(take_over.steps());
     }
     Ok(planned.plan(plan))
+}
+
+/// Returns a plan that nothing stands in the way of; says who does otherwise.
+async fn granted(plan: Plan, context: &Context) -> Result<Plan, CliError> {
+    if plan.refused.is_empty() {
+        return Ok(plan);
+    }
+    Err(take_over::explain(ControlError::Ports { ports: plan.refused }, context).await)
 }
 
 /// Returns what services need before they can start, and is missing.
@@ -225,17 +242,22 @@ pub(crate) fn make_ready(
     force: bool,
     context: &Context,
 ) -> Result<Vec<prepare::Step>, CliError> {
+    let steps = make_home(services, settings, context)?;
+    super::infra::ready(services, settings, force, context)?;
+    Ok(steps)
+}
+
+/// Makes what services need of the home itself.
+fn make_home(services: &[Service], settings: &Settings, context: &Context) -> Result<Vec<prepare::Step>, CliError> {
     let options = super::fetch_options(context, mprism_deps::Provider::Auto, false)?;
     let needed = dependencies_of(services, settings);
     let certificate = prepare::wanted_certificate(settings);
     let progress = context.printer.progress();
-    let steps = context.interrupt()?.during(|| {
+    context.interrupt()?.during(|| {
         prepare::prepare(&settings.home, &needed, certificate.as_ref(), &options, &|now| {
             super::show_progress(&progress, now)
         })
-    })?;
-    super::infra::ready(services, settings, force, context)?;
-    Ok(steps)
+    })
 }
 
 pub(crate) async fn start_services(
@@ -243,7 +265,10 @@ pub(crate) async fn start_services(
     start: Start,
     context: &Context,
 ) -> Result<Vec<Outcome>, CliError> {
-    Ok(control::start(&paths(settings), start, &mut Teller::new(context)).await?)
+    match control::start(&paths(settings), start, &mut Teller::new(context)).await {
+        Ok(outcomes) => Ok(outcomes),
+        Err(error) => Err(take_over::explain(error, context).await),
+    }
 }
 
 /// Does work while services are up, and stops those again that were started for it. A signal drops the work.

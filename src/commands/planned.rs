@@ -1,9 +1,9 @@
 //! What commands that start and stop services would do, in the order in which they would do it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::commands::prepare;
-use crate::commands::take_over::Adoption;
+use crate::commands::take_over::{Adoption, ItsContainer, SharedVolume, Tables};
 use crate::control::{Plan, Service, Step};
 use crate::report::{Page, Report};
 
@@ -15,8 +15,26 @@ pub(crate) enum PlannedStep {
     Home(prepare::Step),
     /// With what a MarketPrism leaves.
     Adopt(Adoption),
+    /// With the volume of one that ran in a container.
+    Share(SharedVolume),
+    /// With the tables of one that ran in a container.
+    Tables(Tables),
     /// To processes.
     Process(Box<Step>),
+    /// To a container of a MarketPrism's: it is stopped, because that was asked for.
+    #[serde(serialize_with = "take_over_container")]
+    Container(Box<ItsContainer>),
+}
+
+fn take_over_container<S: Serializer>(its: &ItsContainer, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Tagged<'a> {
+        step: &'static str,
+        #[serde(flatten)]
+        its: &'a ItsContainer,
+    }
+    let step = "take-over-container";
+    Tagged { step, its }.serialize(serializer)
 }
 
 /// A plan as `--dry-run` shows it.
@@ -43,8 +61,9 @@ impl Planned {
         self
     }
 
-    pub(crate) fn adopt(mut self, adoption: Option<Adoption>) -> Self {
-        self.plan.extend(adoption.map(PlannedStep::Adopt));
+    /// Adds what is done with a MarketPrism that runs.
+    pub(crate) fn take_over(mut self, steps: Vec<PlannedStep>) -> Self {
+        self.plan.extend(steps);
         self
     }
 
@@ -73,7 +92,15 @@ impl Report for Planned {
             page.line(match step {
                 PlannedStep::Home(step) => format!("would {step}"),
                 PlannedStep::Adopt(adoption) => format!("would {adoption}"),
+                PlannedStep::Tables(tables) => format!("would {tables}"),
+                PlannedStep::Share(shared) => format!("would {shared}"),
                 PlannedStep::Process(step) => process(step),
+                PlannedStep::Container(its) => format!(
+                    "would stop container {} of MarketPrism, its {} ({}), for good; it stays, with its volumes",
+                    its.container,
+                    its.part.text(),
+                    its.image
+                ),
             })
         })
     }

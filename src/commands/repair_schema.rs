@@ -71,7 +71,7 @@ pub(super) async fn migrate_originals(settings: &Settings, context: &Context) ->
 }
 
 /// Does work while the engine is up.
-async fn with_engine<T>(
+pub(super) async fn with_engine<T>(
     settings: &Settings,
     context: &Context,
     work: impl Future<Output = Result<T, CliError>>,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cli::{SimArgs, StatusArgs};
 use crate::commands::Context;
 use crate::commands::deployment::{deployment, paths, selected};
+use crate::commands::take_over::Told;
 use crate::control::{self, HomePaths, Rebuilding, Service, UnitState, UnitStatus};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone, bytes, duration_text};
@@ -29,9 +30,18 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<Exit, CliError
         tell_why(unit, &logs);
     }
     let schema_repair = SchemaRepair::of(&logs);
+    // Where everything runs, nothing stands in its way.
+    let is_down = services
+        .iter()
+        .any(|unit| unit.pid.is_none() && unit.state != UnitState::External);
+    let marketprism = match is_down {
+        true => context.block_on(async { Ok(Told::of(&control::marketprism(&deployment), context).await) })?,
+        false => None,
+    };
     context.printer.report(&StatusReport {
         services,
         schema_repair,
+        marketprism,
     })
 }
 
@@ -49,10 +59,11 @@ fn tell_why(unit: &mut UnitStatus, logs: &HomePaths) {
 /// Looks at every service without starting a supervisor for it.
 pub(crate) async fn look(settings: &Settings, context: &Context) -> Result<StatusReport, CliError> {
     let deployment = deployment(context, settings, &SimArgs::default())?;
-    let services = control::survey(&paths(settings), &deployment).await.units;
+    let survey = control::survey(&paths(settings), &deployment).await;
     Ok(StatusReport {
-        services,
+        services: survey.units,
         schema_repair: SchemaRepair::of(&paths(settings)),
+        marketprism: Told::of(&survey.marketprism, context).await,
     })
 }
 
@@ -62,6 +73,9 @@ pub(crate) struct StatusReport {
     pub(crate) services: Vec<UnitStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     schema_repair: Option<SchemaRepair>,
+    /// A MarketPrism that runs on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marketprism: Option<Told>,
 }
 
 /// A rebuild of tables that is at work, or that was cut short.
@@ -170,9 +184,8 @@ impl Report for StatusReport {
             "last error",
         ];
         let page = Page::new().table(header, rows.collect());
-        match &self.schema_repair {
-            Some(repair) => page.line(repair.line()),
-            None => page,
-        }
+        let repair = self.schema_repair.as_ref().map(SchemaRepair::line);
+        let marketprism = self.marketprism.as_ref().map(Told::line);
+        repair.into_iter().chain(marketprism).fold(page, Page::line)
     }
 }

@@ -39,7 +39,8 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
     };
     let take_over = args
         .take_over
-        .then(|| TakeOver::look(&settings, &start.deployment, context));
+        .then(|| TakeOver::look(&settings, &start, context))
+        .transpose()?;
     let options = super::fetch_options(context, args.provider, args.offline)?;
     let needed = dependencies_of(&services, &settings);
     check_listeners(&settings, &services)?;
@@ -63,8 +64,9 @@ pub(crate) fn run(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
     let mut settings = settings;
     let mut taken = None;
     if let Some(take_over) = take_over {
-        (_, taken) = taken_over(take_over, &start, &settings, context)?;
-        settings = context.settings_with(super::sim_overrides(&args.sim))?;
+        let renewed = || context.settings_with(super::sim_overrides(&args.sim));
+        (_, taken) = taken_over(take_over, &start, &settings, renewed, context)?;
+        settings = renewed()?;
     }
     super::infra::ready(&services, &settings, args.force, context)?;
     let (report, exit) = context.block_on(up(&settings, start, args.run_for, context))?;

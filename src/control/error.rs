@@ -11,7 +11,7 @@ use super::ports::{PortHolder, TakenPort};
 use super::service::Service;
 
 /// What ends a MarketPrism that runs and goes on with what it has.
-pub(super) const TAKE_OVER: &str = "mprism start --take-over";
+pub const TAKE_OVER: &str = "mprism start --take-over";
 
 /// Why the control plane did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,10 @@ pub(super) fn held(service: Service, taken: &TakenPort) -> String {
     // What is told of an address that somebody listens on is the one that he listens on: it may cover more than ours.
     let elsewhere = holder.address.filter(|address| *address != taken.address);
     let Some(process) = &holder.process else {
+        if let (Some(part), Some(container)) = (holder.marketprism, &holder.container) {
+            let what = part.text();
+            return format!("{port} is held by container {container}, the {what} of a MarketPrism that runs");
+        }
         return match elsewhere {
             Some(address) => format!(
                 "{port} is held by a process of user {}, which listens on {address}",
@@ -130,10 +134,10 @@ pub(super) fn held(service: Service, taken: &TakenPort) -> String {
 
 /// Returns the command that ends a holder in the way that fits it.
 pub(super) fn remedy(holder: &PortHolder) -> Option<String> {
-    let process = holder.process.as_ref()?;
     if holder.marketprism.is_some() {
         return Some(format!("take it over: `{TAKE_OVER}`"));
     }
+    let process = holder.process.as_ref()?;
     Some(match (&holder.home, &holder.container, &holder.unit) {
         (Some(home), ..) => format!("stop that home: `mprism --home {home} stop`"),
         (None, Some(id), _) => format!("stop its container: `docker stop {id}`"),

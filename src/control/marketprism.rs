@@ -12,7 +12,7 @@ use mprism_runtime::process::ProcessIdentity;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
-use super::ports::{self, PortHolder};
+use super::ports::{self, PortHolder, TakenPort};
 use super::processes::{self, arguments, open_files};
 use super::service::Service;
 
@@ -40,17 +40,23 @@ pub enum Part {
     Cold,
     /// `main.py --mode hot`.
     Hot,
+    /// Its ClickHouse server, in a container: one that runs beside it as a process is nobody's in particular.
+    Store,
     /// Its nats-server.
     Broker,
 }
 
 impl Part {
+    /// Every part, in the order in which they end.
+    pub const ALL: [Self; 5] = [Self::Collector, Self::Cold, Self::Hot, Self::Store, Self::Broker];
+
     /// Returns what it is called here.
     pub fn service(self) -> Service {
         match self {
             Self::Collector => Service::Collector,
             Self::Cold => Service::Cold,
             Self::Hot => Service::Hot,
+            Self::Store => Service::Clickhouse,
             Self::Broker => Service::Nats,
         }
     }
@@ -61,6 +67,7 @@ impl Part {
             Self::Collector => "collector",
             Self::Cold => "cold storage",
             Self::Hot => "hot storage",
+            Self::Store => "ClickHouse server",
             Self::Broker => "message broker",
         }
     }
@@ -83,6 +90,14 @@ pub struct MarketPrism {
     /// Where its broker keeps its messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<PathBuf>,
+}
+
+impl MarketPrism {
+    /// Returns whether it is what holds a port.
+    pub fn holds(&self, taken: &TakenPort) -> bool {
+        let holder = taken.holder.as_ref();
+        holder.and_then(|holder| holder.process.as_ref()) == Some(&self.process)
+    }
 }
 
 /// Returns what runs of a MarketPrism: who holds its locks or the locks that we share with it, who holds our ports, and the broker
@@ -155,7 +170,7 @@ fn part_by_command(exe: &Path, words: &[String]) -> Option<Part> {
 }
 
 /// Returns an option's value, given as one word or as two.
-fn option(words: &[String], names: &[&str]) -> Option<String> {
+pub fn option(words: &[String], names: &[&str]) -> Option<String> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if names.contains(&word.as_str()) {

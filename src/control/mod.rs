@@ -39,11 +39,11 @@ pub use client::{
 };
 pub use consent::Consent;
 pub use deployment::{Deployment, UnitSpec};
-pub use error::ControlError;
+pub use error::{ControlError, TAKE_OVER};
 pub use events::{Event, Observer, Silent};
 pub use harden::harden;
 pub use log_tail::{file_tail, last_errors, last_lines};
-pub use marketprism::{MarketPrism, Part, marketprism};
+pub use marketprism::{MarketPrism, Part, marketprism, option};
 pub use offsets::{ClaimedOffset, OFFSET_STEP, OffsetError, claim_free_offset};
 pub use paths::HomePaths;
 pub use plan::{Observed, ObservedUnit, Plan, Step, plan_clear, plan_restart, plan_start, plan_stop};

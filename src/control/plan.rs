@@ -157,14 +157,10 @@ impl Observed {
         self.units.iter().find(|unit| unit.service == service)
     }
 
-    /// Takes away what held our ports and has been ended, or is about to be.
-    pub fn without(&mut self, ended: &[MarketPrism]) {
-        let is_ended = |taken: &TakenPort| {
-            let process = taken.holder.as_ref().and_then(|holder| holder.process.as_ref());
-            ended.iter().any(|ended| Some(&ended.process) == process)
-        };
+    /// Takes away ports whose holders have been ended, or are about to be.
+    pub fn without(&mut self, is_freed: impl Fn(&TakenPort) -> bool) {
         for unit in &mut self.units {
-            unit.taken.retain(|(taken, _)| !is_ended(taken));
+            unit.taken.retain(|(taken, _)| !is_freed(taken));
         }
     }
 }
@@ -284,7 +280,7 @@ mod tests {
             proof: "nats-server.log".into(),
             store: None,
         };
-        observed.without(&[found]);
+        observed.without(|taken| found.holds(taken));
         let plan = plan_start(&[Service::Nats], &observed, false);
         assert_eq!(plan.steps, [Step::Spawn { service: Service::Nats }]);
         assert!(plan.refused.is_empty());

@@ -40,5 +40,6 @@ mod screens;
 mod smoke;
 mod support;
 mod take_over;
+mod take_over_containers;
 mod top;
 mod watch;

@@ -134,7 +134,7 @@ impl Checkout {
 }
 
 /// Makes its stream and a durable of its hot storage, publishes open interests, and has some of them acked.
-async fn filled(port: u16, published: usize, acked: usize) {
+pub(crate) async fn filled(port: u16, published: usize, acked: usize) {
     let url = format!("nats://127.0.0.1:{port}");
     let client = mprism_testkit::until("its broker answers", async || {
         async_nats::connect(&url).await.map_err(|e| e.to_string())
@@ -212,7 +212,7 @@ fn with_originals_table(home: &Home) {
     );
 }
 
-fn steps<'a>(document: &'a Value, name: &str) -> Vec<&'a Value> {
+pub(crate) fn steps<'a>(document: &'a Value, name: &str) -> Vec<&'a Value> {
     let steps = document["plan"]
         .as_array()
         .unwrap_or_else(|| panic!("{document}"))

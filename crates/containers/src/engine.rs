@@ -65,6 +65,11 @@ impl Engine {
         }
     }
 
+    /// Returns where the engine listens.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Looks; what is not there is `None`.
     pub(crate) async fn look<T>(
         &self,

@@ -8,8 +8,10 @@ mod compose;
 mod engine;
 mod error;
 mod execute;
+mod here;
 mod labelled;
 mod observe;
+mod others;
 mod plan;
 mod replace;
 mod spec;
@@ -20,6 +22,7 @@ pub use error::ContainerError;
 pub use execute::Pulling;
 pub use labelled::{Kind, Labelled};
 pub use observe::{FoundContainer, Observed, Owned};
+pub use others::{Mounted, Other};
 pub use plan::{Foreign, Plan, Step, plan_down, plan_stop, plan_up};
 pub use spec::{
     Bind, CONFIGURATION_LABEL, Container, HOME_LABEL, Infrastructure, Logging, Network, OWNER_LABEL, Volume,

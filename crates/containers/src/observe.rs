@@ -91,12 +91,10 @@ impl Engine {
             if let Some(id) = found.and_then(|image| image.id) {
                 observed.images.insert(image.clone(), id);
             }
-            if let Some(volume) = &container.volume {
-                let asked = self.docker.inspect_volume(&volume.name);
-                if let Some(mut found) = self.look("look at volume", &volume.name, asked).await? {
-                    let owner = found.labels.remove(OWNER_LABEL);
-                    observed.volumes.insert(volume.name.clone(), Owned { owner });
-                }
+            if let Some(volume) = &container.volume
+                && let Some(found) = self.volume(&volume.name).await?
+            {
+                observed.volumes.insert(volume.name.clone(), found);
             }
             if let Some(found) = self.container(&container.name).await? {
                 observed.containers.insert(container.name.clone(), found);
@@ -108,6 +106,18 @@ impl Engine {
             }
         }
         Ok(observed)
+    }
+
+    /// Looks whose a volume is.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn volume(&self, name: &str) -> Result<Option<Owned>, ContainerError> {
+        let asked = self.docker.inspect_volume(name);
+        let found = self.look("look at volume", name, asked).await?;
+        Ok(found.map(|mut found| Owned {
+            owner: found.labels.remove(OWNER_LABEL),
+        }))
     }
 
     /// Looks at one container.

@@ -129,11 +129,13 @@ pub fn plan_up(wanted: &Infrastructure, observed: &Observed, force: bool) -> Pla
                 None => plan.steps.push(Step::MakeVolume {
                     volume: volume.name.clone(),
                 }),
-                Some(found) if found.owner.as_deref() != Some(&wanted.owner) && !force => plan.foreign.push(Foreign {
-                    kind: "volume",
-                    name: volume.name.clone(),
-                    owner: found.owner.clone(),
-                }),
+                Some(found) if found.owner.as_deref() != Some(&wanted.owner) && !force && !volume.is_named => {
+                    plan.foreign.push(Foreign {
+                        kind: "volume",
+                        name: volume.name.clone(),
+                        owner: found.owner.clone(),
+                    });
+                }
                 Some(_) => {}
             }
         }
@@ -421,6 +423,14 @@ mod tests {
         let plan = plan_up(&wanted(), &theirs, false);
         assert_eq!((plan.steps.len(), plan.foreign[0].kind), (0, "volume"));
         assert_eq!(words(&plan_up(&wanted(), &theirs, true)), ["start"]);
+        let mut named = wanted();
+        named.containers[0].volume.as_mut().expect("one").is_named = true;
+        assert_eq!(
+            words(&plan_up(&named, &theirs, false)),
+            ["replace"],
+            "used, because that was said"
+        );
+        assert_eq!(words(&plan_down(&named, &theirs, true)), ["remove"], "and not removed");
         let down = plan_down(&wanted(), &theirs, true);
         assert_eq!(
             words(&down),

@@ -3,7 +3,7 @@
 //!
 //! Whoever is interrupted in the middle leaves containers under the names of [`beside`]; the next plan goes on from there.
 
-use bollard::query_parameters::{RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder};
+use bollard::query_parameters::RemoveContainerOptionsBuilder;
 
 use crate::engine::Engine;
 use crate::error::ContainerError;
@@ -67,12 +67,6 @@ impl Engine {
             self.rename(&before, name).await?;
         }
         self.discard(&next).await
-    }
-
-    async fn rename(&self, from: &str, to: &str) -> Result<(), ContainerError> {
-        let options = RenameContainerOptionsBuilder::default().name(to).build();
-        let asked = self.docker.rename_container(from, options);
-        self.change("rename container", from, asked).await
     }
 
     /// Removes a container that nobody needs; its volumes stay. One that is not there is no error.

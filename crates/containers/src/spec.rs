@@ -102,6 +102,9 @@ pub struct Volume {
     /// The folder in it that is given to the container's user, because the engine makes volumes for root; `None` where the image
     /// has a folder of the user's there, which the engine copies.
     pub folder: Option<String>,
+    /// Whether somebody said that it is this one: then it may be anybody's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_named: bool,
 }
 
 /// A file or folder of the machine that a container sees.
@@ -299,6 +302,7 @@ pub(crate) mod tests {
                 name: "marketprism-nats-data".into(),
                 target: "/data".into(),
                 folder: Some("nats".into()),
+                is_named: false,
             }),
             binds: vec![Bind {
                 source: "/home/me/nats.conf".into(),

@@ -70,7 +70,8 @@ pub struct Gap {
     pub state: GapState,
     /// Who says so.
     pub source: Source,
-    /// 1 when first noticed; each later state has the next number.
+    /// Higher in each later state; of gaps that nobody can fill, which may be noticed more than once from the same id on, higher the
+    /// longer they are.
     pub version: u32,
 }
 

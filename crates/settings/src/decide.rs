@@ -17,7 +17,7 @@ use crate::settings::{
     ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HotSettings, InfraSettings, LatencySettings,
     LeaveSettings, LivenessSettings, LoggingSettings, MirrorSettings, Mode, NatsSettings, OrderBookSettings,
     PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings, StopTimeouts, SupervisorSettings,
-    SyncInterval,
+    SyncInterval, VolumeSettings,
 };
 use crate::url::ServerUrl;
 use crate::values::Values;
@@ -168,8 +168,10 @@ impl Decider {
             network: self.values.text("infra.network").to_owned(),
             nats_backend: self.backend("infra.nats.mode", "nats.mode"),
             nats: self.container("infra.nats"),
+            nats_volume: self.volume("infra.nats.volume"),
             clickhouse_backend,
             clickhouse: self.container("infra.clickhouse"),
+            clickhouse_volume: self.whole_volume("infra.clickhouse.volume"),
             clickhouse_server: match self.values.text("infra.clickhouse.server") {
                 "mprism" => ClickhouseServer::Mprism,
                 _ => ClickhouseServer::Clickhouse,
@@ -191,6 +193,28 @@ impl Decider {
             memory_bytes_max: self.values.integer(&format!("{section}.memory_bytes_max")),
             cpu_percent_max: self.values.integer(&format!("{section}.cpu_percent_max")),
         }
+    }
+
+    /// Decides which volume a container uses; `None` is the home's own.
+    fn volume(&self, path: &str) -> Option<VolumeSettings> {
+        let text = self.values.text(path);
+        let (name, folder) = match text.split_once('/') {
+            Some((name, folder)) => (name, Some(folder.to_owned())),
+            None => (text, None),
+        };
+        (text != "auto").then(|| VolumeSettings {
+            name: name.to_owned(),
+            folder,
+        })
+    }
+
+    /// As [`Self::volume`], where the folder in it is fixed.
+    fn whole_volume(&mut self, path: &'static str) -> Option<VolumeSettings> {
+        let volume = self.volume(path);
+        if volume.as_ref().is_some_and(|volume| volume.folder.is_some()) {
+            self.problem(&[path], format!("{path}: a volume's name without a folder"));
+        }
+        volume
     }
 
     fn nats(&mut self, home: &HomeFolders, tls: &TlsSettings) -> NatsSettings {

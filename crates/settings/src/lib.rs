@@ -32,7 +32,7 @@ pub use settings::{
     CollectorSettings, ContainerSettings, Durability, EXCHANGES, ExchangeSettings, HOT_DATABASE, HotSettings,
     InfraSettings, LatencySettings, LeaveSettings, LivenessSettings, LoggingSettings, MirrorSettings, Mode,
     NatsSettings, OrderBookSettings, PublishSettings, SelfHealSettings, Settings, SimRate, SimSettings, SpoolSettings,
-    StopTimeouts, SupervisorSettings, SyncInterval, WRITER_USER, loopback,
+    StopTimeouts, SupervisorSettings, SyncInterval, VolumeSettings, WRITER_USER, loopback,
 };
 pub use units::{format_duration, parse_bytes, parse_duration};
 pub use url::ServerUrl;

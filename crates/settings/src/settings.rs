@@ -92,10 +92,14 @@ pub struct InfraSettings {
     pub nats_backend: Backend,
     /// nats-server's container.
     pub nats: ContainerSettings,
+    /// The volume of nats-server's container, where it is one that somebody made.
+    pub nats_volume: Option<VolumeSettings>,
     /// Where ClickHouse runs.
     pub clickhouse_backend: Backend,
     /// ClickHouse's container.
     pub clickhouse: ContainerSettings,
+    /// The volume of ClickHouse's container, where it is one that somebody made.
+    pub clickhouse_volume: Option<VolumeSettings>,
     /// What ClickHouse's image has.
     pub clickhouse_server: ClickhouseServer,
     /// Port of ClickHouse's native protocol.
@@ -113,6 +117,15 @@ pub struct ContainerSettings {
     pub memory_bytes_max: u64,
     /// CPU that it may take in percent, 100 being one core.
     pub cpu_percent_max: u64,
+}
+
+/// A volume that somebody made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSettings {
+    /// Its name.
+    pub name: String,
+    /// The folder in it, where it is not the one that a home uses; `.` is the volume itself.
+    pub folder: Option<String>,
 }
 
 /// What a power cut may cost the broker.

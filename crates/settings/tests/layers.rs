@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mprism_settings::{
     Backend, ClickhouseServer, DEFAULT_YAML, Mode, NatsLogin, Override, Settings, SettingsError, SimRate, Sources,
-    SyncInterval,
+    SyncInterval, VolumeSettings,
 };
 
 struct Home(tempfile::TempDir);
@@ -283,6 +283,29 @@ fn where_a_server_runs_is_said_once_or_twice_but_not_differently() {
     assert!(told.contains("infra.nats.mode: external needs nats.url"), "{told}");
     let told = problems("infra: {nats: {image: \"nats; rm\"}}\n");
     assert!(told.contains("a name as Docker writes it"), "{told}");
+}
+
+#[test]
+fn a_volume_is_the_homes_own_unless_one_is_named() {
+    let load = |yaml: &str| Home::new(&[("a.yaml", yaml)]).load(&[]).expect("valid").infra;
+    let infra = load("");
+    assert_eq!((infra.nats_volume, infra.clickhouse_volume), (None, None));
+    let volume = |name: &str, folder: Option<&str>| {
+        Some(VolumeSettings {
+            name: name.to_owned(),
+            folder: folder.map(str::to_owned),
+        })
+    };
+    let infra = load("infra: {nats: {volume: lake_nats/jetstream}, clickhouse: {volume: tables}}\n");
+    assert_eq!(infra.nats_volume, volume("lake_nats", Some("jetstream")));
+    assert_eq!(infra.clickhouse_volume, volume("tables", None));
+    let infra = load("infra: {nats: {volume: lake_nats/.}}\n");
+    assert_eq!(infra.nats_volume, volume("lake_nats", Some(".")));
+    let told = problems("infra: {clickhouse: {volume: tables/clickhouse}}\n");
+    assert!(
+        told.contains("infra.clickhouse.volume: a volume's name without a folder"),
+        "{told}"
+    );
 }
 
 #[test]

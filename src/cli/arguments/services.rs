@@ -185,7 +185,7 @@ pub struct CleanArgs {
     /// Also stop what runs; with --ports, end foreign holders after showing them
     #[arg(long)]
     pub force: bool,
-    /// Also remove the data of these services, after asking for the home's name
+    /// Also remove the data of these services, in the home and in volumes of its containers, after asking for the home's name
     #[arg(long)]
     pub data: bool,
 }

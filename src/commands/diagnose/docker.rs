@@ -8,18 +8,12 @@ use serde::Serialize;
 use tokio::process::Command;
 
 use super::Findings;
-use crate::commands::{Context, infra};
+use crate::commands::Context;
+use crate::commands::take_over::{ItsContainer, in_containers};
+use crate::control::TAKE_OVER;
 
 /// How long the daemon may take.
 const WITHIN: Duration = Duration::from_secs(5);
-/// Containers of MarketPrism's compose files.
-const NAMES: [&str; 5] = [
-    "marketprism-nats",
-    "marketprism-clickhouse-hot",
-    "marketprism-data-collector",
-    "marketprism-hot-storage-service",
-    "marketprism-cold-storage-service",
-];
 
 /// What Docker said.
 #[derive(Serialize)]
@@ -29,10 +23,25 @@ pub(super) struct Docker {
     detail: String,
     /// Containers of MarketPrism's that run: their names.
     containers: Vec<String>,
+    #[serde(skip)]
+    pub(super) found: Vec<ItsContainer>,
 }
 
-/// Asks the daemon for the names of running containers.
+/// Asks the daemon how it is, and which of MarketPrism's containers run.
 pub(super) async fn ask(context: &Context) -> Docker {
+    let (docker, found) = tokio::join!(client(context), tokio::time::timeout(WITHIN, in_containers(context)));
+    // Why the engine does not answer is told by what its own client says.
+    let mut found = found.ok().and_then(Result::ok).unwrap_or_default();
+    found.retain(ItsContainer::is_up);
+    Docker {
+        containers: found.iter().map(|its| its.container.clone()).collect(),
+        found,
+        ..docker
+    }
+}
+
+/// Asks as an operator does.
+async fn client(context: &Context) -> Docker {
     let path = context.environment.get("PATH").map(String::as_str).unwrap_or_default();
     let program = path
         .split(':')
@@ -42,10 +51,7 @@ pub(super) async fn ask(context: &Context) -> Docker {
         return Docker::new("absent", "there is no docker on the PATH");
     };
     let mut command = Command::new(program);
-    command
-        .args(["ps", "--format", "{{.Names}}\t{{.Label \"io.mprism.home\"}}"])
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(["ps", "--quiet"]).stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(WITHIN, command.output()).await {
         Err(_) => Docker::new("mute", &format!("docker does not answer within {} s", WITHIN.as_secs())),
         Ok(Err(error)) => Docker::new("absent", &error.to_string()),
@@ -53,17 +59,7 @@ pub(super) async fn ask(context: &Context) -> Docker {
             let said = String::from_utf8_lossy(&output.stderr);
             Docker::new("refused", said.lines().next().unwrap_or("docker says nothing").trim())
         }
-        Ok(Ok(output)) => {
-            let names = String::from_utf8_lossy(&output.stdout).into_owned();
-            let owner = infra::owner(&context.home);
-            let is_this_homes = |line: &&str| line.split_once('\t').is_some_and(|(_, label)| label.trim() == owner);
-            let others = names.lines().filter(|line| !is_this_homes(line));
-            let others = others.map(|line| line.split('\t').next().unwrap_or(line).trim());
-            Docker {
-                containers: others.filter(|name| NAMES.contains(name)).map(str::to_owned).collect(),
-                ..Docker::new("present", "")
-            }
-        }
+        Ok(Ok(_)) => Docker::new("present", ""),
     }
 }
 
@@ -73,6 +69,7 @@ impl Docker {
             state,
             detail: detail.to_owned(),
             containers: Vec::new(),
+            found: Vec::new(),
         }
     }
 }
@@ -92,8 +89,9 @@ pub(super) fn judge(docker: &Docker, findings: &mut Findings) {
             format!("not usable, and not needed: {}", docker.detail),
         ),
     }
-    for name in &docker.containers {
-        let text = format!("a container of MarketPrism runs: {name}");
-        findings.warn("marketprism_container", "docker", text, format!("docker stop {name}"));
+    for its in &docker.found {
+        let (name, image, what) = (&its.container, &its.image, its.part.text());
+        let text = format!("a MarketPrism runs: its {what}, container {name} of {image}");
+        findings.error("marketprism", "docker", text, TAKE_OVER);
     }
 }

@@ -16,7 +16,8 @@ use crate::cli::DiagnoseArgs;
 use crate::commands::Context;
 use crate::commands::deployment::paths;
 use crate::commands::lifecycle::everything;
-use crate::control::{self, Service, Survey, SurveyedLock, SurveyedPort};
+use crate::commands::take_over::{self, ItsContainer};
+use crate::control::{self, Service, Survey, SurveyedLock, SurveyedPort, TakenPort};
 use crate::error::{CliError, Exit, Failure};
 use crate::report::{Cell, Page, Report, Tone};
 
@@ -63,7 +64,8 @@ fn settings(context: &Context, findings: &mut Findings) -> Result<Settings, CliE
 async fn examine(settings: &Settings, mut findings: Findings, context: &Context) -> Result<DiagnoseReport, CliError> {
     let deployment = everything(context, settings)?;
     let home = paths(settings);
-    let (survey, docker) = tokio::join!(control::survey(&home, &deployment), docker::ask(context));
+    let (mut survey, docker) = tokio::join!(control::survey(&home, &deployment), docker::ask(context));
+    name_containers(&mut survey, &docker.found);
     let machine = machine::examine(settings, &mut findings);
     home::examine(settings, context, &mut findings)?;
     services::examine(&survey, settings, &mut findings).await;
@@ -79,6 +81,24 @@ async fn examine(settings: &Settings, mut findings: Findings, context: &Context)
         versions,
         docker,
     })
+}
+
+/// Says of holders of ports, and of what runs of a MarketPrism, which are its containers.
+fn name_containers(survey: &mut Survey, found: &[ItsContainer]) {
+    survey
+        .marketprism
+        .retain(|process| !found.iter().any(|its| its.has(process.process.pid)));
+    for port in &mut survey.ports {
+        let mut taken = TakenPort {
+            address: port.address,
+            holder: port.holder.take(),
+            reason: String::new(),
+        };
+        if taken.holder.is_some() {
+            take_over::mark(std::iter::once(&mut taken), found);
+        }
+        port.holder = taken.holder;
+    }
 }
 
 fn processes(survey: &Survey) -> Vec<Process> {

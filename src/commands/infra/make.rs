@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use mprism_containers::{ContainerError, Engine, FoundContainer, Observed, Plan, Pulling, Step, plan_up};
+use mprism_containers::{ContainerError, Engine, Foreign, FoundContainer, Observed, Plan, Pulling, Step, plan_up};
 use mprism_runtime::files::{ensure_folder, write_atomic};
 use mprism_settings::{Settings, loopback};
 
 use super::wanted::{Wanted, wanted};
 use super::{connect, in_containers, refuse_foreign};
 use crate::commands::Context;
-use crate::control::{self, ControlError, Service};
+use crate::control::{self, ControlError, Service, TakenPort};
 use crate::error::CliError;
 use crate::ui::Printer;
 
@@ -28,6 +28,40 @@ pub(crate) fn ready(services: &[Service], settings: &Settings, force: bool, cont
         ensure(&engine, &wanted, force, &|now| shown.pulling(&now)).await?;
         Ok(())
     })
+}
+
+/// Has the images of services that are about to start in containers, and looks whether anything is in their way but what is about to
+/// go: `goes` knows names, `is_freed` ports. Changes nothing else.
+///
+/// # Errors
+/// Where an image cannot be had, or somebody else has a name or a port.
+pub(crate) async fn fetch(
+    services: &[Service],
+    settings: &Settings,
+    goes: impl Fn(&Foreign) -> bool,
+    is_freed: impl Fn(&TakenPort) -> bool,
+    context: &Context,
+) -> Result<(), CliError> {
+    let services = in_containers(services, settings);
+    if services.is_empty() {
+        return Ok(());
+    }
+    let engine = connect(context).await?;
+    let wanted = wanted(settings, &services)?;
+    let observed = engine.observe(&wanted.infrastructure).await?;
+    let mut foreign = plan_up(&wanted.infrastructure, &observed, false).foreign;
+    foreign.retain(|foreign| !goes(foreign));
+    refuse_foreign(&foreign, &engine).await?;
+    refuse_taken_ports(&engine, &wanted, &observed, is_freed).await?;
+    let shown = Shown::new(&context.printer);
+    for step in plan_up(&wanted.infrastructure, &observed, true).steps {
+        if matches!(step, Step::Pull { .. }) {
+            engine
+                .execute(&wanted.infrastructure, &step, &|now| shown.pulling(&now))
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes and starts what is wanted and is not there. Returns what was done.
@@ -109,13 +143,18 @@ pub(crate) async fn keep(engine: &Engine, wanted: &Wanted, progress: &dyn Fn(Pul
 pub(super) async fn plan(engine: &Engine, wanted: &Wanted, force: bool) -> Result<Plan, CliError> {
     let observed = engine.observe(&wanted.infrastructure).await?;
     let plan = plan_up(&wanted.infrastructure, &observed, force);
-    refuse_foreign(&plan.foreign)?;
-    refuse_taken_ports(engine, wanted, &observed).await?;
+    refuse_foreign(&plan.foreign, engine).await?;
+    refuse_taken_ports(engine, wanted, &observed, |_| false).await?;
     Ok(plan)
 }
 
 /// A container that runs has its ports; for any other they have to be free.
-async fn refuse_taken_ports(engine: &Engine, wanted: &Wanted, observed: &Observed) -> Result<(), CliError> {
+async fn refuse_taken_ports(
+    engine: &Engine,
+    wanted: &Wanted,
+    observed: &Observed,
+    is_freed: impl Fn(&TakenPort) -> bool,
+) -> Result<(), CliError> {
     let mut taken = Vec::new();
     let mut hints = Vec::new();
     for container in &wanted.infrastructure.containers {
@@ -127,7 +166,10 @@ async fn refuse_taken_ports(engine: &Engine, wanted: &Wanted, observed: &Observe
         let Ok(service) = container.service.parse() else {
             continue;
         };
-        for port in control::taken_ports(&addresses) {
+        for port in control::taken_ports(&addresses)
+            .into_iter()
+            .filter(|port| !is_freed(port))
+        {
             if let Some(name) = engine.publisher(port.address.port()).await? {
                 hints.push(format!("container {name} publishes it: `docker stop {name}`"));
             }

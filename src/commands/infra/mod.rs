@@ -14,16 +14,16 @@ use mprism_containers::{ContainerError, Engine, Foreign, FoundContainer, Infrast
 use mprism_settings::{Backend, Settings};
 
 use crate::cli::{InfraArgs, InfraServer, InfraVerb};
-use crate::commands::Context;
-use crate::control::Service;
+use crate::commands::{Context, take_over};
+use crate::control::{Service, TAKE_OVER};
 use crate::error::{CliError, Exit};
 
 pub(crate) use alone::{alone, await_healthy};
 pub(crate) use down::stop_remaining;
-pub(crate) use make::{keep, ready};
+pub(crate) use make::{fetch, keep, ready};
 pub(crate) use orphans::{Orphan, look as orphans, take_away};
 use wanted::looked_for;
-pub(crate) use wanted::{container_name, owner, wanted};
+pub(crate) use wanted::{container_name, own_volume, owner, wanted};
 
 /// The variable that names another engine than the usual one, as for Docker's own programs.
 const DOCKER_HOST: &str = "DOCKER_HOST";
@@ -110,19 +110,31 @@ fn selected(servers: &[InfraServer], settings: &Settings) -> Result<Vec<Service>
     Err(CliError::usage("no_containers", anyhow::Error::msg(text)).hint(hint))
 }
 
-/// Refuses to go on where somebody else has a name of ours.
-fn refuse_foreign(foreign: &[Foreign]) -> Result<(), CliError> {
+/// Refuses to go on where somebody else has a name of ours. What is a MarketPrism's is told as such.
+async fn refuse_foreign(foreign: &[Foreign], engine: &Engine) -> Result<(), CliError> {
     let Some(first) = foreign.first() else { return Ok(()) };
-    let whose = |foreign: &Foreign| match &foreign.owner {
-        Some(owner) => format!("{} {} belongs to another home ({owner})", foreign.kind, foreign.name),
-        None => format!("{} {} was not made by mprism", foreign.kind, foreign.name),
+    let of_marketprism = take_over::its(engine).await?;
+    let part = |foreign: &Foreign| {
+        let its = of_marketprism
+            .iter()
+            .find(|its| foreign.kind == "container" && its.container == foreign.name);
+        its.map(|its| its.part.text())
     };
+    let whose = |foreign: &Foreign| match (&foreign.owner, part(foreign)) {
+        (Some(owner), _) => format!("{} {} belongs to another home ({owner})", foreign.kind, foreign.name),
+        (None, Some(what)) => format!("container {} is the {what} of a MarketPrism", foreign.name),
+        (None, None) => format!("{} {} was not made by mprism", foreign.kind, foreign.name),
+    };
+    let takes_over = foreign.iter().any(|foreign| part(foreign).is_some());
     let mut error = CliError::refused("foreign_container", anyhow::Error::msg(whose(first)));
     error.details = foreign.iter().skip(1).map(whose).collect();
     let look = match first.kind {
         "volume" => format!("look at it: `docker volume inspect {}`", first.name),
         _ => format!("look at it: `docker inspect {}`", first.name),
     };
+    if takes_over {
+        error = error.hint(format!("take it over: `{TAKE_OVER}`"));
+    }
     Err(error
         .hint(look)
         .hint("take its place: `mprism infra up --force` removes such a container, and uses such a volume as it is"))

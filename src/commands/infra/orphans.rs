@@ -58,11 +58,14 @@ pub(crate) fn look(
     settings: &Settings,
     context: &Context,
 ) -> Result<Vec<Orphan>, CliError> {
-    let found = context.block_on_interruptible(async {
-        let labelled = async { try_connect(context).await?.labelled().await };
-        match labelled.await {
-            Ok(found) => Ok(found),
-            Err(ContainerError::Absent { .. }) => Ok(Vec::new()),
+    let (found, sees_others) = context.block_on_interruptible(async {
+        let looked = async {
+            let engine = try_connect(context).await?;
+            Ok((engine.labelled().await?, engine.is_here().await))
+        };
+        match looked.await {
+            Ok(looked) => Ok(looked),
+            Err(ContainerError::Absent { .. }) => Ok((Vec::new(), false)),
             Err(error) => {
                 let text = format!("containers were not looked for: {}", mprism_runtime::log::chain(&error));
                 // Whoever never had any need not hear of an engine that is not for him.
@@ -70,7 +73,7 @@ pub(crate) fn look(
                     true => context.printer.warn(&text),
                     false => context.printer.detail(&text),
                 }
-                Ok(Vec::new())
+                Ok((Vec::new(), false))
             }
         }
     })?;
@@ -84,6 +87,7 @@ pub(crate) fn look(
             .collect(),
         has_containers: !in_containers(&[Service::Nats, Service::Clickhouse], settings).is_empty(),
         is_whole,
+        sees_others,
     };
     let step = |found: Labelled| home.why(&found, is_gone, is_here).map(|why| step(found, why));
     Ok(found.into_iter().filter_map(step).collect())
@@ -115,6 +119,8 @@ struct Home {
     left: Vec<Service>,
     has_containers: bool,
     is_whole: bool,
+    /// Whether another home that is not there is gone, and not only out of sight.
+    sees_others: bool,
 }
 
 impl Home {
@@ -128,7 +134,7 @@ impl Home {
         if found.owner != self.owner {
             // Where its home is has to be known, and that the engine's machine is this one: what is not seen from here is not gone.
             // Its data never goes: a home on a disk that is not mounted looks like one that is gone.
-            let may_go = self.is_whole && found.kind != Kind::Volume;
+            let may_go = self.is_whole && self.sees_others && found.kind != Kind::Volume;
             let home = found.home.as_deref().filter(|home| may_go && is_gone(home))?;
             return is_here(found).then(|| format!("its home {} is gone", home.display()));
         }
@@ -208,6 +214,7 @@ mod tests {
             left: vec![Service::Nats],
             has_containers: true,
             is_whole: true,
+            sees_others: true,
         }
     }
 
@@ -233,6 +240,15 @@ mod tests {
             ..home()
         };
         assert_eq!(why(&few, &theirs(Some("/gone"))), None, "one service was named");
+        let blind = Home {
+            sees_others: false,
+            ..home()
+        };
+        // What is stopped has no process that would tell where it ran.
+        for kind in [Kind::Container, Kind::Network] {
+            let stopped = found(kind, "marketprism-nats", "other", Some("/gone"));
+            assert_eq!(why(&blind, &stopped), None, "its home may be on the engine's machine");
+        }
     }
 
     #[test]

@@ -100,6 +100,32 @@ pub(crate) fn container_name(settings: &Settings, service: Service) -> String {
     moved(name, settings)
 }
 
+/// Returns the volume of a server, which its container sees at `target`: the home's own, or the one that the settings name.
+fn volume(settings: &Settings, service: Service, target: String) -> Volume {
+    let named = match service {
+        Service::Nats => settings.infra.nats_volume.as_ref(),
+        _ => settings.infra.clickhouse_volume.as_ref(),
+    };
+    let folder = named
+        .and_then(|named| named.folder.clone())
+        .unwrap_or_else(|| service.name().to_owned());
+    Volume {
+        name: named.map_or_else(|| own_volume(settings, service), |named| named.name.clone()),
+        target,
+        folder: (folder != ".").then_some(folder),
+        is_named: named.is_some(),
+    }
+}
+
+/// Returns the name of a server's volume that is the home's own.
+pub(crate) fn own_volume(settings: &Settings, service: Service) -> String {
+    let name = match service {
+        Service::Nats => "marketprism-nats-data",
+        _ => "marketprism-clickhouse-hot-data",
+    };
+    moved(name, settings)
+}
+
 pub(super) fn moved(name: &str, settings: &Settings) -> String {
     match settings.port_offset {
         0 => name.to_owned(),
@@ -155,18 +181,13 @@ impl Wanted {
         let options = worker::container_broker(settings, matches!(network(settings), Network::Host), passwords)?;
         let text = mprism_broker::container_config(&options);
         let monitor = settings.nats.monitor_port;
-        let volume = moved("marketprism-nats-data", settings);
         let file = settings.home.infra().join("nats.conf");
         let container = Container {
             // Words that begin with a dash go to the server in each of the official images.
             command: vec!["--config".to_owned(), "/etc/mprism/nats.conf".to_owned()],
             // As for the server that is our child.
             environment: [("GOGC".to_owned(), "50".to_owned())].into(),
-            volume: Some(Volume {
-                name: volume,
-                target: "/data".to_owned(),
-                folder: Some("nats".to_owned()),
-            }),
+            volume: Some(volume(settings, Service::Nats, "/data".to_owned())),
             binds: vec![read_only(&file, "/etc/mprism/nats.conf")],
             ports: vec![settings.nats.port, monitor],
             health: fetch(&format!("http://127.0.0.1:{monitor}/healthz?js-enabled-only=true")),
@@ -200,9 +221,8 @@ impl Wanted {
             environment: [("CLICKHOUSE_SKIP_USER_SETUP".to_owned(), "1".to_owned())].into(),
             user: Some(CLICKHOUSE_USER.to_owned()),
             volume: Some(Volume {
-                name: moved("marketprism-clickhouse-hot-data", settings),
-                target: "/var/lib/clickhouse".to_owned(),
                 folder: None,
+                ..volume(settings, Service::Clickhouse, "/var/lib/clickhouse".to_owned())
             }),
             binds: vec![
                 read_only(&config, CLICKHOUSE_CONFIG),
@@ -248,11 +268,7 @@ impl Wanted {
                 ("MPRISM_PORT_OFFSET".to_owned(), settings.port_offset.to_string()),
             ]
             .into(),
-            volume: Some(Volume {
-                name: moved("marketprism-clickhouse-hot-data", settings),
-                target: format!("{INNER_HOME}/data"),
-                folder: Some("clickhouse".to_owned()),
-            }),
+            volume: Some(volume(settings, Service::Clickhouse, format!("{INNER_HOME}/data"))),
             binds: vec![
                 read_only(&file, &format!("{INNER_HOME}/config/infra.yaml")),
                 read_only(&secret, &inner(&secret)),

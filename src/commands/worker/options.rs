@@ -1,6 +1,7 @@
 //! From settings to each worker's options: the only place that knows both.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use mprism_broker::{BrokerOptions, Passwords, SyncPolicy, USER_COLLECTOR, USER_HOT};
@@ -55,7 +56,16 @@ pub(crate) fn container_broker(
     Ok(BrokerOptions {
         listen: listen(settings.nats.port),
         monitor: listen(settings.nats.monitor_port),
-        store: "/data/nats".into(),
+        store: match settings
+            .infra
+            .nats_volume
+            .as_ref()
+            .and_then(|volume| volume.folder.as_deref())
+        {
+            None => "/data/nats".into(),
+            Some(".") => "/data".into(),
+            Some(folder) => Path::new("/data").join(folder),
+        },
         ..broker_with(settings, None, passwords)?
     })
 }

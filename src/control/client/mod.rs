@@ -23,9 +23,10 @@ pub use replace::{Replaced, replace_supervisor};
 use super::deployment::{Deployment, UnitSpec};
 use super::error::ControlError;
 use super::events::{Event, Observer};
-use super::marketprism::{self, MarketPrism};
+use super::marketprism;
 use super::paths::HomePaths;
 use super::plan::{Plan, plan_restart, plan_start, plan_stop};
+use super::ports::TakenPort;
 use super::probe::ask;
 use super::processes;
 use super::protocol::{Action, Desired, Message, Outcome, Request, SOMEBODY_ELSES, UnitState, UnitStatus};
@@ -72,16 +73,20 @@ pub struct Stop {
 /// # Errors
 /// Where the home cannot be read.
 pub async fn observe_plan(paths: &HomePaths, start: &Start) -> Result<Plan, ControlError> {
-    observe_plan_after(paths, start, &[]).await
+    observe_plan_after(paths, start, |_| false).await
 }
 
-/// Observes what a start would meet once these processes were taken over. Changes nothing.
+/// Observes what a start would meet once some holders of ports were taken over. Changes nothing.
 ///
 /// # Errors
 /// Where the home cannot be read.
-pub async fn observe_plan_after(paths: &HomePaths, start: &Start, ended: &[MarketPrism]) -> Result<Plan, ControlError> {
+pub async fn observe_plan_after(
+    paths: &HomePaths,
+    start: &Start,
+    is_freed: impl Fn(&TakenPort) -> bool,
+) -> Result<Plan, ControlError> {
     let mut observed = observe(paths, &start.deployment).await?;
-    observed.without(ended);
+    observed.without(is_freed);
     Ok(plan_start(&start.services, &observed, start.force))
 }
 

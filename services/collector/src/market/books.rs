@@ -69,8 +69,8 @@ pub(super) struct BookState {
 #[derive(Clone, Copy, Debug)]
 struct Hole {
     cause: GapCause,
-    /// First missing change and version, where the ledger has it.
-    ledgered: Option<(u64, u32)>,
+    /// First and last missing change, where the ledger has it.
+    ledgered: Option<(u64, u64)>,
 }
 
 impl BookState {
@@ -198,8 +198,8 @@ impl BookState {
         self.due = None;
         self.chained = None;
         self.hole.cause = hole.cause;
-        let gap = self.gap(hole.from, hole.to, 1, received);
-        self.hole.ledgered = Some((hole.from, 1));
+        let gap = self.gap(hole.from, hole.to, received);
+        self.hole.ledgered = Some((hole.from, hole.to));
         out.gap(&self.gap_subject, gap);
     }
 
@@ -290,7 +290,7 @@ impl BookState {
         tracing::error!(symbol = %self.about.symbol, "the book did not agree with two snapshots, of which the second replaces it");
         let last = self.sync.last();
         self.hole.cause = GapCause::Desync;
-        out.gap(&self.gap_subject, self.gap(self.sound.min(last), last, 1, now()));
+        out.gap(&self.gap_subject, self.gap(self.sound.min(last), last, now()));
         self.hole.cause = GapCause::Sequence;
         self.chained = None;
         self.begins_at(last);
@@ -300,16 +300,23 @@ impl BookState {
     fn close_hole(&mut self, at: u64, out: &mut Out) {
         let ledgered = self.hole.ledgered.take();
         let from = ledgered.map_or_else(|| self.seen.map(|seen| seen.id + 1), |(from, _)| Some(from));
-        let version = ledgered.map_or(1, |(_, version)| version + 1);
         if let Some(from) = from.filter(|from| *from <= at) {
-            out.gap(&self.gap_subject, self.gap(from, at, version, now()));
+            // What is in the ledger as it is says nothing new.
+            if ledgered.is_none_or(|(_, to)| to < at) {
+                out.gap(&self.gap_subject, self.gap(from, at, now()));
+            }
             self.chained = None;
         }
         self.hole.cause = GapCause::Sequence;
     }
 
     /// A book that was not seen cannot be had afterwards.
-    fn gap(&self, from: u64, to: u64, version: u32, noticed: UnixMillis) -> Gap {
+    ///
+    /// Two lives that publish nothing in between begin at the same change, and so does what is noticed and then closed: all of them are
+    /// one gap by its identity. The longer one is the later version, so that it is never taken for a repetition of the other (by the
+    /// broker, which forgets repeated message ids, and by whoever reads the ledger), and the latest version has the ranges of all.
+    fn gap(&self, from: u64, to: u64, noticed: UnixMillis) -> Gap {
+        let changes = to.saturating_sub(from).saturating_add(1);
         Gap {
             ts: noticed,
             exchange: self.about.exchange,
@@ -323,7 +330,7 @@ impl BookState {
             cause: self.hole.cause,
             state: GapState::Unfillable,
             source: Source::Ws,
-            version,
+            version: u32::try_from(changes).unwrap_or(u32::MAX),
         }
     }
 
@@ -416,5 +423,48 @@ impl BookState {
         };
         out.stats.books.fetch_add(1, Ordering::Relaxed);
         out.push(&self.subject, &Event::OrderBook(Box::new(book)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mprism_model::{Exchange, MarketType, Symbol};
+
+    use super::*;
+
+    /// A life of a book that was left off at change 1,000.
+    fn life() -> BookState {
+        let about = Subject {
+            data_type: DataType::OrderBook,
+            exchange: Exchange::BinanceSpot,
+            market_type: MarketType::Spot,
+            symbol: Symbol::new("BTC-USDT").expect("valid"),
+        };
+        let seen = Seen {
+            id: 1_000,
+            ts: UnixMillis(1_795_176_000_000),
+        };
+        let instrument = InstrumentId::new("BTCUSDT").expect("valid");
+        BookState::new(about, instrument, Some(seen), Arc::default(), false, None)
+    }
+
+    #[test]
+    fn a_gap_of_a_second_life_that_begins_where_the_first_ones_did_is_not_taken_for_it() {
+        // The first life was killed before it published a book, so that the second one knows of no later change.
+        let noticed = UnixMillis(1_795_176_060_000);
+        let (first, second) = (life().gap(1_001, 1_500, noticed), life().gap(1_001, 2_750, noticed));
+        assert_eq!(first.gap_id(), second.gap_id(), "the format is fixed");
+        assert_ne!(
+            first.message_id(),
+            second.message_id(),
+            "the broker would forget the second"
+        );
+        assert!(second.version > first.version, "the latest version has both ranges");
+        assert_eq!(
+            life().gap(1_001, 1_500, noticed).message_id(),
+            first.message_id(),
+            "said again"
+        );
+        assert_eq!(life().gap(1_001, u64::MAX, noticed).version, u32::MAX);
     }
 }

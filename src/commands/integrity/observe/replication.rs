@@ -230,6 +230,9 @@ impl Comparing<'_> {
         Ok(match found.rows {
             // All that there was may be in what the server cannot read.
             0 if self.has_broken_parts().await? => "1".to_owned(),
+            // What the cold store has proves nothing of a hot one that is empty: another home may copy into it (its `cold.clickhouse.url`
+            // may name this engine), rows may have come straight from a venue, and neither a row nor the ledger of windows says from
+            // which hot store it was copied. That a table without rows should have some is told by presence.
             0 => "0".to_owned(),
             _ => format!("day >= toDate({})", found.first),
         })
