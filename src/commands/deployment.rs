@@ -65,16 +65,12 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
     }
     match infra.clickhouse_backend {
         Backend::Embedded | Backend::External => Ok(()),
-        Backend::Native => Err(not_supported(
-            "infra.clickhouse.mode `native` is not supported: nothing in a ClickHouse server keeps an insert of a writer that was \
-             killed from landing late, so a row could be stored twice",
-            "infra.clickhouse.mode",
-        )),
-        Backend::Docker if infra.clickhouse_server == ClickhouseServer::Clickhouse => {
-            let text = "ClickHouse's own server is not supported as the store: rows could not be stored exactly once";
-            Err(CliError::usage("not_supported", anyhow::anyhow!(text)).hint(
-                "let the container run the embedded engine: infra.clickhouse.server `mprism`, with an image of mprism",
-            ))
+        Backend::Native => {
+            let text =
+                "infra.clickhouse.mode `native` is not supported: mprism runs no clickhouse-server of this machine";
+            Err(CliError::usage("not_supported", anyhow::anyhow!(text))
+                .hint("let its own service run it, and store there: `clickhouse: {mode: external, url: …, user: …}`")
+                .hint("or use what mprism brings along: `infra.clickhouse.mode: embedded`"))
         }
         Backend::Docker if settings.clickhouse.listen.is_loopback() => Ok(()),
         Backend::Docker => Err(beyond_the_loopback("clickhouse")),
@@ -85,11 +81,6 @@ pub(crate) fn check_supported(settings: &Settings) -> Result<(), CliError> {
 fn beyond_the_loopback(server: &str) -> CliError {
     let text = format!("{server}.listen beyond the loopback is not supported in a container");
     CliError::usage("not_supported", anyhow::Error::msg(text)).hint(format!("leave `{server}.listen` out"))
-}
-
-fn not_supported(text: &'static str, key: &str) -> CliError {
-    CliError::usage("not_supported", anyhow::anyhow!(text))
-        .hint(format!("use what mprism brings along: `{key}: embedded`"))
 }
 
 /// Refuses to listen where other hosts can reach a service with a certificate that cannot be shown to them. One that is made is made

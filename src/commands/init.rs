@@ -5,7 +5,7 @@ use std::time::Duration;
 use mprism_bus::{Bus, BusError};
 use mprism_clickhouse::{Difference, Store, StoreError};
 use mprism_deps::Dependency;
-use mprism_settings::{Mode, NatsLogin, Settings};
+use mprism_settings::{Backend, ClickhouseServer, Mode, NatsLogin, Settings};
 use serde::Serialize;
 
 use crate::cli::{InitArgs, SimArgs};
@@ -23,7 +23,7 @@ use crate::report::{Page, Report};
 
 /// How long somebody else's broker may take to answer.
 const BROKER_WITHIN: Duration = Duration::from_secs(10);
-/// What is fenced to see whether a store has fences: no table of this name is ever made.
+/// What is fenced to see whether a fence can be raised in a store: no table of this name is ever made.
 const FENCE_TRIED: &str = "marketprism_hot.fence_tried";
 /// How long tables and streams may take once their servers answer.
 const MADE_WITHIN: Duration = Duration::from_secs(30);
@@ -182,16 +182,25 @@ fn stores_here(settings: &Settings) -> bool {
         .any(|service| runs_here(settings, *service))
 }
 
-/// Refuses a store of somebody else's that cannot keep a row from being stored twice.
+/// Returns whether the store is ClickHouse's own server, or may be: then what its user may do decides whether we can store there.
+fn is_any_server(settings: &Settings) -> bool {
+    let infra = &settings.infra;
+    let is_official = infra.clickhouse_server == ClickhouseServer::Clickhouse;
+    settings.clickhouse.mode == Mode::External || infra.clickhouse_backend == Backend::Docker && is_official
+}
+
+/// Refuses a store where its user may not do what keeps a row from being stored twice.
 async fn check_fences(settings: &Settings, store: &Store) -> Result<(), CliError> {
-    if settings.clickhouse.mode == Mode::Managed {
+    if !is_any_server(settings) {
         return Ok(());
     }
     let refused = |e: StoreError| {
         let advice = trouble::advice(&mprism_runtime::log::chain(&e), Service::Clickhouse);
-        let hint = match e {
-            StoreError::NoFences { .. } => {
-                "store in the engine of a home of mprism's: its address is `clickhouse.url`".into()
+        let hint = match &e {
+            StoreError::NotGranted { user, grant, .. } => {
+                format!(
+                    "there, as a user who may: `GRANT {grant} TO {user}`; docs/deployment.md has all that a writer needs"
+                )
             }
             _ => advice.unwrap_or("look at the settings under `clickhouse`".into()),
         };

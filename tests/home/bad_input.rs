@@ -90,12 +90,10 @@ fn wrong_settings_change_nothing() {
             assert!(error.contains(told) || error.contains("port"), "{told}: {error}");
         }
     }
-    for server in ["mode: native", "mode: docker, server: clickhouse"] {
-        home.configure(&format!("infra: {{clickhouse: {{{server}}}}}\n"));
-        let own = home.run(&["start", "--json"]);
-        assert_eq!(own.code, 2, "{own:?}");
-        assert_eq!(own.document()["error"]["code"], "not_supported", "{own:?}");
-    }
+    home.configure("infra: {clickhouse: {mode: native}}\n");
+    let own = home.run(&["start", "--json"]);
+    assert_eq!(own.code, 2, "{own:?}");
+    assert_eq!(own.document()["error"]["code"], "not_supported", "{own:?}");
     let entries: Vec<_> = std::fs::read_dir(home.path()).expect("readable").collect();
     assert_eq!(entries.len(), 1, "only what the test wrote: {entries:?}");
     home.configure("");

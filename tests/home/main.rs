@@ -37,6 +37,7 @@ mod schema;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod screens;
+mod server;
 mod smoke;
 mod support;
 mod take_over;

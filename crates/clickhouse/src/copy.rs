@@ -3,6 +3,7 @@
 
 use reqwest::{Body, Response};
 
+use crate::fence::Source;
 use crate::insert::Writing;
 use crate::store::code_of;
 use crate::{InsertError, Store, StoreError};
@@ -50,14 +51,17 @@ impl Store {
     /// # Errors
     /// See [`InsertError`]; some of the rows may be there all the same.
     pub async fn copy(&self, copy: &Copy<'_>) -> Result<Option<u64>, InsertError> {
-        let statement = format!("INSERT INTO {} ({}) {}", copy.table, copy.columns, copy.select);
+        let source = Source::Select {
+            columns: copy.columns,
+            select: copy.select,
+        };
         let writing = Writing {
             table: copy.table,
             generation: copy.generation,
-            statement: None,
+            source,
             settings: &copy.settings(),
         };
-        self.write(writing, statement.into()).await
+        self.write(writing, None).await
     }
 
     /// Writes rows that another server gives. Nothing of them is held here.
@@ -65,15 +69,19 @@ impl Store {
     /// # Errors
     /// See [`InsertError`]; some of the rows may be there all the same.
     pub async fn copy_from(&self, copy: &Copy<'_>, rows: Rows) -> Result<Option<u64>, InsertError> {
-        let statement = format!("INSERT INTO {} ({}) FORMAT Native", copy.table, copy.columns);
+        let source = Source::Data {
+            columns: copy.columns,
+            format: "Native",
+        };
         let writing = Writing {
             table: copy.table,
             generation: copy.generation,
-            statement: Some(&statement),
+            source,
             settings: &copy.settings(),
         };
         // A stream that breaks breaks the request: what came until then is not taken for all of it.
-        self.write(writing, Body::wrap_stream(rows.0.bytes_stream())).await
+        let rows = Body::wrap_stream(rows.0.bytes_stream());
+        self.write(writing, Some(rows)).await
     }
 
     /// Begins to read a copy's rows.
@@ -82,11 +90,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn read(&self, copy: &Copy<'_>) -> Result<Rows, StoreError> {
         let sent = self
-            .http
-            .post(&self.options.url)
+            .signed(self.http.post(&self.options.url))
             .query(&copy.settings())
-            .header("X-ClickHouse-User", &self.options.user)
-            .header("X-ClickHouse-Key", &self.options.password)
             .timeout(self.options.insert_timeout)
             .body(format!("{} FORMAT Native", copy.select))
             .send()

@@ -29,11 +29,27 @@ pub enum StoreError {
         /// The server's text.
         message: String,
     },
-    /// A server that is not our engine: nothing there keeps an insert of an earlier life from landing late.
-    #[error("clickhouse at {url} is not mprism's engine: it has no fences")]
-    NoFences {
+    /// The user may not do what a writer has to.
+    #[error("user `{user}` of clickhouse at {url} needs `GRANT {grant} TO {user}`: {message}")]
+    NotGranted {
         /// Its address.
         url: String,
+        /// Who we are there.
+        user: String,
+        /// What is missing, as it is granted.
+        grant: &'static str,
+        /// The server's text.
+        message: String,
+    },
+    /// An insert of an earlier writer runs and does not end, so no later one may begin.
+    #[error("query {query} of an earlier writer of `{table}` still runs in clickhouse at {url}, though it was killed")]
+    StillRuns {
+        /// Its address.
+        url: String,
+        /// The table.
+        table: String,
+        /// Its id.
+        query: String,
     },
     /// A read did not give what its type says.
     #[error("clickhouse answered something unexpected")]
@@ -54,9 +70,9 @@ impl StoreError {
     /// Returns whether the same call can succeed later without anything being changed by hand.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::StillRuns { .. } => true,
             Self::Exception { code, .. } => !is_about_content(*code),
-            Self::Tls { .. } | Self::NoFences { .. } | Self::Unexpected { .. } => false,
+            Self::Tls { .. } | Self::NotGranted { .. } | Self::Unexpected { .. } => false,
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use reqwest::Body;
 
 use crate::error::is_about_content;
+use crate::fence::{REFUSED, Source};
 use crate::store::code_of;
 use crate::{InsertError, Store};
 
@@ -39,8 +40,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) table: &'a str,
     /// The fence's generation.
     pub(crate) generation: u64,
-    /// The statement, or `None` where it stands in the body.
-    pub(crate) statement: Option<&'a str>,
+    /// Where its rows come from.
+    pub(crate) source: Source<'a>,
     /// Settings beside those of every insert, which they overrule.
     pub(crate) settings: &'a [(&'static str, String)],
 }
@@ -52,16 +53,19 @@ impl Store {
     /// See [`InsertError`]; after [`InsertError::InDoubt`] nothing is known, and a fence has to be raised before anything is
     /// read back.
     pub async fn insert(&self, insert: Insert<'_>) -> Result<(), InsertError> {
-        let statement = format!("INSERT INTO {} ({}) FORMAT RowBinary", insert.table, insert.columns);
+        let source = Source::Data {
+            columns: insert.columns,
+            format: "RowBinary",
+        };
         let writing = Writing {
             table: insert.table,
             generation: insert.generation,
-            statement: Some(&statement),
+            source,
             settings: &[],
         };
         // A server that does not say how much it wrote has nothing to compare.
         let written = self
-            .write(writing, insert.rows.into())
+            .write(writing, Some(insert.rows.into()))
             .await?
             .unwrap_or(insert.row_count);
         if written == insert.row_count {
@@ -74,9 +78,12 @@ impl Store {
         })
     }
 
-    /// Sends an INSERT and returns how many rows the server says it wrote, where it says that.
-    pub(crate) async fn write(&self, writing: Writing<'_>, body: Body) -> Result<Option<u64>, InsertError> {
+    /// Sends an INSERT, with its rows where they come along, and returns how many rows the server says it wrote, where it says that.
+    pub(crate) async fn write(&self, writing: Writing<'_>, rows: Option<Body>) -> Result<Option<u64>, InsertError> {
         let table = writing.table;
+        let statement = self
+            .fenced_statement(table, &writing.source, writing.generation)
+            .await?;
         let in_doubt = |e: reqwest::Error| InsertError::InDoubt {
             table: table.to_owned(),
             source: e.into(),
@@ -85,20 +92,17 @@ impl Store {
         let comment = format!("mp-{table}-{}-{unique:032x}", writing.generation);
         let is_overruled = |name: &str| writing.settings.iter().any(|(own, _)| *own == name);
         let usual: Vec<_> = SETTINGS.iter().filter(|(name, _)| !is_overruled(name)).collect();
-        let sent = self
-            .http
-            .post(&self.options.url)
+        let request = self
+            .signed(self.http.post(&self.options.url))
             .query(&usual)
             .query(writing.settings)
             .query(&[("log_comment", comment.as_str())])
-            .query(&writing.statement.map(|statement| ("query", statement)).as_slice())
-            .header("X-ClickHouse-User", &self.options.user)
-            .header("X-ClickHouse-Key", &self.options.password)
-            .timeout(self.options.insert_timeout)
-            .body(body)
-            .send()
-            .await;
-        let answer = sent.map_err(in_doubt)?;
+            .timeout(self.options.insert_timeout);
+        let request = match rows {
+            Some(rows) => request.query(&[("query", &statement)]).body(rows),
+            None => request.body(statement),
+        };
+        let answer = request.send().await.map_err(in_doubt)?;
         let status = answer.status();
         let summary = answer
             .headers()
@@ -112,6 +116,9 @@ impl Store {
         }
         if !status.is_success() {
             let (code, message) = (code_of(&body), body.trim().to_owned());
+            if is_by_a_fence(code, &message) {
+                return Err(InsertError::Fenced { table });
+            }
             return Err(if is_about_content(code) {
                 InsertError::Rejected { table, code, message }
             } else {
@@ -119,6 +126,18 @@ impl Store {
             });
         }
         Ok(summary.and_then(|summary| written_rows(&summary)))
+    }
+}
+
+/// Returns whether a server failed an insert because of a later fence: it looked and found one, or was killed by it.
+///
+/// FUNCTION_THROW_IF_VALUE_IS_NON_ZERO and QUERY_WAS_CANCELLED of ClickHouse `src/Common/ErrorCodes.cpp`.
+fn is_by_a_fence(code: i32, message: &str) -> bool {
+    match code {
+        395 => message.contains(REFUSED),
+        // Whoever else killed it, a new fence is right, too.
+        394 => true,
+        _ => false,
     }
 }
 
@@ -132,6 +151,23 @@ fn written_rows(summary: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fence_is_told_from_other_failures() {
+        let said = format!(
+            "Code: 395. DB::Exception: {REFUSED}: while executing 'FUNCTION throwIf(…)'. (FUNCTION_THROW_IF_VALUE_IS_NON_ZERO)"
+        );
+        assert!(is_by_a_fence(395, &said));
+        assert!(is_by_a_fence(
+            394,
+            "Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)"
+        ));
+        assert!(!is_by_a_fence(
+            395,
+            "Code: 395. DB::Exception: Value passed to 'throwIf' function is non-zero"
+        ));
+        assert!(!is_by_a_fence(252, &said));
+    }
 
     #[test]
     fn the_summary_tells_what_was_written() {

@@ -5,6 +5,7 @@
 
 mod copy;
 mod error;
+mod fence;
 mod insert;
 mod parts;
 mod schema;
@@ -14,6 +15,7 @@ mod views;
 
 pub use copy::{Copy, Rows};
 pub use error::{InsertError, StoreError};
+pub use fence::FenceKeeper;
 pub use insert::Insert;
 pub use parts::{BrokenPart, broken_parts, drop_broken_part};
 pub use schema::{

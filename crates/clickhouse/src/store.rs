@@ -1,14 +1,18 @@
 //! A connection to one ClickHouse.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse::{Client, RowOwned, RowRead};
 use hyper_util::rt::TokioExecutor;
 use mprism_runtime::tls::ClientTls;
-use serde::Deserialize;
 
 use crate::StoreError;
+use crate::fence::Known;
+
+/// How long a connection is kept that nothing is sent on: a server keeps it for 3 s or more (`keep_alive_timeout`).
+const IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// How to reach ClickHouse.
 #[derive(Clone)]
@@ -46,17 +50,13 @@ pub struct Store {
     pub(crate) client: Client,
     pub(crate) http: reqwest::Client,
     pub(crate) options: StoreOptions,
+    pub(crate) known: Arc<Known>,
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.options.fmt(f)
     }
-}
-
-#[derive(Deserialize)]
-struct FenceAnswer {
-    generation: u64,
 }
 
 impl Store {
@@ -78,7 +78,7 @@ impl Store {
             .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .no_proxy()
-            .pool_idle_timeout(Duration::from_secs(10));
+            .pool_idle_timeout(IDLE_MAX);
         if let Some(config) = tls.clone() {
             http = http.tls_backend_preconfigured(config);
         }
@@ -88,7 +88,12 @@ impl Store {
             .with_url(&options.url)
             .with_user(&options.user)
             .with_password(&options.password);
-        Ok(Self { client, http, options })
+        Ok(Self {
+            client,
+            http,
+            options,
+            known: Arc::default(),
+        })
     }
 
     /// Returns its address.
@@ -131,53 +136,11 @@ impl Store {
         self.within(self.client.query_raw(statement).execute()).await
     }
 
-    /// Raises the fence of a table (`database.table`): returns once no insert of an earlier writer runs or can ever begin.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn fence(&self, table: &str) -> Result<u64, StoreError> {
-        let url = format!("{}/mprism/fence?table={table}", self.options.url);
-        let sent = self
-            .http
-            .post(url)
+    /// Says to the server who asks.
+    pub(crate) fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        request
             .header("X-ClickHouse-User", &self.options.user)
             .header("X-ClickHouse-Key", &self.options.password)
-            .timeout(self.options.fence_timeout)
-            .send()
-            .await;
-        let answer = sent.map_err(|e| self.unreachable(e))?;
-        let status = answer.status();
-        let body = answer.text().await.map_err(|e| self.unreachable(e))?;
-        if status == reqwest::StatusCode::NOT_FOUND {
-            let url = self.options.url.clone();
-            return Err(StoreError::NoFences { url });
-        }
-        if !status.is_success() {
-            return Err(StoreError::Exception {
-                code: code_of(&body),
-                message: body.trim().to_owned(),
-            });
-        }
-        let answer: Result<FenceAnswer, _> = serde_json::from_str(&body);
-        answer
-            .map(|answer| answer.generation)
-            .map_err(|e| StoreError::Unexpected { source: e.into() })
-    }
-
-    /// Gives a table up, so that the operator may write to it by hand. Failing to is harmless.
-    pub async fn release(&self, table: &str, generation: u64) {
-        let url = format!(
-            "{}/mprism/fence?table={table}&generation={generation}",
-            self.options.url
-        );
-        let released = self
-            .http
-            .delete(url)
-            .header("X-ClickHouse-User", &self.options.user)
-            .header("X-ClickHouse-Key", &self.options.password)
-            .timeout(Duration::from_secs(1))
-            .send();
-        let _harmless = released.await;
     }
 
     /// Waits for the typed client, which waits for ever, as long as a query may take.
@@ -223,8 +186,7 @@ fn secured(config: rustls::ClientConfig) -> Client {
         .enable_http1()
         .build();
     let connections = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-        // ClickHouse keeps an idle connection for 3 s.
-        .pool_idle_timeout(Duration::from_secs(2))
+        .pool_idle_timeout(IDLE_MAX)
         .build(connector);
     Client::with_http_client(connections)
 }

@@ -112,6 +112,7 @@ async fn engine(data: std::path::PathBuf) {
         reader_memory_max: 1 << 30,
         writers_max: 4,
         body_bytes_max: 1 << 30,
+        fences: true,
     };
     let shutdown = tokio_util::sync::CancellationToken::new();
     let told = shutdown.clone();

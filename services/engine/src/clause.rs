@@ -1,5 +1,6 @@
 //! Clauses: where an insert's data begins, and where output and input are put into a statement.
 
+use crate::exception::Exception;
 use crate::tokens::{Token, Tokens};
 
 /// Splits an INSERT with data in its text into statement and data; any other text is all statement.
@@ -59,6 +60,31 @@ pub(crate) fn with_input(normalised: &str, clause: &str) -> String {
     }
 }
 
+/// Returns a normalised INSERT … SELECT … FROM input('structure') … FORMAT name that reads a file instead: the engine takes data from
+/// there only.
+///
+/// # Errors
+/// Where it says no structure or no format.
+pub(crate) fn with_file(normalised: &str, file: &str) -> Result<String, Exception> {
+    let refuse = |why| Err(Exception::new(36, why, "BAD_ARGUMENTS"));
+    let tokens: Vec<Token<'_>> = Tokens::new(normalised).collect();
+    let function = tokens.windows(3).find_map(|three| {
+        let is_input = three[0].text.eq_ignore_ascii_case("input") && three[1].text == "(";
+        (is_input && three[2].text.starts_with('\'')).then_some((three[0].start, three[2].start))
+    });
+    let Some((begin, structure)) = function else {
+        return refuse("input() needs the structure of the data, as a text");
+    };
+    let (format, place) = match tokens.as_slice() {
+        [.., word, name] if word.is("FORMAT") => (unquoted(name.text), word.start),
+        _ => return refuse("FORMAT must be specified for function input(), at the end"),
+    };
+    let (before, rest) = (&normalised[..begin], &normalised[structure..place]);
+    Ok(format!("{before}file('{file}', '{format}', {rest}")
+        .trim_end()
+        .to_owned())
+}
+
 /// Returns the format a normalised statement asks for itself.
 pub(crate) fn own_format(normalised: &str) -> Option<String> {
     let tokens: Vec<Token<'_>> = Tokens::new(normalised).filter(|t| t.depth == 0).collect();
@@ -108,6 +134,20 @@ mod tests {
         ];
         for (text, statement, data) in cases {
             assert_eq!(split_data(text), (statement, data), "{text}");
+        }
+    }
+
+    #[test]
+    fn input_becomes_a_file() {
+        let text = "INSERT INTO t (a) SELECT a FROM input('a Enum8(\\'x\\' = 1)') WHERE a = 'input(' FORMAT RowBinary";
+        let file = "INSERT INTO t (a) SELECT a FROM file('/f', 'RowBinary', 'a Enum8(\\'x\\' = 1)') WHERE a = 'input('";
+        assert_eq!(with_file(text, "/f").expect("understood"), file);
+        for text in [
+            "INSERT INTO t SELECT a FROM input() FORMAT RowBinary",
+            "INSERT INTO t SELECT a FROM input('a UInt8')",
+            "INSERT INTO t SELECT a FROM input('a UInt8') FORMAT CSV SETTINGS a = 1",
+        ] {
+            assert_eq!(with_file(text, "/f").expect_err("refused").code, 36, "{text}");
         }
     }
 

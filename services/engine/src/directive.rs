@@ -3,11 +3,20 @@
 use crate::exception::Exception;
 use crate::tokens::{Token, Tokens};
 
-/// `KILL QUERY` of statements that their clients gave ids.
+/// `KILL QUERY` of statements that their clients gave ids, or a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kill {
-    pub(crate) ids: Vec<String>,
+    pub(crate) which: Which,
     pub(crate) mode: KillMode,
+}
+
+/// Which statements are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of these ids.
+    Ids(Vec<String>),
+    /// Those whose comment (`log_comment`) begins like this.
+    Comment(String),
 }
 
 /// Whether `KILL QUERY` waits for the end of what it killed.
@@ -19,45 +28,53 @@ pub(crate) enum KillMode {
     Test,
 }
 
-/// Reads `KILL QUERY WHERE query_id = '…'` or `query_id IN ('…', …)`.
+/// Reads `KILL QUERY WHERE query_id = '…'`, `query_id IN ('…', …)` or `startsWith(Settings['log_comment'], '…')`.
 ///
 /// # Errors
 /// Where the condition is another: the library's own ids are not those that clients know.
 pub(crate) fn kill(normalised: &str) -> Result<Kill, Exception> {
     let words: Vec<&str> = Tokens::new(normalised).map(|t| t.text).collect();
-    let refuse =
-        || Exception::denied("KILL QUERY is allowed in the form WHERE query_id = '…' or WHERE query_id IN ('…') only");
-    let [first, second, third, fourth, rest @ ..] = words.as_slice() else {
+    let refuse = || {
+        Exception::denied(
+            "KILL QUERY is allowed in the forms WHERE query_id = '…', WHERE query_id IN ('…') and \
+             WHERE startsWith(Settings['log_comment'], '…') only",
+        )
+    };
+    let ["KILL", "QUERY", "WHERE", condition @ ..] = words.as_slice() else {
         return Err(refuse());
     };
-    let head = [*first, *second, *third, *fourth];
-    if !["KILL", "QUERY", "WHERE", "query_id"]
-        .iter()
-        .zip(head)
-        .all(|(a, b)| a.eq_ignore_ascii_case(b))
-    {
-        return Err(refuse());
-    }
-    let (ids, rest) = match rest {
-        ["=", id, rest @ ..] => (vec![unquote(id)], rest),
-        ["IN", "(", rest @ ..] => {
+    let (which, rest) = match condition {
+        ["query_id", "=", id, rest @ ..] => (unquote(id).map(|id| Which::Ids(vec![id])), rest),
+        ["query_id", "IN", "(", rest @ ..] => {
             let end = rest.iter().position(|word| *word == ")").ok_or_else(refuse)?;
             let ids = rest[..end]
                 .iter()
                 .filter(|word| **word != ",")
                 .map(|word| unquote(word));
-            (ids.collect(), &rest[end + 1..])
+            (ids.collect::<Option<_>>().map(Which::Ids), &rest[end + 1..])
         }
+        [
+            "startsWith",
+            "(",
+            "Settings",
+            "[",
+            "'log_comment'",
+            "]",
+            ",",
+            begin,
+            ")",
+            rest @ ..,
+        ] => (unquote(begin).map(Which::Comment), rest),
         _ => return Err(refuse()),
     };
+    let which = which.ok_or_else(refuse)?;
     let mode = match rest {
         ["SYNC"] | ["SYNC", "FORMAT", _] => KillMode::Sync,
         ["ASYNC"] | ["ASYNC", "FORMAT", _] | [] | ["FORMAT", _] => KillMode::Async,
         ["TEST"] | ["TEST", "FORMAT", _] => KillMode::Test,
         _ => return Err(refuse()),
     };
-    let ids = ids.into_iter().collect::<Option<Vec<_>>>().ok_or_else(refuse)?;
-    Ok(Kill { ids, mode })
+    Ok(Kill { which, mode })
 }
 
 /// Reads `SET name = value, …`: names and values as they stand in the text.
@@ -130,16 +147,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_names_ids() {
+    fn a_kill_names_ids_or_a_comment() {
         let one = kill("KILL QUERY WHERE query_id = 'it\\'s' SYNC").expect("understood");
-        assert_eq!((one.ids, one.mode), (vec!["it's".to_owned()], KillMode::Sync));
+        assert_eq!(
+            (one.which, one.mode),
+            (Which::Ids(vec!["it's".to_owned()]), KillMode::Sync)
+        );
         let two = kill("KILL QUERY WHERE query_id IN ('a', 'b') ASYNC FORMAT JSON").expect("understood");
-        assert_eq!((two.ids.len(), two.mode), (2, KillMode::Async));
+        let both = Which::Ids(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!((two.which, two.mode), (both, KillMode::Async));
+        let three = kill("KILL QUERY WHERE startsWith(Settings['log_comment'], 'mp-d.t-') ASYNC").expect("understood");
+        assert_eq!(three.which, Which::Comment("mp-d.t-".to_owned()));
         let others = [
             "KILL QUERY WHERE 1 ASYNC",
             "KILL QUERY WHERE query_id = 'a' OR 1 ASYNC",
             "KILL QUERY WHERE query_id = concat('a') ASYNC",
             "KILL QUERY WHERE query_id = a ASYNC",
+            "KILL QUERY WHERE startsWith(Settings['log_comment'], x) ASYNC",
+            "KILL QUERY WHERE startsWith(Settings['user'], 'x') ASYNC",
+            "KILL QUERY WHERE startsWith(Settings['log_comment'], 'x') OR 1 ASYNC",
             "KILL MUTATION WHERE query_id = 'a' ASYNC",
             "KILL QUERY ON CLUSTER c WHERE query_id = 'a'",
         ];

@@ -156,10 +156,7 @@ impl Executor {
         let outcome = self.on_connection(&mut job, |executor, connection, job| {
             let request = &job.asked;
             let _running = match &job.statement.kind {
-                Kind::InsertSelect(table) => {
-                    let inserter = executor.inserter(request, table);
-                    Some(executor.fences.begin(&executor.qualified(request, table), inserter)?)
-                }
+                Kind::InsertSelect(table) => executor.admit(request, table)?,
                 _ => None,
             };
             let text = match &job.statement.kind {
@@ -181,20 +178,23 @@ impl Executor {
 
     /// Runs an INSERT with `length` bytes of data. Blocks.
     pub(crate) fn insert(&self, mut job: Job, data: &File, length: u64) -> Result<Summary, Exception> {
-        let Kind::InsertData(table) = job.statement.kind.clone() else {
+        let (Kind::InsertData(table) | Kind::InsertInput(table)) = job.statement.kind.clone() else {
             return Err(Exception::new(49, "Not an insert with data", "LOGICAL_ERROR"));
         };
         self.on_connection(&mut job, |executor, connection, job| {
             let request = &job.asked;
             // Here and not earlier: an insert that is read late meets the fence of a later writer.
+            let _running = executor.admit(request, &table)?;
             let inserter = executor.inserter(request, &table);
-            let _running = executor.fences.begin(&executor.qualified(request, &table), inserter)?;
             // A writer's insert stays one part; anybody else's of this size would be several anyway.
             if length > LARGE_INSERT_BYTES && !matches!(inserter, Inserter::Writer(_)) {
                 connection.run(&format!("SET {SMALL_BLOCKS}"), "Null")?;
             }
-            let source = format!("FROM INFILE '/proc/self/fd/{}'", data.as_raw_fd());
-            let text = clause::with_input(&job.statement.text, &source);
+            let file = format!("/proc/self/fd/{}", data.as_raw_fd());
+            let text = match &job.statement.kind {
+                Kind::InsertInput(_) => clause::with_file(&job.statement.text, &file)?,
+                _ => clause::with_input(&job.statement.text, &format!("FROM INFILE '{file}'")),
+            };
             connection
                 .run(&format!("{} {text}", job.mark), "Null")
                 .map(|(_, summary)| Summary {
@@ -242,6 +242,15 @@ impl Executor {
             return table.to_owned();
         }
         format!("{}.{table}", request.database.as_deref().unwrap_or("default"))
+    }
+
+    /// Admits an insert, or refuses it where somebody else has the table.
+    fn admit(&self, request: &Request, table: &str) -> Result<Option<crate::fence::Running>, Exception> {
+        if !self.options.fences {
+            return Ok(None);
+        }
+        let inserter = self.inserter(request, table);
+        self.fences.begin(&self.qualified(request, table), inserter).map(Some)
     }
 
     fn inserter(&self, request: &Request, table: &str) -> Inserter {

@@ -105,7 +105,7 @@ async fn answer(request: hyper::Request<Incoming>, peer: SocketAddr, executor: A
         (Method::GET | Method::HEAD, "/ping" | "/replicas_status") | (Method::HEAD, "/") => {
             plain(StatusCode::OK, "Ok.\n")
         }
-        (Method::POST | Method::DELETE, "/mprism/fence") => {
+        (Method::POST | Method::DELETE, "/mprism/fence") if executor.options.fences => {
             let fenced = fence(request, peer, &executor).await;
             fenced.unwrap_or_else(|exception| refusal(&exception))
         }

@@ -13,6 +13,9 @@
 //! /mprism/fence?table=<database>.<table>&generation=<n>` gives the table up; inserts with the header
 //! `X-Mprism-Write: operator` are then accepted. Generations live as long as the engine's process: a writer that is
 //! refused after a restart fences again.
+//!
+//! With [`EngineOptions::fences`] off nothing of this is there, as on ClickHouse's own server: that is what tests of a writer that
+//! has to do without run against.
 
 mod access;
 mod answer;
@@ -80,6 +83,8 @@ pub struct EngineOptions {
     pub writers_max: usize,
     /// Largest body of data accepted, unpacked, in bytes.
     pub body_bytes_max: u64,
+    /// Whether tables have fences. Without, the engine takes inserts as ClickHouse's own server does: for tests.
+    pub fences: bool,
 }
 
 /// How other hosts reach the engine.

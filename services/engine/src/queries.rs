@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::directive::Which;
 use crate::exception::Exception;
 
 /// All running statements.
@@ -22,6 +23,8 @@ pub(crate) struct Queries {
 pub(crate) struct Query {
     pub(crate) id: String,
     pub(crate) user: String,
+    /// What its client calls it: the setting `log_comment`.
+    comment: String,
     pub(crate) text: String,
     /// The comment that stands before its text. Nobody can wear another's: a client's own comments are gone by then.
     pub(crate) mark: String,
@@ -51,11 +54,17 @@ impl Queries {
     ///
     /// # Errors
     /// Where one of this id runs.
-    pub(crate) fn begin(self: &Arc<Self>, id: &str, user: &str, text: &str) -> Result<(Running, Query), Exception> {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        id: &str,
+        (user, comment): (&str, &str),
+        text: &str,
+    ) -> Result<(Running, Query), Exception> {
         let (sender, ended) = watch::channel(());
         let query = Query {
             id: id.to_owned(),
             user: user.to_owned(),
+            comment: comment.to_owned(),
             text: text.to_owned(),
             mark: format!("/* mprism {:032x} */", rand::random::<u128>()),
             ended,
@@ -75,10 +84,18 @@ impl Queries {
         Ok((running, query))
     }
 
-    /// Returns the running statements of these ids.
-    pub(crate) fn find(&self, ids: &[String]) -> Vec<Query> {
+    /// Returns the running statements that are meant.
+    pub(crate) fn find(&self, which: &Which) -> Vec<Query> {
         let running = self.lock();
-        ids.iter().filter_map(|id| running.get(id).cloned()).collect()
+        match which {
+            Which::Ids(ids) => ids.iter().filter_map(|id| running.get(id).cloned()).collect(),
+            Which::Comment(begin) => {
+                let of_these = running
+                    .values()
+                    .filter(|query| query.comment.starts_with(begin.as_str()));
+                of_these.cloned().collect()
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Query>> {
@@ -111,14 +128,28 @@ mod tests {
     #[test]
     fn an_id_is_taken_while_its_statement_runs() {
         let queries = Arc::new(Queries::default());
-        let (running, query) = queries.begin("a", "default", "SELECT 1").expect("free");
-        assert_eq!(queries.begin("a", "default", "SELECT 2").expect_err("taken").code, 216);
-        let (_other, other) = queries.begin("b", "default", "SELECT 2").expect("free");
+        let (running, query) = queries.begin("a", ("default", "of a"), "SELECT 1").expect("free");
+        assert_eq!(
+            queries
+                .begin("a", ("default", "of a"), "SELECT 2")
+                .expect_err("taken")
+                .code,
+            216
+        );
+        let (_other, other) = queries.begin("b", ("default", "of b"), "SELECT 2").expect("free");
         assert_ne!(query.mark, other.mark);
         assert!(!query.has_ended());
-        assert_eq!(queries.find(&["a".into(), "none".into()]).len(), 1);
+        let found = |which: Which| queries.find(&which).len();
+        assert_eq!(found(Which::Ids(vec!["a".into(), "none".into()])), 1);
+        assert_eq!(
+            (
+                found(Which::Comment("of ".into())),
+                found(Which::Comment("of b".into()))
+            ),
+            (2, 1)
+        );
         drop(running);
-        assert!(query.has_ended() && queries.find(&["a".into()]).is_empty());
-        queries.begin("a", "default", "SELECT 3").expect("free again");
+        assert!(query.has_ended() && found(Which::Ids(vec!["a".into()])) == 0);
+        queries.begin("a", ("default", "of a"), "SELECT 3").expect("free again");
     }
 }

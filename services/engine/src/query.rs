@@ -104,7 +104,8 @@ async fn attempt(
         Role::Reader => "default",
         Role::Writer => executor.access.user.as_str(),
     };
-    let (running, query) = executor.queries.begin(query_id, user, &statement.text)?;
+    let comment = asked.setting("log_comment").unwrap_or_default();
+    let (running, query) = executor.queries.begin(query_id, (user, comment), &statement.text)?;
     let job = Job {
         asked,
         rights,
@@ -127,7 +128,7 @@ async fn run(
 ) -> Result<Answer, Exception> {
     match &job.statement.kind {
         Kind::Select => stream::select(executor, job, query, packing).await,
-        Kind::InsertData(_) => {
+        Kind::InsertData(_) | Kind::InsertInput(_) => {
             let spool = spool(&executor, body, data).await?;
             let summary = blocking(move || {
                 let length = spool.len();
@@ -168,7 +169,7 @@ async fn kill_queries(
     asked: Arc<Request>,
     format: &str,
 ) -> Result<Vec<u8>, Exception> {
-    let mut queries = executor.queries.find(&kill.ids);
+    let mut queries = executor.queries.find(&kill.which);
     // It would wait for its own end.
     queries.retain(|query| query.id != own_id);
     let status = match kill.mode {

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     InsertData(String),
     /// INSERT … SELECT.
     InsertSelect(String),
+    /// INSERT … SELECT … FROM input(…), whose data comes with it.
+    InsertInput(String),
     /// DDL and mutations.
     Alter,
     /// `CREATE TEMPORARY TABLE`: lives as long as its session.
@@ -26,7 +28,7 @@ pub(crate) enum Kind {
     Set(Vec<(String, String)>),
     /// `USE`.
     Use(String),
-    /// `KILL QUERY` by query id.
+    /// `KILL QUERY` by query id, or by comment.
     Kill(Kill),
 }
 
@@ -90,7 +92,8 @@ pub(crate) fn judge(normalised: &str, ast: &str, table_functions: &[String]) -> 
         return Err(Exception::new(62, "Empty query", "SYNTAX_ERROR"));
     };
     refuse_files(normalised)?;
-    refuse_functions(&nodes, table_functions)?;
+    let takes_input = root.kind == "InsertQuery" && nodes.iter().filter(|n| is_input(n)).count() == 1;
+    refuse_functions(&nodes, table_functions, takes_input)?;
     refuse_engines(&nodes)?;
     match root.kind {
         "SelectWithUnionQuery" | "SelectIntersectExceptQuery" | "SelectQuery" => Ok(Kind::Select),
@@ -146,10 +149,10 @@ pub(crate) fn judge(normalised: &str, ast: &str, table_functions: &[String]) -> 
             }
             let table = names.join(".");
             let selects = nodes.iter().any(|n| n.depth == 1 && n.kind.starts_with("Select"));
-            Ok(if selects {
-                Kind::InsertSelect(table)
-            } else {
-                Kind::InsertData(table)
+            Ok(match (selects, takes_input) {
+                (true, true) => Kind::InsertInput(table),
+                (true, false) => Kind::InsertSelect(table),
+                (false, _) => Kind::InsertData(table),
             })
         }
         "Set" => directive::assignments(normalised).map(Kind::Set),
@@ -192,8 +195,14 @@ fn refuse_files(normalised: &str) -> Result<(), Exception> {
     Ok(())
 }
 
-fn refuse_functions(nodes: &[Node<'_>], table_functions: &[String]) -> Result<(), Exception> {
-    for node in nodes.iter().filter(|n| n.kind == "Function") {
+/// Returns whether a node is the function that stands for the data that comes with an INSERT.
+fn is_input(node: &Node<'_>) -> bool {
+    node.kind == "Function" && node.name.eq_ignore_ascii_case("input")
+}
+
+fn refuse_functions(nodes: &[Node<'_>], table_functions: &[String], takes_input: bool) -> Result<(), Exception> {
+    let is_own_data = |node: &Node<'_>| takes_input && is_input(node);
+    for node in nodes.iter().filter(|n| n.kind == "Function" && !is_own_data(n)) {
         let name = node.name.to_lowercase();
         let forbidden = name == "catboostevaluate"
             || name.starts_with("dictget")
@@ -261,6 +270,31 @@ mod tests {
             assert_eq!(judge(text, ast, &[]).expect_err("refused").code, 497, "{text}");
         }
         assert!(judge("INSERT INTO t SELECT {x:UInt8}", ast, &[]).is_ok());
+    }
+
+    #[test]
+    fn an_inserts_own_data_is_no_foreign_table() {
+        let all = ["input".to_owned(), "url".to_owned()];
+        let ast = |functions: &str| {
+            format!("InsertQuery (children 2)\n Identifier t\n SelectWithUnionQuery (children 1)\n{functions}")
+        };
+        let input = "  Function input (children 1)\n";
+        let text = "INSERT INTO t SELECT a FROM input('a UInt8') FORMAT TSV";
+        let judged = |functions: &str| judge(text, &ast(functions), &all);
+        assert_eq!(judged(input).expect("allowed"), Kind::InsertInput("t".into()));
+        for others in [
+            &format!("{input}{input}"),
+            &format!("{input}  Function url (children 1)\n"),
+        ] {
+            assert_eq!(judged(others).expect_err("refused").code, 497, "{others}");
+        }
+        let read = "SelectWithUnionQuery (children 1)\n Function input (children 1)\n";
+        assert_eq!(
+            judge("SELECT a FROM input('a UInt8')", read, &all)
+                .expect_err("refused")
+                .code,
+            497
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use std::io::Write;
 
-use common::{Call, Data, Engine, Reply};
+use common::{Call, Data, Engine, Reply, receive, until};
 
 fn raise(engine: &Engine, table: &str) -> u64 {
     let reply = engine.send(Call::new("POST", &format!("/mprism/fence?table={table}")).writer());
@@ -153,5 +153,53 @@ fn a_stopped_engine_fences_what_was_sent_before() {
     // Those that the engine read before the fence ran to their end before it answered; all others were refused.
     assert_eq!(engine.answer("SELECT count() FROM market.t"), before.to_string());
     assert!(fenced(&engine.send(insert(first))));
+    engine.stop();
+}
+
+#[test]
+fn without_fences_it_is_as_a_server_to_its_writer() {
+    let data = Data::new();
+    let mut orders = data.orders();
+    orders.fences = false;
+    let engine = Engine::start(&orders);
+    table(&engine);
+    let asked = engine.send(Call::new("POST", "/mprism/fence?table=market.t").writer());
+    assert_eq!(asked.status, 404, "{}", asked.text());
+    assert_eq!(engine.send(insert(7)).status, 200, "a comment is only a comment");
+    // What comes with it can be selected from.
+    let selecting = |condition: &str| {
+        let text =
+            format!("INSERT INTO market.t (a) SELECT a + 1 FROM input('a UInt32') WHERE {condition} FORMAT RowBinary");
+        let call = Call::query("POST", &text).writer();
+        engine.send(call.body([41_u32, 42].map(u32::to_le_bytes).concat()))
+    };
+    let written = selecting("a > 41");
+    assert_eq!(written.status, 200, "{}", written.text());
+    let summary = written.header("x-clickhouse-summary").expect("a summary");
+    assert!(summary.contains("\"written_rows\":\"1\""), "{summary}");
+    let refused = selecting("throwIf((SELECT count() FROM market.t) > 0, 'full') = 0");
+    assert_eq!((refused.status, refused.code()), (500, Some(395)), "{}", refused.text());
+    assert_eq!(
+        engine.answer("SELECT groupArray(a) FROM (SELECT a FROM market.t ORDER BY a)"),
+        "[1,43]"
+    );
+    // Who runs is seen, and killed, by its comment.
+    let slow = Call::new("POST", "/")
+        .writer()
+        .parameter("log_comment", "mp-market.t-7-x")
+        .parameter("max_block_size", "10")
+        .body("INSERT INTO market.t SELECT sleepEachRow(0.01) + number FROM numbers(10000)");
+    let mut slow = slow.open(engine.address);
+    let of_table = "startsWith(Settings['log_comment'], 'mp-market.t-')";
+    let running = || {
+        engine.answer(&format!(
+            "SELECT Settings['log_comment'] FROM system.processes WHERE {of_table}"
+        ))
+    };
+    until("it runs", 20, || running() == "mp-market.t-7-x");
+    engine.done(&format!("KILL QUERY WHERE {of_table} ASYNC"));
+    let killed = receive(&mut slow, false);
+    assert_eq!((killed.status, killed.code()), (500, Some(394)), "{}", killed.text());
+    until("nothing runs", 20, || running().is_empty());
     engine.stop();
 }

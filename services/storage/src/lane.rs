@@ -198,10 +198,11 @@ impl Lane {
             match made {
                 Ok(()) => {
                     tracing::info!(table = self.table, generation = self.generation, "writing");
+                    self.stats.stored(self.data_type.table());
                     return Ok(());
                 }
                 Err(error) => {
-                    self.stats.error_now();
+                    self.stats.kept_from_writing(self.data_type.table(), &error);
                     if !logged {
                         logged = true;
                         tracing::warn!(table = self.table, error, "the table cannot be taken yet");
@@ -251,7 +252,7 @@ impl Lane {
     }
 
     /// Raises the fence. Where it is not the one right behind ours somebody else had the table, and what was written then is not in
-    /// our marks: they are read anew.
+    /// our marks: they are read anew. A server without fences of its own has generations that never follow each other.
     async fn take_again(&mut self, was_anothers: &mut bool) -> Result<(), StoreError> {
         let generation = self.store.fence(&self.table).await?;
         *was_anothers |= generation != self.generation + 1;

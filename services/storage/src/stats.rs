@@ -171,16 +171,29 @@ impl Stats {
         is_news
     }
 
+    /// Notes what keeps a table's lane from becoming its writer; [`Stats::stored`] says that nothing does any more.
+    pub(crate) fn kept_from_writing(&self, table: &'static str, why: &str) {
+        let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        holding.entry(table).or_insert_with(|| Holding {
+            since: Instant::now(),
+            messages: 0,
+            why: None,
+        });
+        drop(holding);
+        self.kept_from_storing(table, why);
+    }
+
     /// Returns which lane has held a batch for longer than this, and why.
     pub(crate) fn stuck(&self, longer_than: Duration) -> Option<String> {
         let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck = holding.iter().find(|(_, batch)| batch.since.elapsed() > longer_than);
         stuck.map(|(table, batch)| {
             let why = batch.why.as_deref().unwrap_or("the store does not answer");
-            format!(
-                "{table}: a batch is not stored for {} s: {why}",
-                batch.since.elapsed().as_secs()
-            )
+            let what = match batch.messages {
+                0 => "the table cannot be written",
+                _ => "a batch is not stored",
+            };
+            format!("{table}: {what} for {} s: {why}", batch.since.elapsed().as_secs())
         })
     }
 

@@ -137,6 +137,7 @@ pub(super) fn engine(settings: &Settings, in_container: bool) -> Result<EngineOp
         reader_memory_max: settings.clickhouse.reader_memory_max,
         writers_max: settings.clickhouse.writers_max,
         body_bytes_max: settings.clickhouse.body_bytes_max,
+        fences: true,
     })
 }
 

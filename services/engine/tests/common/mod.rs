@@ -29,6 +29,7 @@ pub(crate) struct Orders {
     pub(crate) readers_max: usize,
     pub(crate) reader_wait_ms: u64,
     pub(crate) body_bytes_max: u64,
+    pub(crate) fences: bool,
 }
 
 /// A running engine; killed when dropped.
@@ -63,6 +64,7 @@ impl Data {
             readers_max: 8,
             reader_wait_ms: 10_000,
             body_bytes_max: 1 << 30,
+            fences: true,
         }
     }
 
@@ -241,6 +243,7 @@ fn engine_child() {
         reader_memory_max: 1 << 30,
         writers_max: 4,
         body_bytes_max: orders.body_bytes_max,
+        fences: orders.fences,
     };
     let shutdown = tokio_util::sync::CancellationToken::new();
     std::thread::spawn({

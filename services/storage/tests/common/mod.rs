@@ -40,6 +40,15 @@ impl Engine {
 
     /// As [`Engine::start`], with its data in a folder of that.
     pub(crate) async fn start_in(data: tempfile::TempDir) -> Self {
+        Self::start_with(data, true).await
+    }
+
+    /// As [`Engine::start`], with no more fences than a ClickHouse server has.
+    pub(crate) async fn start_as_server() -> Self {
+        Self::start_with(tempfile::tempdir().expect("a folder"), false).await
+    }
+
+    async fn start_with(data: tempfile::TempDir, fences: bool) -> Self {
         // Each test program makes its first client here; a second provider would be refused, and is the same.
         let _there_already = rustls::crypto::ring::default_provider().install_default();
         let library = tokio::task::spawn_blocking(|| mprism_testkit::dependency(Dependency::Libchdb));
@@ -59,6 +68,7 @@ impl Engine {
             reader_memory_max: 1 << 30,
             writers_max: 16,
             body_bytes_max: 1 << 30,
+            fences,
         };
         let shutdown = CancellationToken::new();
         let served = mprism_engine::serve(listener, options, shutdown.clone());
