@@ -55,7 +55,7 @@ fn measure(name: &str, args: &BenchArgs, context: &Context) -> Result<Found, Cli
     }
 }
 
-/// How long the parts that go on for a time do so where everything is measured: done within ten minutes.
+/// How long the parts that go on for a time do so where everything is measured: six minutes in all.
 const PIPELINE_OF_ALL: Duration = Duration::from_secs(60);
 const TRANSPORT_OF_ALL: Duration = Duration::from_secs(20);
 const STEPS_OF_ALL: u32 = 3;
@@ -149,7 +149,7 @@ fn plan(args: &BenchArgs) -> String {
         "collector" => format!("measure collector {SAMPLES} times, without a home"),
         "transport" => transport::Plan::new(args).to_string(),
         "pipeline" => pipeline::Plan::new(args).to_string(),
-        "all" => "measure everything in temporary homes, within about ten minutes".into(),
+        "all" => "measure everything in temporary homes, in about six minutes".into(),
         name => format!("measure {name} {SAMPLES} times in a temporary home"),
     }
 }
