@@ -81,6 +81,10 @@ pub(super) const PHRASES: &[Phrase] = &[
     ),
     // Processes, locks, data.
     (
+        "a MarketPrism runs: its {}, container {} of {}",
+        "有 MarketPrism 在运行：它的 {0}，镜像 {2} 的容器 {1}",
+    ),
+    (
         "a MarketPrism runs: its {}, pid {}, holds {}",
         "有 MarketPrism 在运行：它的 {0}（进程 {1}）占用 {2}",
     ),

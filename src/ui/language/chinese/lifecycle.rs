@@ -219,16 +219,20 @@ pub(super) const PHRASES: &[Phrase] = &[
         "MarketPrism 的 {0}（进程 {1}）已按 --take-over 的要求结束",
     ),
     (
-        "ClickHouse's own server is not supported as the store: rows could not be stored exactly once",
-        "不支持以 ClickHouse 自己的服务器作存储：无法保证每行只存一次",
+        "infra.clickhouse.mode `native` is not supported: mprism runs no clickhouse-server of this machine",
+        "不支持 infra.clickhouse.mode `native`：mprism 不运行本机的 clickhouse-server",
     ),
     (
-        "let the container run the embedded engine: infra.clickhouse.server `mprism`, with an image of mprism",
-        "让容器运行内嵌引擎：infra.clickhouse.server 设为 `mprism`，并使用 mprism 的镜像",
+        "let its own service run it, and store there: `clickhouse: {}`",
+        "由它自己的服务运行，并存入其中：`clickhouse: {0}`",
     ),
     (
-        "infra.clickhouse.mode `native` is not supported: nothing in a ClickHouse server keeps an insert of a writer that was killed from landing late, so a row could be stored twice",
-        "infra.clickhouse.mode `native` 不支持：ClickHouse 服务器无法阻止被强杀的写入者的插入迟到落库，一行可能存两次",
+        "or use what mprism brings along: `infra.clickhouse.mode: embedded`",
+        "或使用 mprism 自带的：`infra.clickhouse.mode: embedded`",
+    ),
+    (
+        "{} is held by container {}, the {} of a MarketPrism that runs",
+        "{0} 被容器 {1} 占用，它是正在运行的 MarketPrism 的 {2}",
     ),
     (
         "use what mprism brings along: `{}: embedded`",
