@@ -269,10 +269,13 @@ fn the_machines_own_nats_server_runs_with_our_configuration() {
     let child = children.split_whitespace().next().expect("a child");
     let runs = fs::read_link(format!("/proc/{child}/exe")).expect("alive");
     assert_eq!(runs, folder.join("nats-server"));
-    // ClickHouse's own server cannot store exactly once: it is refused before anything is changed.
+    // What would run ClickHouse's own server is its own service: refused before anything is changed.
     home.configure("infra: {clickhouse: {mode: native}}\n");
     let refused = home.run(&["start", "clickhouse"]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("could be stored twice"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("mprism runs no clickhouse-server"),
+        "{refused:?}"
+    );
     home.configure("infra: {nats: {mode: native}}\n");
 }
