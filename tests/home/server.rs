@@ -107,7 +107,14 @@ async fn a_home_stores_in_a_server_that_has_no_fences() {
         home.back("hot", &hot).await;
         home.flows().await;
     }
-    home.good(&["health"]);
+    home.until("it is healthy", || {
+        let done = home.run(&["health", "--json"]);
+        match done.code {
+            0 => Ok(()),
+            _ => Err(done.stdout),
+        }
+    })
+    .await;
     let found = home.settled_quietly().await;
     assert_eq!(
         (found.lost, found.duplicated, found.wrong_books),
