@@ -36,9 +36,10 @@ async fn listens_here(socket: &Path, listeners: &[&str]) -> bool {
     let Ok(name) = fs::read_to_string(format!("/proc/{pid}/comm")) else {
         return false;
     };
-    let root = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let root = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
     // Only root may look at its root folder. Whoever may not sees the machine's processes, and is taken to see its files.
-    let has_other_root = root(&format!("/proc/{pid}/root/.")).is_some_and(|theirs| root("/") != Some(theirs));
+    let has_other_root = root(&Path::new("/proc").join(pid.to_string()).join("root"))
+        .is_some_and(|theirs| root(Path::new("/")) != Some(theirs));
     listeners.contains(&name.trim()) && !has_other_root
 }
 
