@@ -16,6 +16,7 @@ mod pull;
 mod purge;
 mod reconcile;
 mod spec;
+mod window;
 
 pub use connection::{Bus, BusOptions, Connection, Credentials, inbox_prefix, try_out};
 pub use durable::{Durable, open_durable, reclaim_unacked};
@@ -33,6 +34,7 @@ pub use spec::{
     BusLayout, DATA_SUBJECTS, DEAD_LETTER, DeliverFrom, DurableSpec, LayoutOptions, MARKET_DATA, MIRROR_PREFIX,
     MIRROR_SUBJECTS, ORDERBOOK_SNAP, StreamSpec, durable_name, layout, stream_of,
 };
+pub use window::WindowKeeper;
 
 /// The name of a header.
 pub use async_nats::HeaderName;

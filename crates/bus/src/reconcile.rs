@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::lease::ensure_leases;
 use crate::moving::resuming;
+use crate::window::WINDOW_MIN;
 use crate::{Bus, BusError, BusLayout, DeliverFrom, DurableSpec, StreamSpec};
 
 /// What a server has.
@@ -146,7 +147,10 @@ fn plan_stream(spec: &StreamSpec, wanted: &Config, found: &Config, plan: &mut Pl
         ("max_age", found.max_age != Duration::ZERO),
         ("max_msgs_per_subject", found.max_messages_per_subject != -1),
         ("discard", found.discard != DiscardPolicy::New),
-        ("duplicate_window", wanted.duplicate_window != found.duplicate_window),
+        (
+            "duplicate_window",
+            !is_kept(found.duplicate_window, wanted.duplicate_window),
+        ),
         ("num_replicas", wanted.num_replicas != found.num_replicas),
         // Interest can become limits, a queue of work cannot.
         ("retention", found.retention == RetentionPolicy::Interest),
@@ -173,10 +177,20 @@ fn plan_stream(spec: &StreamSpec, wanted: &Config, found: &Config, plan: &mut Pl
                 RetentionPolicy::Interest | RetentionPolicy::Limits => RetentionPolicy::Limits,
             },
             max_consumers: found.max_consumers,
+            duplicate_window: if is_kept(found.duplicate_window, wanted.duplicate_window) {
+                found.duplicate_window
+            } else {
+                wanted.duplicate_window
+            },
             ..wanted.clone()
         };
         plan.changes.push(Change::UpdateStream(Box::new(config), differs));
     }
+}
+
+/// Says whether a window is one that whoever looks after the stream may have set.
+fn is_kept(found: Duration, wanted: Duration) -> bool {
+    (WINDOW_MIN.min(wanted)..=wanted).contains(&found)
 }
 
 /// Returns what the server lets nobody edit, and is not as wanted.
@@ -407,6 +421,30 @@ mod tests {
         assert_eq!(differs, &["max_age", "discard"]);
         assert_eq!(config.max_consumers, 5, "what cannot be edited is left as it is");
         assert_eq!(plan.drifts.len(), 1);
+    }
+
+    #[test]
+    fn a_window_that_was_shortened_is_left_as_it_is() {
+        let layout = wanted();
+        let mut observed = agreeing(&layout);
+        let mut planned = |seconds, bytes| {
+            let (stream, _) = observed.streams.get_mut("MARKET_DATA").expect("there");
+            stream.duplicate_window = Duration::from_secs(seconds);
+            stream.max_bytes = bytes;
+            let changes = plan(&layout, &observed).changes;
+            changes.first().map(|change| match change {
+                Change::UpdateStream(config, differs) => (config.duplicate_window.as_secs(), differs.clone()),
+                other => panic!("an update: {other:?}"),
+            })
+        };
+        assert_eq!(planned(30, 2 << 30), None);
+        assert_eq!(planned(300, 2 << 30), Some((120, vec!["duplicate_window"])));
+        assert_eq!(planned(10, 2 << 30), Some((120, vec!["duplicate_window"])));
+        assert_eq!(
+            planned(30, 1 << 30),
+            Some((30, vec!["max_bytes"])),
+            "another change does not touch it"
+        );
     }
 
     #[test]

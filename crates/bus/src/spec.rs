@@ -37,7 +37,7 @@ pub struct StreamSpec {
     pub subjects: Vec<String>,
     /// Its size limit in bytes.
     pub bytes_max: u64,
-    /// How long the server remembers message ids.
+    /// How long the server remembers message ids, at most: where many come it is less ([`crate::WindowKeeper`]).
     pub duplicate_window: Duration,
     /// How many consumers it may have; `None` is any number.
     pub consumers_max: Option<u32>,

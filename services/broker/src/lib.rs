@@ -11,7 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mprism_bus::{Bus, BusError, BusLayout, BusOptions, Credentials, DurableSpec, ORDERBOOK_SNAP, PurgePolicy};
+use mprism_bus::{
+    Bus, BusError, BusLayout, BusOptions, Credentials, DurableSpec, ORDERBOOK_SNAP, PurgePolicy, StreamSpec,
+    WindowKeeper,
+};
 use mprism_runtime::lock::LockFile;
 use mprism_runtime::tls::{ClientTls, TlsIdentity};
 use tokio_util::sync::CancellationToken;
@@ -179,16 +182,18 @@ pub async fn arrange(options: &BrokerOptions) -> Result<(), BrokerError> {
     arranged(options).await.map(|_bus| ())
 }
 
-/// Makes the server as wanted and keeps room in its streams. Ends only with an error.
+/// Makes the server as wanted and keeps room in its streams and in its memory. Ends only with an error.
 async fn serve(options: &BrokerOptions) -> Result<(), BrokerError> {
     let bus = arranged(options).await?;
     let mut troubles = mprism_runtime::log::Causes::new();
     let mut rounds = 0_u32;
+    let mut keepers: Vec<WindowKeeper> = options.layout.streams.iter().map(|_| WindowKeeper::default()).collect();
     loop {
         tokio::time::sleep(PURGE_EVERY).await;
         let looks_at_ages = rounds.is_multiple_of(ROUNDS_OF_AGES);
         rounds = rounds.wrapping_add(1);
-        for stream in &options.layout.streams {
+        for (stream, keeper) in options.layout.streams.iter().zip(&mut keepers) {
+            keep_window(&bus, stream, keeper, &mut troubles).await;
             let of = |durable: &&DurableSpec| durable.stream == stream.name;
             let durables: Vec<&DurableSpec> = options.layout.durables.iter().filter(of).collect();
             make_room(&bus, &stream.name, &durables, looks_at_ages, &mut troubles).await;
@@ -245,6 +250,28 @@ async fn make_room(
         Err(error) => {
             if troubles.first(stream) {
                 tracing::warn!(stream, error = %mprism_runtime::log::chain(&error), "no room made");
+            }
+        }
+    }
+}
+
+async fn keep_window(
+    bus: &Bus,
+    stream: &StreamSpec,
+    keeper: &mut WindowKeeper,
+    troubles: &mut mprism_runtime::log::Causes,
+) {
+    match keeper.keep(bus, stream).await {
+        Ok(None) => {}
+        Ok(Some(window)) => tracing::info!(
+            stream = stream.name,
+            window_s = window.as_secs(),
+            "message ids are remembered for another time, by how many come"
+        ),
+        // The next round tries again; until then more memory is taken than has to be.
+        Err(error) => {
+            if troubles.first(&format!("window of {}", stream.name)) {
+                tracing::warn!(stream = stream.name, error = %mprism_runtime::log::chain(&error), "window of message ids not kept");
             }
         }
     }

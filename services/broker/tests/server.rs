@@ -163,6 +163,60 @@ async fn a_killed_server_ends_the_broker_with_a_reason() {
     assert!(error.to_string().contains("signal 9"), "{error}");
 }
 
+/// Ids of an hour would be far too many, at any rate at which a machine can publish.
+#[tokio::test]
+async fn message_ids_are_remembered_for_less_time_where_many_come() {
+    let home = tempfile::tempdir().expect("temporary folder");
+    let hour = Duration::from_secs(3600);
+    let mut options = options(home.path());
+    for stream in &mut options.layout.streams {
+        stream.duplicate_window = hour;
+    }
+    let (layout, url) = (options.layout.clone(), format!("nats://{}", options.listen));
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(mprism_broker::run(options, shutdown.clone()));
+    let operator = client(&url, Some(("operator", "o-\"secret\\"))).await;
+    operator.ready(PATIENCE).await.expect("connected");
+    let window_of = async |stream: &str| {
+        let found = operator.context().get_stream(stream).await.map_err(|e| e.to_string())?;
+        Ok::<_, String>(found.cached_info().config.duplicate_window)
+    };
+    until("the streams", async || window_of("DEAD_LETTER").await).await;
+
+    let collector = client(&url, Some(("collector", "c-secret"))).await;
+    collector.ready(PATIENCE).await.expect("connected");
+    let mut sent = 0_u32;
+    let publish = async |n: u32| {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Nats-Msg-Id", format!("m{n}"));
+        let subject = "trade.binance_spot.spot.BTC-USDT";
+        let published = collector.context().publish_with_headers(subject, headers, "x".into());
+        published.await.expect("sent")
+    };
+    let window = until("a shorter window", async || {
+        for _ in 0..2000 {
+            sent += 1;
+            let _answer = publish(sent).await;
+        }
+        let last = publish(sent).await.await.map_err(|e| e.to_string())?;
+        assert!(last.duplicate, "an id of a moment ago is known under any window");
+        let window = window_of("MARKET_DATA").await?;
+        (window < hour)
+            .then_some(window)
+            .ok_or_else(|| format!("after {sent} messages still {window:?}"))
+    })
+    .await;
+    assert!(
+        window >= Duration::from_secs(30) && window.as_secs().is_multiple_of(10),
+        "{window:?}"
+    );
+    assert_eq!(window_of("ORDERBOOK_SNAP").await, Ok(hour), "nothing came there");
+    let plan = mprism_bus::plan(&layout, &mprism_bus::observe(&operator, &layout).await.expect("asked"));
+    assert!(plan.changes.is_empty() && plan.drifts.is_empty(), "{plan:?}");
+    shutdown.cancel();
+    running.await.expect("no panic").expect("ended in order");
+}
+
 /// Finds the server that runs with the home's configuration.
 fn nats_server_of(home: &Path) -> Option<ProcessIdentity> {
     let config = home.join("nats.conf").display().to_string();

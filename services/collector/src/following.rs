@@ -61,8 +61,9 @@ pub(crate) async fn follow<P: Protocol, H: History>(
     );
     let asking = around.shutdown.clone().run_until_cancelled_owned(asking);
     tasks.spawn(async move { asking.await.unwrap_or(()) });
-    // Late or not, what needs no terms is collected.
-    let _in_time = tokio::time::timeout(TERMS_WITHIN, known.cancelled()).await;
+    // Late or not, what needs no terms is collected. Who is to end meanwhile does not wait: nobody asks any more.
+    let in_time = tokio::time::timeout(TERMS_WITHIN, known.cancelled());
+    let _ended_or_in_time = around.shutdown.run_until_cancelled(in_time).await;
 
     let exchange = protocol.wire().exchange().as_str();
     let watching = latency::watch(exchange, around.latency, Arc::clone(&stats));

@@ -15,6 +15,12 @@ use crate::error::CliError;
 
 /// Before anything is measured: connections, caches and the first inserts are no cost of a row.
 const WARM_UP_MAX: Duration = Duration::from_secs(5);
+/// How long rows may take to come evenly: what came before its market was subscribed is asked for at a venue's pace. Where they
+/// still do not, that is what is measured.
+const EVEN_WITHIN: Duration = Duration::from_secs(30);
+const EVEN_EVERY: Duration = Duration::from_secs(2);
+/// The least of what is asked for that has to be stored, where rows come evenly.
+const EVEN_SHARE: f64 = 0.95;
 /// Looks at processes and backlog in a run, and the least time between two.
 const LOOKS: u32 = 100;
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(100);
@@ -50,6 +56,7 @@ impl Stage {
         home.mprism(&["start", "--sim", "--sim-rate", &rate]).await?;
         let settings = home.settings()?;
         flow::until_rows(&settings).await?;
+        self.until_even(&settings).await?;
         tokio::time::sleep(WARM_UP_MAX.min(self.run_for / 4)).await;
         let processes = Processes::of(home).await?;
         let before = counts(&settings).await?;
@@ -67,6 +74,23 @@ impl Stage {
             run.findings = found.findings;
         }
         Ok(run)
+    }
+
+    /// Waits until rows are stored as fast as they are sent and hardly any are on their way, or until it is too late for that.
+    async fn until_even(&self, settings: &Settings) -> Result<(), CliError> {
+        let end = Instant::now() + EVEN_WITHIN.min(self.run_for);
+        let mut before = (counts(settings).await?.rows, Instant::now());
+        while Instant::now() < end {
+            tokio::time::sleep(EVEN_EVERY).await;
+            let now = (counts(settings).await?.rows, Instant::now());
+            let rate = now.0.saturating_sub(before.0) as f64 / (now.1 - before.1).as_secs_f64();
+            let is_fast = rate >= EVEN_SHARE * f64::from(self.rate);
+            if is_fast && backlog(settings).await? <= u64::from(self.rate / 2) {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 
     /// Looks at everything again and again, the first time at the beginning and the last at the end.
