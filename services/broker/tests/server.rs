@@ -13,6 +13,9 @@ use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
 use mprism_testkit::{PATIENCE, dependency, free_address, until};
 use tokio_util::sync::CancellationToken;
 
+/// A server that is started while another test's lock is inheritable inherits that, too, and holds it: these tests take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn options(home: &Path) -> BrokerOptions {
     BrokerOptions {
         program: dependency(Dependency::NatsServer),
@@ -52,6 +55,7 @@ async fn client(url: &str, user: Option<(&str, &str)>) -> Bus {
 
 #[tokio::test]
 async fn each_user_may_do_its_own_work_and_no_more() {
+    let _turn = TURN.lock().await;
     let home = tempfile::tempdir().expect("temporary folder");
     let options = options(home.path());
     let url = format!("nats://{}", options.listen);
@@ -148,6 +152,7 @@ async fn each_user_may_do_its_own_work_and_no_more() {
 
 #[tokio::test]
 async fn a_killed_server_ends_the_broker_with_a_reason() {
+    let _turn = TURN.lock().await;
     let home = tempfile::tempdir().expect("temporary folder");
     let options = options(home.path());
     let url = format!("nats://{}", options.listen);
@@ -166,6 +171,7 @@ async fn a_killed_server_ends_the_broker_with_a_reason() {
 /// Ids of an hour would be far too many, at any rate at which a machine can publish.
 #[tokio::test]
 async fn message_ids_are_remembered_for_less_time_where_many_come() {
+    let _turn = TURN.lock().await;
     let home = tempfile::tempdir().expect("temporary folder");
     let hour = Duration::from_secs(3600);
     let mut options = options(home.path());
@@ -231,6 +237,7 @@ fn nats_server_of(home: &Path) -> Option<ProcessIdentity> {
 
 #[tokio::test]
 async fn a_taken_port_is_told_with_the_servers_own_words() {
+    let _turn = TURN.lock().await;
     let home = tempfile::tempdir().expect("temporary folder");
     let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let options = BrokerOptions {
