@@ -13,6 +13,11 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 
 use crate::{Bus, BusError, DurableSpec};
 
+/// What leaves at once: nobody publishes while a server purges, a quarter of a second for half a gigabyte.
+const STEP_BYTES: u64 = 32 << 20;
+/// Between two steps, for who waited.
+const BETWEEN_STEPS: Duration = Duration::from_millis(100);
+
 /// When messages leave a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgePolicy {
@@ -78,6 +83,15 @@ fn percent(fill: &Fill, share: u8) -> u64 {
     fill.bytes_max / 100 * u64::from(share)
 }
 
+/// Returns the sequences to purge below, one after the other, so that each takes about [`STEP_BYTES`]; the last is `below`.
+fn steps(fill: &Fill, below: u64) -> impl Iterator<Item = u64> {
+    let span = u128::from(fill.last_seq.saturating_sub(fill.first_seq)) + 1;
+    let step = span * u128::from(STEP_BYTES) / u128::from(fill.bytes.max(1));
+    let step = u64::try_from(step).unwrap_or(u64::MAX).max(1);
+    let between = (fill.first_seq.saturating_add(step)..below).step_by(usize::try_from(step).unwrap_or(usize::MAX));
+    between.chain([below])
+}
+
 /// Returns the sequence below which messages would have to leave to reach the target, by the stream's mean message size.
 fn below_for_fill(fill: &Fill, policy: &PurgePolicy) -> Option<u64> {
     if fill.bytes <= percent(fill, policy.fill_percent_max) {
@@ -133,7 +147,16 @@ pub async fn purge(
     };
     match plan_purge(&fill, &acked_below, first_young, policy) {
         PurgePlan::Nothing => Ok(0),
-        PurgePlan::All(below) => purged(found.purge().sequence(below).await, stream),
+        PurgePlan::All(below) => {
+            let mut sum = 0;
+            for (n, at) in steps(&fill, below).enumerate() {
+                if n > 0 {
+                    tokio::time::sleep(BETWEEN_STEPS).await;
+                }
+                sum += purged(found.purge().sequence(at).await, stream)?;
+            }
+            Ok(sum)
+        }
         PurgePlan::Each(each) => {
             let mut sum = 0;
             for (n, below) in each {
@@ -223,6 +246,16 @@ mod tests {
         assert_eq!(planned(&full, &[101, 11], 1), PurgePlan::All(11));
         let at_limit = Fill { bytes: 700, ..HALF };
         assert_eq!(planned(&at_limit, &[101], 1), PurgePlan::Nothing);
+    }
+
+    #[test]
+    fn what_leaves_does_so_in_steps() {
+        let taken = |bytes, below| steps(&Fill { bytes, ..HALF }, below).collect::<Vec<_>>();
+        assert_eq!(taken(500, 51), [51], "little enough for one");
+        assert_eq!(taken(10 * STEP_BYTES / 4, 101), [41, 81, 101]);
+        assert_eq!(taken(10 * STEP_BYTES / 4, 81), [41, 81], "none is done twice");
+        assert_eq!(taken(10 * STEP_BYTES / 4, 1), [1], "nor none");
+        assert_eq!(taken(1_000 * STEP_BYTES, 3), [2, 3], "a step is a message at least");
     }
 
     #[test]

@@ -24,6 +24,35 @@ pub struct Copy<'a> {
     pub select: &'a str,
     /// About how many bytes a row has: blocks are cut by this.
     pub row_bytes: usize,
+    /// How much of the machine it takes.
+    pub pace: Pace,
+}
+
+/// How much of the machine a statement takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Two threads for a copy, and as many as there are cores for a question.
+    Steady,
+    /// One thread, which gives way to others where the server may let it (`CAP_SYS_NICE`).
+    Gentle,
+}
+
+impl Pace {
+    /// Returns the settings of a question at this pace.
+    #[must_use]
+    pub fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Steady => &[],
+            Self::Gentle => &[("max_threads", "1"), ("os_threads_nice_value_query", "10")],
+        }
+    }
+
+    fn of_copy(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Steady => &[("max_threads", "2")],
+            Self::Gentle => self.settings(),
+        }
+    }
 }
 
 /// The rows of a query on their way, in ClickHouse's Native format.
@@ -32,16 +61,20 @@ pub struct Rows(Response);
 
 impl Copy<'_> {
     /// Settings that keep a copy's memory bounded, whatever its rows are.
-    fn settings(&self) -> [(&'static str, String); 5] {
+    fn settings(&self) -> Vec<(&'static str, String)> {
         let rows = (BLOCK_BYTES / self.row_bytes.max(1)).clamp(64, 65_536).to_string();
-        [
+        let bounds = [
             ("max_block_size", rows),
             ("preferred_block_size_bytes", BLOCK_BYTES.to_string()),
             ("min_insert_block_size_bytes", BLOCK_BYTES.to_string()),
-            ("max_threads", "2".to_owned()),
             // A month in another order may become as many days of as many exchanges.
             ("max_partitions_per_insert_block", "0".to_owned()),
-        ]
+        ];
+        let pace = self.pace.of_copy().iter();
+        bounds
+            .into_iter()
+            .chain(pace.map(|(name, value)| (*name, (*value).to_owned())))
+            .collect()
     }
 }
 

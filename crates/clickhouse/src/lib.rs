@@ -13,7 +13,7 @@ mod store;
 pub mod time;
 mod views;
 
-pub use copy::{Copy, Rows};
+pub use copy::{Copy, Pace, Rows};
 pub use error::{InsertError, StoreError};
 pub use fence::FenceKeeper;
 pub use insert::Insert;

@@ -19,6 +19,7 @@
 
 mod access;
 mod answer;
+mod background;
 mod body;
 mod cancel;
 mod chdb;
@@ -152,12 +153,9 @@ pub async fn serve(
         .await
         .map_err(|e| EngineError::Broken(e.to_string()))??;
     tracing::info!(listen = ?listener.local_addr().ok(), "engine open");
-    http::serve(
-        listener,
-        std::sync::Arc::new(engine),
-        tls.map(TlsAcceptor::from),
-        shutdown,
-    )
-    .await;
+    let tls = tls.map(TlsAcceptor::from);
+    let priorities = tokio::spawn(background::keep_priorities());
+    http::serve(listener, std::sync::Arc::new(engine), tls, shutdown).await;
+    priorities.abort();
     Ok(())
 }

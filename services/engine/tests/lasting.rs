@@ -6,6 +6,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Call, Data, Engine, until};
+use rustix::process::{Pid, setpriority_process};
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS t (a UInt64) ENGINE = MergeTree ORDER BY a
     SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 480";
@@ -210,4 +211,57 @@ fn a_time_condition_finds_what_a_full_scan_finds() {
     assert_eq!(engine.answer(parts), "1");
     check("merged");
     engine.stop();
+}
+
+/// The threads of an engine that have this name, and their nice values.
+fn nice_of(pid: u32, name: &str) -> Vec<(Pid, i32)> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let of_name = threads.filter_map(|thread| {
+        let thread = thread.ok()?;
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        let (before, after) = stat.rsplit_once(") ")?;
+        let id = Pid::from_raw(thread.file_name().to_str()?.parse().ok()?)?;
+        let nice = after.split(' ').nth(16)?.parse().expect("a number");
+        before.ends_with(&format!("({name}")).then_some((id, nice))
+    });
+    of_name.collect()
+}
+
+#[test]
+fn merges_give_way_to_statements() {
+    let data = Data::new();
+    let engine = data.start();
+    engine.done(TABLE);
+    for a in 0..4 {
+        engine.done(&format!("INSERT INTO t VALUES ({a})"));
+    }
+    until("every thread that merges is nice", 30, || {
+        let merging = nice_of(engine.pid(), "MergeMutate");
+        !merging.is_empty() && merging.iter().all(|(_, nice)| *nice == 10)
+    });
+    engine.done("OPTIMIZE TABLE t FINAL");
+    assert_eq!(engine.answer("SELECT count(), uniqExact(a) FROM t"), "4\t4");
+    let others = nice_of(engine.pid(), "tokio-rt-worker");
+    assert!(
+        !others.is_empty() && others.iter().all(|(_, nice)| *nice == 0),
+        "{others:?}"
+    );
+}
+
+#[test]
+fn a_thread_that_inherited_a_low_priority_gets_its_own_back() {
+    // Whoever may not raise a priority has statements that give way to none, so there is nothing to inherit.
+    let is_allowed = [5, 0].map(|nice| setpriority_process(None, nice).is_ok());
+    if is_allowed != [true, true] {
+        return;
+    }
+    let data = Data::new();
+    let engine = data.start();
+    let idle = nice_of(engine.pid(), "ThreadPool");
+    let (id, nice) = idle[0];
+    assert_eq!(nice, 0);
+    setpriority_process(Some(id), 10).expect("lowered");
+    until("it is as the others", 30, || {
+        nice_of(engine.pid(), "ThreadPool").contains(&(id, 0))
+    });
 }

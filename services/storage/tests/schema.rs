@@ -285,6 +285,7 @@ async fn write(store: &Store, columns: &str, select: &str) {
         generation,
         select,
         row_bytes: 100,
+        pace: mprism_clickhouse::Pace::Steady,
     };
     store.copy(&copy).await.expect("written");
     store.release(table, generation).await;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use between::{FATES, Fate, Line, TABLE};
 use cold::{DAY, Rows, content, difference, fill, make_truth, now, options};
 use common::{Engine, store_options};
-use mprism_clickhouse::{Copy, FenceKeeper, Insert, InsertError, Store, StoreError, StoreOptions};
+use mprism_clickhouse::{Copy, FenceKeeper, Insert, InsertError, Pace, Store, StoreError, StoreOptions};
 use mprism_model::DataType;
 use mprism_storage::cold::{ColdOptions, Step, StepObserver};
 use mprism_testkit::{free_address, until};
@@ -165,6 +165,7 @@ async fn an_insert_that_runs_is_waited_for_and_killed(engine: &Engine) {
         generation,
         select: "SELECT toUInt64(7) AS producer_epoch, number AS producer_seq FROM numbers(10)",
         row_bytes: 100,
+        pace: Pace::Steady,
     };
     let nobodys = engine.store.copy(&old(0)).await.expect_err("never raised");
     assert!(matches!(nobodys, InsertError::Fenced { .. }), "{nobodys:?}");
@@ -178,6 +179,7 @@ async fn an_insert_that_runs_is_waited_for_and_killed(engine: &Engine) {
             select: "SELECT toUInt64(7 + sleepEachRow(0.02)), number FROM numbers(6400)",
             // Small blocks: it can be killed between any two.
             row_bytes: 1 << 20,
+            pace: Pace::Steady,
         };
         store.copy(&copy).await
     });

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Engine, store_options};
 use mprism_bus::{Bus, LayoutOptions, layout, reconcile};
-use mprism_clickhouse::{Copy, InsertError};
+use mprism_clickhouse::{Copy, InsertError, Pace};
 use mprism_model::DataType;
 use mprism_runtime::process::{PidFd, ProcessIdentity, Signal};
 use mprism_storage::{BatchOptions, StorageOptions};
@@ -183,6 +183,7 @@ async fn a_second_worker_waits_takes_over_and_a_holder_that_wakes_up_writes_noth
         generation: 1,
         select: "SELECT 'old'",
         row_bytes: 10,
+        pace: Pace::Steady,
     };
     let refused = engine
         .store

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mprism_clickhouse::{Copy, Store, StoreOptions};
+use mprism_clickhouse::{Copy, Pace, Store, StoreOptions};
 
 use super::{Better, Measured};
 use crate::commands::Context;
@@ -50,6 +50,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
         generation,
         select: &format!("SELECT {columns} FROM marketprism_hot.trades"),
         row_bytes: TRADE_BYTES,
+        pace: Pace::Steady,
     };
     store.copy(&copy).await.map_err(|e| refused(e.into()))?;
     store.release(table, generation).await;

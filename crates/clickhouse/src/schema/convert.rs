@@ -8,7 +8,7 @@ use super::observe::{Found, FoundColumn};
 use super::original::{self, NOT_CONTENT};
 use super::tier::Tier;
 use super::wanted::{Column, columns_of};
-use crate::{Copy, InsertError, Store, StoreError, time};
+use crate::{Copy, InsertError, Pace, Store, StoreError, time};
 
 /// Rows that are copied by one statement, about.
 const ROWS_MAX: u64 = 1_000_000;
@@ -264,6 +264,7 @@ impl Conversion {
             generation,
             select: &select,
             row_bytes: piece.row_bytes,
+            pace: Pace::Steady,
         };
         store.copy(&copy).await.map(|_| ())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mprism_clickhouse::{Copy, InsertError, Store, StoreError, Tier};
+use mprism_clickhouse::{Copy, InsertError, Pace, Store, StoreError, Tier};
 use mprism_model::{DataType, ProducerId};
 
 use super::compare::{Compared, Unlike, identities_condition};
@@ -17,6 +17,10 @@ use crate::tables;
 const ATTEMPTS: usize = 4;
 /// Parts into which a scope of too many rows is cut at once.
 const PARTS: i64 = 60;
+/// What a gentle copier copies at once at most.
+const GENTLE_ROWS: u64 = 250_000;
+/// A gentle copier pauses for no longer: who is stopped finishes what it is at.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Rows that are copied to another server by naming each.
 pub(super) const NAMED_ROWS: usize = 2_000;
 
@@ -104,13 +108,14 @@ pub(crate) struct Windows {
 }
 
 /// One table's way into the cold store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Copier {
     data_type: DataType,
     stores: Stores,
     columns: String,
     generation: u64,
     rows_max: u64,
+    pace: Pace,
     observer: StepObserver,
 }
 
@@ -143,8 +148,26 @@ impl Copier {
             columns,
             generation: 0,
             rows_max: rows_max.min(rows_of_bytes).max(1),
+            pace: Pace::Steady,
             observer,
         })
+    }
+
+    /// Returns the same copier, which takes little of the machine: a little at a time, and as long a pause after it as it took. Rows
+    /// that come meanwhile do not wait for it.
+    pub(crate) fn gentle(&self) -> Self {
+        Self {
+            rows_max: self.rows_max.min(GENTLE_ROWS),
+            pace: Pace::Gentle,
+            ..self.clone()
+        }
+    }
+
+    /// Lets others have the machine for as long as it was taken.
+    async fn pause(&self, taken: Duration) {
+        if self.pace == Pace::Gentle {
+            tokio::time::sleep(taken.min(PAUSE_MAX)).await;
+        }
     }
 
     /// Gives the cold table up.
@@ -183,6 +206,7 @@ impl Copier {
             store: self.stores.of(tier),
             table: &table,
             columns: &self.columns,
+            pace: self.pace,
         })
         .await
     }
@@ -210,12 +234,8 @@ impl Copier {
 
     /// Compares window by window.
     pub(crate) async fn windows(&self, source: Tier, scope: &Scope, width: i64) -> Result<Windows, StoreError> {
-        let here = self
-            .ask(source, async |side| side.by_window(scope, width).await)
-            .await?;
-        let there = self
-            .ask(Tier::Cold, async |side| side.by_window(scope, width).await)
-            .await?;
+        let here = self.fingerprints(source, scope, width).await?;
+        let there = self.fingerprints(Tier::Cold, scope, width).await?;
         let differ = here
             .iter()
             .filter(|(start, fingerprint)| there.get(*start) != Some(*fingerprint))
@@ -224,15 +244,25 @@ impl Copier {
         Ok(Windows { here, differ })
     }
 
+    async fn fingerprints(
+        &self,
+        tier: Tier,
+        scope: &Scope,
+        width: i64,
+    ) -> Result<BTreeMap<i64, Fingerprint>, StoreError> {
+        let began = Instant::now();
+        let windows = self.ask(tier, async |side| side.by_window(scope, width).await).await?;
+        self.pause(began.elapsed()).await;
+        Ok(windows)
+    }
+
     /// Copies what is missing of a scope with about `rows` rows, and proves that the cold store has all of it.
     ///
     /// Whatever part of an earlier copy is there is kept, and nothing is copied twice: a crash anywhere here costs time only.
     async fn cover(&self, source: Tier, scope: &Scope, rows: u64, width: i64) -> Result<Covered, CoverError> {
         let mut covered = Covered::default();
         for _ in 0..ATTEMPTS {
-            let began = Instant::now();
-            covered.copied += self.copy(source, scope, rows).await?;
-            covered.copying += began.elapsed();
+            self.copy(source, scope, rows, &mut covered).await?;
             self.done(Step::Copied);
             let windows = self.windows(source, scope, width).await?;
             covered.windows = windows.here;
@@ -260,9 +290,8 @@ impl Copier {
         Err(CoverError::Moving { scope: scope.clone() })
     }
 
-    /// Copies what is missing. Returns how many rows the server says that were.
-    async fn copy(&self, source: Tier, scope: &Scope, rows: u64) -> Result<u64, CoverError> {
-        let mut copied = 0;
+    /// Copies what is missing, and notes how many rows the server says that were.
+    async fn copy(&self, source: Tier, scope: &Scope, rows: u64, covered: &mut Covered) -> Result<(), CoverError> {
         for piece in self.pieces(source, scope, rows).await? {
             let condition = piece.condition();
             if self.stores.are_one {
@@ -271,24 +300,24 @@ impl Copier {
                 let missing = format!(
                     "{condition} AND {identity} NOT IN (SELECT producer_epoch, producer_seq FROM {cold} WHERE {condition})"
                 );
-                copied += self.copy_where(source, &missing).await?;
+                self.copy_where(source, &missing, covered).await?;
                 continue;
             }
             if self.ask(Tier::Cold, async |side| side.count(&piece).await).await? == 0 {
-                copied += self.copy_where(source, &condition).await?;
+                self.copy_where(source, &condition, covered).await?;
                 continue;
             }
             let missing = self.compare_piece(source, &piece).await?.missing;
             for named in missing.chunks(NAMED_ROWS) {
                 let named = format!("{condition} AND {}", identities_condition(named));
-                copied += self.copy_where(source, &named).await?;
+                self.copy_where(source, &named, covered).await?;
             }
         }
-        Ok(copied)
+        Ok(())
     }
 
     /// Copies rows for which a condition holds: within the server, or through here in a stream.
-    async fn copy_where(&self, source: Tier, condition: &str) -> Result<u64, CoverError> {
+    async fn copy_where(&self, source: Tier, condition: &str, covered: &mut Covered) -> Result<(), CoverError> {
         let from = tables::name_in(source, self.data_type);
         let table = tables::name_in(Tier::Cold, self.data_type);
         let select = format!("SELECT {} FROM {from} WHERE {condition}", self.columns);
@@ -298,14 +327,20 @@ impl Copier {
             generation: self.generation,
             select: &select,
             row_bytes: tables::row_bytes(self.data_type),
+            pace: self.pace,
         };
+        let began = Instant::now();
         let written = if self.stores.are_one {
             self.stores.cold.copy(&copy).await?
         } else {
             let rows = self.stores.of(source).read(&copy).await?;
             self.stores.cold.copy_from(&copy, rows).await?
         };
-        Ok(written.unwrap_or(0))
+        let taken = began.elapsed();
+        covered.copied += written.unwrap_or(0);
+        covered.copying += taken;
+        self.pause(taken).await;
+        Ok(())
     }
 
     /// Cuts a scope into pieces of at most [`Copier::rows_max`] rows each, as far as time tells rows apart.

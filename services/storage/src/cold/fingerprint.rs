@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use clickhouse::Row;
-use mprism_clickhouse::{Store, StoreError};
+use mprism_clickhouse::{Pace, Store, StoreError};
 use serde::Deserialize;
 
 use super::windows::{Counts, Scope};
@@ -51,6 +51,8 @@ pub(crate) struct Side<'a> {
     pub(crate) table: &'a str,
     /// All columns that a row is stored with, in an order that is the same on both sides.
     pub(crate) columns: &'a str,
+    /// How much of the machine a question takes.
+    pub(crate) pace: Pace,
 }
 
 /// A row's identity and the hash of all of it.
@@ -80,15 +82,26 @@ impl Side<'_> {
         hash_of(self.columns)
     }
 
+    /// Returns the `SETTINGS` clause of a question; nothing where none is needed.
+    fn settings(&self) -> String {
+        let all = self.pace.settings().iter();
+        let all: Vec<String> = all.map(|(name, value)| format!("{name} = {value}")).collect();
+        match all.is_empty() {
+            true => String::new(),
+            false => format!("SETTINGS {}", all.join(", ")),
+        }
+    }
+
     /// Returns the fingerprint of each window that has rows.
     pub(crate) async fn by_window(&self, scope: &Scope, width: i64) -> Result<BTreeMap<i64, Fingerprint>, StoreError> {
         let query = format!(
             "SELECT {} AS start, count() AS rows, sum(hash) AS sum, groupBitXor(hash) AS xor \
-             FROM (SELECT timestamp, {} AS hash FROM {} WHERE {}) GROUP BY start",
+             FROM (SELECT timestamp, {} AS hash FROM {} WHERE {}) GROUP BY start {}",
             start(0, width),
             self.hash(),
             self.table,
-            scope.condition()
+            scope.condition(),
+            self.settings()
         );
         let windows = self.store.fetch_all::<WindowRow>(&query).await?.into_iter();
         let found = windows.map(|WindowRow { start, rows, sum, xor }| (start, Fingerprint { rows, sum, xor }));
@@ -98,10 +111,11 @@ impl Side<'_> {
     /// Counts the rows of each window; windows begin at `origin`.
     pub(crate) async fn counts(&self, scope: &Scope, origin: i64, width: i64) -> Result<Counts, StoreError> {
         let query = format!(
-            "SELECT {} AS start, count() AS rows FROM {} WHERE {} GROUP BY start",
+            "SELECT {} AS start, count() AS rows FROM {} WHERE {} GROUP BY start {}",
             start(origin, width),
             self.table,
-            scope.condition()
+            scope.condition(),
+            self.settings()
         );
         let windows = self.store.fetch_all::<CountRow>(&query).await?.into_iter();
         Ok(windows.map(|window| (window.start, window.rows)).collect())
@@ -109,16 +123,18 @@ impl Side<'_> {
 
     /// Counts the rows of a scope.
     pub(crate) async fn count(&self, scope: &Scope) -> Result<u64, StoreError> {
-        let query = format!("SELECT count() FROM {} WHERE {}", self.table, scope.condition());
+        let (table, condition, settings) = (self.table, scope.condition(), self.settings());
+        let query = format!("SELECT count() FROM {table} WHERE {condition} {settings}");
         self.store.fetch_one(&query).await
     }
 
     /// Returns identity and hash of each row for which a condition holds.
     pub(crate) async fn hashed(&self, condition: &str) -> Result<Vec<Hashed>, StoreError> {
         let query = format!(
-            "SELECT producer_epoch, producer_seq, {} AS hash FROM {} WHERE {condition}",
+            "SELECT producer_epoch, producer_seq, {} AS hash FROM {} WHERE {condition} {}",
             self.hash(),
-            self.table
+            self.table,
+            self.settings()
         );
         self.store.fetch_all(&query).await
     }

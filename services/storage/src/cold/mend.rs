@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clickhouse::Row;
-use mprism_clickhouse::{Copy, DEPARTURES, InsertError, Store, StoreError, Tier};
+use mprism_clickhouse::{Copy, DEPARTURES, InsertError, Pace, Store, StoreError, Tier};
 use mprism_model::{DataType, ProducerId};
 use mprism_runtime::clock;
 use mprism_runtime::lock::{LockError, LockFile};
@@ -334,6 +334,7 @@ impl Mender {
             generation,
             select: &select,
             row_bytes: tables::row_bytes(copier.data_type()),
+            pace: Pace::Steady,
         };
         let written = if self.stores.are_one {
             self.stores.hot.copy(&copy).await?

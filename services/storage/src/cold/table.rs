@@ -44,6 +44,8 @@ pub(crate) struct CopiedTable {
 /// What is known of a table while it is ours.
 struct Open {
     copier: Copier,
+    /// For the newest rows, which more are coming beside.
+    gentle: Copier,
     ledger: Ledger,
     /// Rows of the head's windows when they were last proven.
     head: Counts,
@@ -84,7 +86,7 @@ impl CopiedTable {
         open.table.head.retain(|start, _| *start >= span.from);
         let counts = open.count(span, window).await?;
         let head = &open.table.head;
-        let rows_max = open.table.copier.rows_max();
+        let rows_max = open.table.gentle.rows_max();
         let stale = runs(&counts, window, rows_max, |start, rows| head.get(&start) != Some(&rows));
         for run in stale {
             let proven = open.sync(run, window, &counts).await?;
@@ -149,6 +151,7 @@ impl CopiedTable {
             let ledger = Ledger::load(&stores.cold, table, from).await?;
             tracing::info!(table, rows = hours.values().sum::<u64>(), "copying to the cold store");
             self.open = Some(Open {
+                gentle: copier.gentle(),
                 copier,
                 ledger,
                 head: Counts::new(),
@@ -227,10 +230,18 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
+    /// The head is what rows come beside; hours are over.
+    fn copier(&self, width: i64) -> &Copier {
+        if width < HOUR {
+            &self.table.gentle
+        } else {
+            &self.table.copier
+        }
+    }
+
     async fn count(&self, span: Span, width: i64) -> Result<Counts, CoverError> {
         let counted = self
-            .table
-            .copier
+            .copier(width)
             .ask(Tier::Hot, async |side| side.counts(&span.into(), 0, width).await);
         Ok(counted.await?)
     }
@@ -244,7 +255,7 @@ impl Held<'_> {
         // What could be copied of it is.
         let windows = match run.windows {
             1 => Windows::default(),
-            _ => self.table.copier.windows(Tier::Hot, &run.span.into(), width).await?,
+            _ => self.copier(width).windows(Tier::Hot, &run.span.into(), width).await?,
         };
         let mut proven = windows.here;
         proven.retain(|start, _| !windows.differ.contains(start));
@@ -275,7 +286,7 @@ impl Held<'_> {
 
     async fn sync_once(&self, run: Run, width: i64) -> Result<BTreeMap<i64, Fingerprint>, CoverError> {
         let scope = Scope::from(run.span);
-        let covered = self.table.copier.prove(Tier::Hot, &scope, run.rows, width).await?;
+        let covered = self.copier(width).prove(Tier::Hot, &scope, run.rows, width).await?;
         let table = self.data_type.table();
         self.shared.stats.proven(table, run.span, &covered);
         if covered.doubled > 0 {
