@@ -285,6 +285,11 @@ async fn a_query_asks_nobody_else_and_stops_what_it_started_when_it_is_interrupt
     );
     assert!(refused.stderr.contains(&port), "{refused:?}");
     drop(stranger);
+    // A child that another test is starting has it too, until it is the program that it becomes.
+    home.until("the port is free", || {
+        std::net::TcpListener::bind(home.address(8123)).map_err(|error| error.to_string())
+    })
+    .await;
     let query = spawn(
         &home,
         &[

@@ -65,7 +65,11 @@ async fn filled() -> Home {
     assert_eq!((found.lost, found.duplicated), (0, 0), "{found:?}");
     home.good(&["stop", "collector"]);
     home.until("the cold store has everything", || {
-        let count = |database: &str| home.query(&format!("SELECT count() FROM {database}.trades"));
+        let count = |database: &str| {
+            home.query(&format!(
+                "SELECT (SELECT count() FROM {database}.trades), (SELECT count() FROM {database}.orderbooks)"
+            ))
+        };
         let (hot, cold) = (count("marketprism_hot"), count("marketprism_cold"));
         if hot == cold {
             Ok(())

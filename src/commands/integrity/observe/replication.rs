@@ -110,12 +110,15 @@ pub(super) async fn look(
     let columns: Vec<&str> = columns.iter().filter(is_read).map(String::as_str).collect();
     let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let settled = look.now.saturating_sub(ms(settings.cold.safety_lag));
+    // The head is copied window by window, so that one may be there and the next one not yet.
+    let copied = MINUTE.min(ms(settings.cold.window)).max(1);
     let table = Comparing {
         look,
         data_type,
         columns: columns.join(", "),
         head: settled - settled.rem_euclid(HOUR),
-        to: settled - settled.rem_euclid(MINUTE.min(ms(settings.cold.window)).max(1)),
+        copied,
+        to: settled - settled.rem_euclid(copied),
     };
     table.compare().await
 }
@@ -128,6 +131,8 @@ struct Comparing<'a> {
     columns: String,
     /// Where the hour begins that is not over.
     head: i64,
+    /// What of the head is copied at once, in milliseconds.
+    copied: i64,
     to: i64,
 }
 
@@ -214,6 +219,13 @@ impl Comparing<'_> {
         format!("if({time} < {head}, intDiv({time}, {HOUR}) * {HOUR}, intDiv({time}, {MINUTE}) * {MINUTE})")
     }
 
+    /// Returns where begins what a row was copied with: what was stored before another row of it that is copied is copied, too.
+    fn copied_with(&self) -> String {
+        // An hour that is just over may not be copied to its end.
+        let (time, over, copied) = ("toUnixTimestamp64Milli(timestamp)", self.head - HOUR, self.copied);
+        format!("if({time} < {over}, intDiv({time}, {MINUTE}) * {MINUTE}, intDiv({time}, {copied}) * {copied})")
+    }
+
     fn condition(&self) -> String {
         let over = between(UnixMillis(0), UnixMillis(self.to));
         format!("{} AND {over}", self.look.within)
@@ -295,10 +307,11 @@ impl Comparing<'_> {
             .collect();
         let query = format!(
             "SELECT exchange, symbol, producer_epoch, producer_seq, {} AS hash, \
-             intDiv(toUnixTimestamp64Milli(timestamp), {MINUTE}) * {MINUTE} AS start, \
+             {} AS start, \
              toUnixTimestamp64Milli(ts_insert) AS inserted, {} AS is_wrong FROM {} \
              WHERE {} AND exchange = {} AND market_type = {} AND symbol = {} AND ({})",
             hash_of(&self.columns),
+            self.copied_with(),
             wrong.join(" OR "),
             name(tier, self.data_type.table()),
             self.condition(),
