@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use mprism_storage::cold::HOUR;
 use serde_json::Value;
 
 use crate::damage::whole_store;
@@ -89,6 +90,62 @@ async fn what_is_being_copied_is_not_called_missing() {
         compared += checks(&document, "ok").len();
     }
     assert!(compared > 0);
+}
+
+/// Of a window with more rows than are copied at once a part is there, and the rest comes: until there is something of a later window.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_copied_in_pieces_is_not_called_missing_between_them() {
+    let home = Home::whole();
+    home.configure("cold: {interval: 500ms, window: 1s, safety_lag: 0s}\n");
+    home.good(&["start", "--sim", "--sim-rate", "200"]);
+    let copied = "SELECT count() FROM marketprism_cold.trades WHERE exchange = 'okx_spot' AND symbol = 'BTC-USDT'";
+    home.until("a trade is copied", || match home.query(copied).as_str() {
+        "0" => Err("none".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    home.good(&["stop", "collector", "hot", "cold", "sim"]);
+    // What an hour that is over has is proven as a whole.
+    let now = || mprism_runtime::clock::now_ms();
+    home.until("the hour does not end meanwhile", || match now() % HOUR {
+        past if past < HOUR - 120_000 => Ok(()),
+        past => Err(format!("{past} ms of it are over")),
+    })
+    .await;
+    let at = now() - now() % 1_000;
+    let one = "SELECT * FROM marketprism_hot.trades WHERE exchange = 'okx_spot' AND symbol = 'BTC-USDT' \
+               ORDER BY producer_epoch, producer_seq LIMIT 1";
+    let write = |store: &str, at: i64, rows: u64| {
+        home.write(&format!(
+            "INSERT INTO marketprism_{store}.trades SELECT * EXCEPT (number) REPLACE (fromUnixTimestamp64Milli({at}) AS timestamp, \
+             fromUnixTimestamp64Milli({at}) AS ts_insert, toUInt64({at}) AS producer_epoch, number AS producer_seq) \
+             FROM (SELECT number, one.* FROM numbers({rows}) AS n CROSS JOIN ({one}) AS one)"
+        ));
+    };
+    let missing = || {
+        let document = home.run(&["integrity", "--json"]).document();
+        let missing = checks(&document, "error");
+        let missing = missing.into_iter().filter(|check| check["id"] == "replication");
+        missing.map(|check| check["message"].to_string()).collect::<Vec<_>>()
+    };
+    let over = async |at: i64| {
+        home.until("the window is over", || match now() - at {
+            2_000.. => Ok(()),
+            since => Err(format!("{since} ms")),
+        })
+        .await;
+    };
+    let rows = mprism_storage::cold::COPIED_AT_ONCE;
+    write("hot", at, rows + 1);
+    write("cold", at, rows / 2);
+    over(at).await;
+    assert_eq!(missing(), [] as [&str; 0], "the rest is on its way");
+    for store in ["hot", "cold"] {
+        write(store, at + 2_000, 1);
+    }
+    over(at + 2_000).await;
+    let told = format!("\"{} rows are in the hot store and not in the cold one\"", rows / 2 + 1);
+    assert_eq!(missing(), [told], "what comes after it was copied");
 }
 
 /// The read-only state of replication: everything is copied.

@@ -2,11 +2,12 @@
 //!
 //! `MPRISM_POWER_CUTS` says how often (`scripts/power-cut.sh`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mprism_model::DataType;
 use mprism_runtime::process::{ProcessIdentity, Signal};
 use mprism_testkit::Image;
 
@@ -25,10 +26,8 @@ const CUTS_OF_A_HOME: u64 = 5;
 const BYTES: u64 = 6 << 30;
 /// What is older when the power is cut has reached the disk, on a disk that takes no longer.
 const KEPT_AFTER: Duration = Duration::from_millis(100);
-/// From a socket to the spool.
-const MOMENT: Duration = Duration::from_millis(20);
-/// An order book is told so often, and says when the last of its changes was received.
-const BOOKS_EVERY: Duration = Duration::from_millis(100);
+/// What clocks in milliseconds hide.
+const MOMENT: Duration = Duration::from_millis(2);
 /// Nobody is called from here: what the collector has in its spool is all there is.
 const NO_EXCHANGE: &str = "collector: {exchanges: {\
     binance_spot: {websocket_url: 'ws://127.0.0.1:9', rest_url: 'http://127.0.0.1:9'}, \
@@ -36,6 +35,10 @@ const NO_EXCHANGE: &str = "collector: {exchanges: {\
     okx_spot: {websocket_url: 'ws://127.0.0.1:9', rest_url: 'http://127.0.0.1:9'}, \
     okx_derivatives: {websocket_url: 'ws://127.0.0.1:9', rest_url: 'http://127.0.0.1:9'}, \
     deribit_derivatives: {websocket_url: 'ws://127.0.0.1:9', rest_url: 'http://127.0.0.1:9'}}}\n";
+
+/// The longest time that an event took from its socket to the disk, by data type. An order book is told every 100 ms, and says when
+/// the last of its changes was received.
+type Slowest = BTreeMap<DataType, Duration>;
 
 /// A moment at which the power was cut.
 struct Cut {
@@ -61,7 +64,7 @@ async fn what_is_older_than_a_moment_outlives_a_power_cut_and_nothing_is_doubled
 }
 
 /// Cuts the power of a home so often, where that is permitted here; returns when, and how long its disk took at most.
-async fn a_home_outlives(cuts: u64) -> Option<Vec<(i64, Duration)>> {
+async fn a_home_outlives(cuts: u64) -> Option<Vec<(i64, Slowest)>> {
     let mut home = Home::whole();
     fs::create_dir_all(home.path()).expect("made");
     home.disk = Image::make(&home.beside().join("disk.img"), BYTES, &home.path());
@@ -77,13 +80,16 @@ async fn a_home_outlives(cuts: u64) -> Option<Vec<(i64, Duration)>> {
         let cut = at_once(&home, number);
         let after = durable_after(&home).await;
         // What was not on the disk yet when everything stood still got there meanwhile, and counts without that time.
-        let slowest = match after > before {
-            true => before.max(after.saturating_sub(cut.stood_still)),
-            false => before,
-        };
+        let slowest = before
+            .into_iter()
+            .map(|(data_type, before)| match after[&data_type] {
+                after if after > before => (data_type, before.max(after.saturating_sub(cut.stood_still))),
+                _ => (data_type, before),
+            })
+            .collect();
         // What was received until then is what the home itself stored of it, once it goes on.
         home.flows().await;
-        comes_back(&home, &cut, slowest).await;
+        comes_back(&home, &cut, &slowest).await;
         outlived.push((cut.at_ms, slowest));
         fs::remove_file(&cut.disk).expect("removed");
         // Its longest time is of its whole life.
@@ -128,7 +134,7 @@ fn children(of: &[ProcessIdentity]) -> Vec<ProcessIdentity> {
 }
 
 /// Opens what is left, and compares it with what the home that went on has of the same time; the disk took `slowest` at most.
-async fn comes_back(home: &Home, cut: &Cut, slowest: Duration) {
+async fn comes_back(home: &Home, cut: &Cut, slowest: &Slowest) {
     let mut survivor = Home::whole();
     fs::create_dir_all(survivor.path()).expect("made");
     survivor.disk = Some(Image::open(&cut.disk, &survivor.path()));
@@ -148,12 +154,10 @@ async fn comes_back(home: &Home, cut: &Cut, slowest: Duration) {
         }
     })
     .await;
-    let kept_after = KEPT_AFTER.max(slowest + MOMENT);
     for table in TABLES {
-        let kept_after = match table {
-            "orderbooks" => kept_after + BOOKS_EVERY,
-            _ => kept_after,
-        };
+        let of_table = slowest.iter().filter(|(data_type, _)| data_type.table() == table);
+        let slowest = of_table.map(|(_, slowest)| *slowest).max().expect("told");
+        let kept_after = KEPT_AFTER.max(slowest + MOMENT);
         let kept_ns = (cut.at_ms - i64::try_from(kept_after.as_millis()).expect("small")) * 1_000_000;
         let identities = |home: &Home, until_ns: i64| -> Vec<String> {
             let query = format!(
@@ -170,21 +174,27 @@ async fn comes_back(home: &Home, cut: &Cut, slowest: Duration) {
         let cut_ns = cut.at_ms * 1_000_000;
         assert!(
             lost.is_empty(),
-            "{table}: {} of {} are lost, the power was cut at {cut_ns}: {lost:?}",
+            "{table}: {} of {} are lost, the power was cut at {cut_ns}, kept after {kept_after:?}; the first: {:?}",
             lost.len(),
-            wanted.len()
+            wanted.len(),
+            &lost[..lost.len().min(10)]
         );
     }
 }
 
 /// Returns the longest time that an event took to be on the disk for good.
-async fn durable_after(home: &Home) -> Duration {
+async fn durable_after(home: &Home) -> Slowest {
     let metrics = metrics(home.address(9093)).await.expect("the collector answers");
-    let line = metrics
+    let lines = metrics
         .lines()
-        .find_map(|line| line.strip_prefix("marketprism_spool_durable_after_longest_seconds "));
-    let seconds = line.and_then(|text| text.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("it is said: {metrics}")))
+        .filter_map(|line| line.strip_prefix("marketprism_spool_durable_after_longest_seconds{type=\""));
+    let told = lines.filter_map(|line| {
+        let (data_type, seconds) = line.split_once("\"} ")?;
+        Some((data_type.parse().ok()?, Duration::from_secs_f64(seconds.parse().ok()?)))
+    });
+    let told: Slowest = told.collect();
+    assert_eq!(told.len(), DataType::ALL.len(), "{metrics}");
+    told
 }
 
 async fn metrics(collector: SocketAddr) -> Result<String, String> {

@@ -71,15 +71,19 @@ pub(super) async fn metrics(State(source): State<Source>) -> Response {
         &[],
         load(&stats.backlog),
     );
-    text.gauge(
-        "marketprism_spool_durable_after_longest_seconds",
-        "Longest time until an accepted event was on the disk for good.",
-        &[],
-        stats
-            .spool_written
-            .get()
-            .map_or(0.0, |spool| load(&spool.durable_after_longest_us) as f64 / 1e6),
-    );
+    for (data_type, longest) in stats
+        .spool_written
+        .get()
+        .iter()
+        .flat_map(|spool| spool.durable_after_longest())
+    {
+        text.gauge(
+            "marketprism_spool_durable_after_longest_seconds",
+            "Longest time from an event's leaving the socket to its being on the disk for good.",
+            &[("type", data_type.as_str())],
+            longest.as_secs_f64(),
+        );
+    }
     let exchanges = stats.exchanges();
     let symbols: usize = exchanges
         .values()

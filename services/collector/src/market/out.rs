@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mprism_bus::SubjectText;
-use mprism_model::{DataType, Event, Gap, InstrumentId, Level, MessageId, Subject, Trade, UnixMillis};
+use mprism_model::{DataType, Event, Gap, InstrumentId, Level, MessageId, Subject, Trade, UnixMillis, UnixNanos};
 use mprism_runtime::clock;
 use tokio::sync::mpsc;
 
@@ -27,16 +27,26 @@ pub(super) struct Out {
 
 impl Out {
     pub(super) fn push(&mut self, subject: &SubjectText, event: &Event) {
-        self.queue(subject, event.message_id(), event.to_json());
+        let about = (event.data_type(), event.ts_recv());
+        self.queue(subject, about, event.message_id(), event.to_json());
     }
 
     /// As [`Self::push`], of what there is most of: it is not moved for it.
     pub(super) fn push_trade(&mut self, subject: &SubjectText, trade: &Trade) {
-        self.queue(subject, trade.message_id(), trade.to_json());
+        let about = (DataType::Trade, trade.ts_recv);
+        self.queue(subject, about, trade.message_id(), trade.to_json());
     }
 
-    fn queue(&mut self, subject: &SubjectText, message_id: MessageId, payload: Vec<u8>) {
+    fn queue(
+        &mut self,
+        subject: &SubjectText,
+        (data_type, received): (DataType, Option<UnixNanos>),
+        message_id: MessageId,
+        payload: Vec<u8>,
+    ) {
         self.batch.push(Outgoing {
+            data_type,
+            received: received.unwrap_or_else(|| UnixNanos(clock::now_ns())),
             subject: subject.clone(),
             message_id: message_id.0.into(),
             payload: payload.into(),

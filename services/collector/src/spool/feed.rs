@@ -209,7 +209,7 @@ impl Reading {
 mod tests {
     use std::time::Duration;
 
-    use mprism_model::Epoch;
+    use mprism_model::{DataType, Epoch, UnixNanos};
 
     use super::super::{Outgoing, Writer, WriterOptions};
     use super::*;
@@ -228,6 +228,8 @@ mod tests {
         };
         let writer = Writer::start(options, Arc::clone(&tail)).expect("started");
         let record = |n: u64| Outgoing {
+            data_type: DataType::Trade,
+            received: UnixNanos(mprism_runtime::clock::now_ns()),
             subject: "trade.binance_spot.spot.BTC-USDT".to_owned().into(),
             message_id: format!("id {n}").into(),
             payload: format!("payload {n}").into(),

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mprism_bus::SubjectText;
-use mprism_model::{Epoch, ProducerId};
-use mprism_runtime::files;
+use mprism_model::{DataType, Epoch, ProducerId, UnixNanos};
+use mprism_runtime::{clock, files};
 use tokio::sync::mpsc;
 
 use super::{Record, Segment, SpoolError, Tail};
@@ -23,6 +23,9 @@ const QUEUE: usize = 64;
 /// An event that is to be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
+    pub(crate) data_type: DataType,
+    /// When what it says left the socket.
+    pub(crate) received: UnixNanos,
     pub(crate) subject: SubjectText,
     pub(crate) message_id: Box<str>,
     pub(crate) payload: Bytes,
@@ -52,10 +55,48 @@ pub(crate) struct State {
     pub(crate) bytes: AtomicU64,
     /// Records written in this life.
     pub(crate) records: AtomicU64,
-    /// Longest time from a record's writing to its being on the disk for good, in microseconds.
-    pub(crate) durable_after_longest_us: AtomicU64,
+    /// Longest time from leaving the socket to being on the disk for good, in microseconds, by data type.
+    durable_after_longest_us: [AtomicU64; DataType::ALL.len()],
     /// Set for ever once a write failed: what is not in the spool must not be published.
     pub(crate) failed: AtomicBool,
+}
+
+impl State {
+    /// Returns the longest time from leaving the socket to being on the disk for good of each data type.
+    pub(crate) fn durable_after_longest(&self) -> impl Iterator<Item = (DataType, Duration)> {
+        let longest = self.durable_after_longest_us.iter();
+        let longest = longest.map(|us| Duration::from_micros(us.load(Ordering::Relaxed)));
+        DataType::ALL.iter().copied().zip(longest)
+    }
+
+    fn durable(&self, oldest: &Oldest) {
+        let now = clock::now_ns();
+        for (received, longest) in oldest.0.iter().zip(&self.durable_after_longest_us) {
+            if let Some(received) = received {
+                let took = now.saturating_sub(received.0).max(0) / 1_000;
+                longest.fetch_max(took.unsigned_abs(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// When the oldest event of each data type left its socket.
+#[derive(Clone, Copy, Debug, Default)]
+struct Oldest([Option<UnixNanos>; DataType::ALL.len()]);
+
+impl Oldest {
+    fn take(&mut self, data_type: DataType, received: UnixNanos) {
+        let oldest = &mut self.0[data_type as usize];
+        *oldest = Some(oldest.map_or(received, |oldest| oldest.min(received)));
+    }
+
+    fn join(&mut self, other: &Self) {
+        for (data_type, received) in DataType::ALL.iter().zip(other.0) {
+            if let Some(received) = received {
+                self.take(*data_type, received);
+            }
+        }
+    }
 }
 
 impl Writer {
@@ -153,8 +194,10 @@ fn append_all(
         encoded.clear();
         let first = seq + 1;
         let mut records = Vec::with_capacity(batch.len());
+        let mut oldest = Oldest::default();
         for outgoing in batch {
             seq += 1;
+            oldest.take(outgoing.data_type, outgoing.received);
             let record = Record {
                 id: ProducerId {
                     epoch: options.epoch,
@@ -188,7 +231,7 @@ fn append_all(
         current.bytes += encoded.len() as u64;
         state.bytes.fetch_add(encoded.len() as u64, Ordering::Relaxed);
         state.records.fetch_add(records.len() as u64, Ordering::Relaxed);
-        dirty.touch();
+        dirty.touch(&oldest);
         tail.extend(records);
     }
 }
@@ -203,8 +246,8 @@ struct Dirty {
 #[derive(Default)]
 struct DirtyState {
     file: Option<File>,
-    /// When the first of what is not durable was written.
-    since: Option<Instant>,
+    /// What is not durable.
+    since: Option<Oldest>,
     is_closed: bool,
 }
 
@@ -214,9 +257,9 @@ impl Dirty {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).file = copy;
     }
 
-    fn touch(&self) {
+    fn touch(&self, oldest: &Oldest) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.since.get_or_insert_with(Instant::now);
+        state.since.get_or_insert_default().join(oldest);
         drop(state);
         self.changed.notify_one();
     }
@@ -230,7 +273,7 @@ impl Dirty {
     fn sync_now(&self, state: &State) {
         let mut dirty = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(since), Some(file)) = (dirty.since.take(), &dirty.file) {
-            make_durable(file, since, state);
+            make_durable(file, &since, state);
         }
     }
 
@@ -245,7 +288,7 @@ impl Dirty {
             let file = dirty.file.as_ref().and_then(|file| file.try_clone().ok());
             drop(dirty);
             if let (Some(since), Some(file)) = (since, file) {
-                make_durable(&file, since, state);
+                make_durable(&file, &since, state);
             }
             if is_closed {
                 return;
@@ -255,11 +298,10 @@ impl Dirty {
     }
 }
 
-fn make_durable(file: &File, since: Instant, state: &State) {
+fn make_durable(file: &File, since: &Oldest, state: &State) {
     if let Err(error) = file.sync_data() {
         state.failed.store(true, Ordering::Relaxed);
         tracing::error!(%error, "the spool cannot be made durable; nothing is accepted any more");
     }
-    let took = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
-    state.durable_after_longest_us.fetch_max(took, Ordering::Relaxed);
+    state.durable(since);
 }

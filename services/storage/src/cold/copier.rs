@@ -17,8 +17,8 @@ use crate::tables;
 const ATTEMPTS: usize = 4;
 /// Parts into which a scope of too many rows is cut at once.
 const PARTS: i64 = 60;
-/// What a gentle copier copies at once at most.
-const GENTLE_ROWS: u64 = 250_000;
+/// Rows of the newest windows that are copied at once at most: a window of more is there piece by piece.
+pub const COPIED_AT_ONCE: u64 = 250_000;
 /// A gentle copier pauses for no longer: who is stopped finishes what it is at.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Rows that are copied to another server by naming each.
@@ -157,7 +157,7 @@ impl Copier {
     /// that come meanwhile do not wait for it.
     pub(crate) fn gentle(&self) -> Self {
         Self {
-            rows_max: self.rows_max.min(GENTLE_ROWS),
+            rows_max: self.rows_max.min(COPIED_AT_ONCE),
             pace: Pace::Gentle,
             ..self.clone()
         }

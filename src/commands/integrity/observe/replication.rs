@@ -6,7 +6,7 @@ use mprism_clickhouse::Tier;
 use mprism_clickhouse::time::between;
 use mprism_model::{DataType, UnixMillis};
 use mprism_settings::Settings;
-use mprism_storage::cold::{DAY, HOUR, hash_of};
+use mprism_storage::cold::{COPIED_AT_ONCE, DAY, HOUR, hash_of};
 use serde::Deserialize;
 
 use super::super::shape::Shape;
@@ -52,6 +52,11 @@ pub(crate) struct Replication {
     /// The rows of windows that differ.
     pub(crate) hot: Vec<StoredRow>,
     pub(crate) cold: Vec<StoredRow>,
+    /// What of the windows that differ was copied to its end, by exchange and start: when the newest row of it was stored first.
+    ///
+    /// Of one exchange, because what is stored at once of it is there at once; and of all its markets, because one of them may
+    /// have lost all that it had.
+    pub(crate) copied: BTreeMap<(String, i64), i64>,
     /// Windows that differ.
     pub(crate) different: BTreeSet<CellKey>,
     pub(crate) departed: Departed,
@@ -92,6 +97,18 @@ struct FirstDay {
 struct HourRow {
     start: i64,
     rows: u64,
+}
+
+#[derive(Deserialize)]
+struct NewestRow {
+    exchange: String,
+    start: i64,
+    inserted: i64,
+}
+
+#[derive(Deserialize)]
+struct LastRow {
+    last: i64,
 }
 
 /// Compares one table.
@@ -202,6 +219,11 @@ impl Comparing<'_> {
                 found.unread.insert(key.clone(), (here, there));
             }
         }
+        // Before any row of it: what is copied meanwhile is there when rows are read.
+        if !chosen.is_empty() {
+            let windows = chosen.iter().map(|key| key.3).collect();
+            found.copied = self.copied(&windows, &found.proven_hours).await?;
+        }
         for (market, starts) in by_market(chosen) {
             let stores = self.look.stores;
             // Hot first: what comes into the hot store meanwhile is not called missing there.
@@ -211,6 +233,51 @@ impl Comparing<'_> {
             found.cold.extend(there);
         }
         Ok(())
+    }
+
+    /// Returns what of some windows was copied to its end.
+    async fn copied(
+        &self,
+        windows: &BTreeSet<i64>,
+        proven_hours: &BTreeMap<i64, u64>,
+    ) -> Result<BTreeMap<(String, i64), i64>, CliError> {
+        let (stores, table) = (self.look.stores, self.data_type.table());
+        let (cold, hot) = (name(Tier::Cold, table), name(Tier::Hot, table));
+        let (start, spans) = (self.copied_with(), self.spans(windows.iter().copied()));
+        let newest = format!(
+            "SELECT exchange, {start} AS start, toUnixTimestamp64Milli(max(ts_insert)) AS inserted FROM {cold} \
+             WHERE {spans} GROUP BY exchange, start"
+        );
+        let last = format!(
+            "SELECT toUnixTimestamp64Milli(max(timestamp)) AS last FROM {cold} WHERE {}",
+            between(UnixMillis(self.head), UnixMillis(self.to))
+        );
+        // More than is copied at once is copied in pieces.
+        let large = format!(
+            "SELECT {start} AS start, count() AS rows FROM {hot} WHERE {spans} GROUP BY start HAVING rows > {COPIED_AT_ONCE}"
+        );
+        let newest: Vec<NewestRow> = stores.cold.rows(&newest, QUERY_WITHIN).await?;
+        let last: LastRow = stores.cold.row(&last, QUERY_WITHIN).await?;
+        let large: Vec<HourRow> = stores.hot.rows(&large, QUERY_WITHIN).await?;
+        let large: BTreeSet<i64> = large.into_iter().map(|window| window.start).collect();
+        let is_whole = |start: i64| {
+            let is_followed = start >= self.head && start + self.copied <= last.last;
+            let is_proven = proven_hours.contains_key(&(start - start.rem_euclid(HOUR)));
+            is_followed || is_proven || !large.contains(&start)
+        };
+        let whole = newest.into_iter().filter(|row| is_whole(row.start));
+        Ok(whole.map(|row| ((row.exchange, row.start), row.inserted)).collect())
+    }
+
+    /// Returns the predicate for the rows of some windows.
+    fn spans(&self, starts: impl Iterator<Item = i64>) -> String {
+        let spans: Vec<String> = starts
+            .map(|start| {
+                let end = start + if start < self.head { HOUR } else { MINUTE };
+                format!("({})", between(UnixMillis(start), UnixMillis(end.min(self.to))))
+            })
+            .collect();
+        format!("({})", spans.join(" OR "))
     }
 
     /// Returns where a row's window begins: an hour, or a minute of the one that is not over.
@@ -298,18 +365,11 @@ impl Comparing<'_> {
         let columns: Vec<String> = self.columns.split(", ").map(str::to_owned).collect();
         let rules = Shape::of(self.data_type).rules(&columns);
         let wrong: Vec<String> = rules.iter().map(|rule| format!("({})", rule.wrong)).collect();
-        let spans: Vec<String> = starts
-            .iter()
-            .map(|start| {
-                let end = start + if *start < self.head { HOUR } else { MINUTE };
-                format!("({})", between(UnixMillis(*start), UnixMillis(end.min(self.to))))
-            })
-            .collect();
         let query = format!(
             "SELECT exchange, symbol, producer_epoch, producer_seq, {} AS hash, \
              {} AS start, \
              toUnixTimestamp64Milli(ts_insert) AS inserted, {} AS is_wrong FROM {} \
-             WHERE {} AND exchange = {} AND market_type = {} AND symbol = {} AND ({})",
+             WHERE {} AND exchange = {} AND market_type = {} AND symbol = {} AND {}",
             hash_of(&self.columns),
             self.copied_with(),
             wrong.join(" OR "),
@@ -318,7 +378,7 @@ impl Comparing<'_> {
             quoted(exchange),
             quoted(market_type),
             quoted(symbol),
-            spans.join(" OR ")
+            self.spans(starts.iter().copied())
         );
         reader.rows(&query, QUERY_WITHIN).await
     }

@@ -111,15 +111,14 @@ fn rows(found: &Replication, compared: &mut Compared) {
     let hot: HashMap<(u64, u64), &StoredRow> = found.hot.iter().map(|row| (id(row), row)).collect();
     let cold: HashMap<(u64, u64), &StoredRow> = found.cold.iter().map(|row| (id(row), row)).collect();
     // A copy takes all that there is of a window: what was stored before the newest row that it took was there.
-    let mut copied: HashMap<i64, i64> = HashMap::new();
-    for row in &found.cold {
-        let newest = copied.entry(row.start).or_insert(row.inserted);
-        *newest = (*newest).max(row.inserted);
-    }
+    let was_copied = |row: &StoredRow| {
+        let newest = found.copied.get(&(row.exchange.clone(), row.start));
+        newest.is_some_and(|newest| row.inserted <= *newest)
+    };
     let market = |row: &StoredRow| (row.exchange.clone(), row.symbol.clone());
     for row in hot.values() {
         match cold.get(&id(row)) {
-            None if copied.get(&row.start).is_some_and(|newest| row.inserted <= *newest) => {
+            None if was_copied(row) => {
                 compared.add(market(row), Wrong::MissingInCold, 1);
             }
             None => compared.wait(row.start, 1),
@@ -258,10 +257,15 @@ mod tests {
     }
 
     fn different(hot: Vec<StoredRow>, cold: Vec<StoredRow>) -> Replication {
+        let newest = cold.iter().map(|row| row.inserted).max();
         Replication {
             to: 100 * DAY,
             windows: 1,
             different: [key(0)].into(),
+            copied: newest
+                .map(|newest| (("okx_spot".into(), 0), newest))
+                .into_iter()
+                .collect(),
             hot,
             cold,
             ..Replication::default()
@@ -275,6 +279,32 @@ mod tests {
         let found = compared(&different(hot, cold), true);
         assert_eq!((found.missing_in_hot, found.missing_in_cold, found.differ), (1, 1, 1));
         assert_eq!((found.pending_rows, found.different), (1, 1));
+    }
+
+    #[test]
+    fn all_rows_of_a_market_are_missing_where_others_of_its_window_were_copied() {
+        let mut found = different(vec![row(1, 10, 5), row(2, 20, 9)], vec![]);
+        assert_eq!(
+            (
+                compared(&found, true).missing_in_cold,
+                compared(&found, true).pending_rows
+            ),
+            (0, 2)
+        );
+        found.copied.insert(("okx_derivatives".into(), 0), 9);
+        assert_eq!(
+            compared(&found, true).missing_in_cold,
+            0,
+            "another exchange's rows say nothing"
+        );
+        found.copied.insert(("okx_spot".into(), 0), 7);
+        assert_eq!(
+            (
+                compared(&found, true).missing_in_cold,
+                compared(&found, true).pending_rows
+            ),
+            (1, 1)
+        );
     }
 
     #[test]
