@@ -18,7 +18,7 @@ use crate::error::CliError;
 
 /// Trades that wait in the stream when the worker starts.
 const BACKLOG: u64 = 600_000;
-const SAMPLES: u64 = 3;
+const SAMPLES: u64 = 5;
 const BUDGET_ROWS_PER_S: f64 = 110_000.0;
 const BUDGET_MEMORY_BYTES: f64 = (64 << 20) as f64;
 /// Messages that wait for the broker's answer while the backlog is made.
@@ -43,6 +43,7 @@ pub(super) async fn measure(home: &IsolatedHome, store: &Store, context: &Contex
     let (mut rates, mut memory, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..SAMPLES {
         publish(&bus, round).await.map_err(failed)?;
+        super::settled().await;
         let began = Instant::now();
         home.mprism(&["start", "hot"]).await?;
         stored(store).await?;

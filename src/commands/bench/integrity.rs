@@ -54,6 +54,7 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
     };
     store.copy(&copy).await.map_err(|e| refused(e.into()))?;
     store.release(table, generation).await;
+    super::settled().await;
     let mut took = Vec::new();
     for round in 1..=SAMPLES {
         let began = Instant::now();

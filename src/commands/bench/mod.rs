@@ -62,14 +62,19 @@ const STEPS_OF_ALL: u32 = 3;
 
 fn everything(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
     let mut found = Found::default();
+    // As in `settled`.
+    let settle = rustix::fs::sync;
     for name in ["collector", "control", "storage"] {
         context.printer.note(&format!("{name}:"));
+        settle();
         found.add(measure(name, args, context)?);
     }
     context.printer.note("transport:");
+    settle();
     let transport = transport::Plan::short(TRANSPORT_OF_ALL);
     found.add(transport::measure(&transport, context)?);
     context.printer.note("pipeline:");
+    settle();
     let pipeline = pipeline::Plan {
         run_for: PIPELINE_OF_ALL,
         steps: STEPS_OF_ALL,
@@ -78,6 +83,12 @@ fn everything(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
     };
     found.add(pipeline::measure(&pipeline, context)?);
     Ok(found)
+}
+
+/// Waits until what was written is on the disk: whatever is measured next would share the disk with what was measured before.
+async fn settled() {
+    // It cannot fail: what cannot be written is told to who wrote it.
+    let _ended = tokio::task::spawn_blocking(rustix::fs::sync).await;
 }
 
 /// Measures in a home of its own, with its settings as they are.

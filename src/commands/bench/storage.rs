@@ -15,7 +15,7 @@ use crate::error::CliError;
 
 /// As many as MarketPrism says to have archived.
 pub(super) const ROWS: u64 = 1_040_333;
-const SAMPLES: usize = 3;
+const SAMPLES: usize = 5;
 /// Of what the engine copies by itself, the cold worker copies and proves at least so much.
 const COPY_BUDGET: f64 = 0.6;
 /// From the hot store to the cold one, proven, and out of the hot store, proven again.
@@ -41,10 +41,12 @@ pub(super) async fn measure(home: &IsolatedHome, context: &Context) -> Result<Ve
     let (mut bare, mut copies, mut proofs, mut ways) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 1..=SAMPLES {
         fill(&store).await?;
+        super::settled().await;
         let began = Instant::now();
         let copy = format!("INSERT INTO bare.trades ({columns}) SELECT {columns} FROM marketprism_hot.trades");
         execute(&store, &copy).await?;
         bare.push(rate(began));
+        super::settled().await;
         let began = Instant::now();
         let copying = work(&options, None, || async {
             let proven = "SELECT sum(row_count) FROM marketprism_cold.window_ledger FINAL WHERE table = 'trades'";
