@@ -55,14 +55,13 @@ fn measure(name: &str, args: &BenchArgs, context: &Context) -> Result<Found, Cli
     }
 }
 
-/// How long the parts that go on for a time do so where everything is measured: six minutes in all.
+/// How long the parts that go on for a time do so where everything is measured: seven minutes in all.
 const PIPELINE_OF_ALL: Duration = Duration::from_secs(60);
 const TRANSPORT_OF_ALL: Duration = Duration::from_secs(20);
 const STEPS_OF_ALL: u32 = 3;
 
 fn everything(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
     let mut found = Found::default();
-    // As in `settled`.
     let settle = rustix::fs::sync;
     for name in ["collector", "control", "storage"] {
         context.printer.note(&format!("{name}:"));
@@ -160,7 +159,7 @@ fn plan(args: &BenchArgs) -> String {
         "collector" => format!("measure collector {SAMPLES} times, without a home"),
         "transport" => transport::Plan::new(args).to_string(),
         "pipeline" => pipeline::Plan::new(args).to_string(),
-        "all" => "measure everything in temporary homes, in about six minutes".into(),
+        "all" => "measure everything in temporary homes, in about seven minutes".into(),
         name => format!("measure {name} {SAMPLES} times in a temporary home"),
     }
 }
