@@ -95,8 +95,11 @@ async fn what_is_being_copied_is_not_called_missing() {
 /// Of a window with more rows than are copied at once a part is there, and the rest comes: until there is something of a later window.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_copied_in_pieces_is_not_called_missing_between_them() {
+    let rows: u64 = 1_000;
     let home = Home::whole();
-    home.configure("cold: {interval: 500ms, window: 1s, safety_lag: 0s}\n");
+    home.configure(&format!(
+        "cold: {{interval: 500ms, window: 1s, safety_lag: 0s, copy: {{rows_max: {rows}}}}}\n"
+    ));
     home.good(&["start", "--sim", "--sim-rate", "200"]);
     let copied = "SELECT count() FROM marketprism_cold.trades WHERE exchange = 'okx_spot' AND symbol = 'BTC-USDT'";
     home.until("a trade is copied", || match home.query(copied).as_str() {
@@ -135,7 +138,6 @@ async fn what_is_copied_in_pieces_is_not_called_missing_between_them() {
         })
         .await;
     };
-    let rows = mprism_storage::cold::COPIED_AT_ONCE;
     write("hot", at, rows + 1);
     write("cold", at, rows / 2);
     over(at).await;

@@ -78,6 +78,8 @@ async fn a_home_outlives(cuts: u64) -> Option<Vec<(i64, Slowest)>> {
         // A busy machine's disk takes its time, and the collector says how much.
         let before = durable_after(&home).await;
         let cut = at_once(&home, number);
+        // What was received until then is what the home itself stored of it, once it goes on: all of it is on the disk by then.
+        home.flows().await;
         let after = durable_after(&home).await;
         // What was not on the disk yet when everything stood still got there meanwhile, and counts without that time.
         let slowest = before
@@ -87,8 +89,6 @@ async fn a_home_outlives(cuts: u64) -> Option<Vec<(i64, Slowest)>> {
                 _ => (data_type, before),
             })
             .collect();
-        // What was received until then is what the home itself stored of it, once it goes on.
-        home.flows().await;
         comes_back(&home, &cut, &slowest).await;
         outlived.push((cut.at_ms, slowest));
         fs::remove_file(&cut.disk).expect("removed");

@@ -62,7 +62,6 @@ const STEPS_OF_ALL: u32 = 3;
 
 fn everything(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
     let mut found = Found::default();
-    let settle = rustix::fs::sync;
     for name in ["collector", "control", "storage"] {
         context.printer.note(&format!("{name}:"));
         settle();
@@ -85,9 +84,14 @@ fn everything(args: &BenchArgs, context: &Context) -> Result<Found, CliError> {
 }
 
 /// Waits until what was written is on the disk: whatever is measured next would share the disk with what was measured before.
+fn settle() {
+    rustix::fs::sync();
+}
+
+/// As [`settle`], within a measurement.
 async fn settled() {
     // It cannot fail: what cannot be written is told to who wrote it.
-    let _ended = tokio::task::spawn_blocking(rustix::fs::sync).await;
+    let _ended = tokio::task::spawn_blocking(settle).await;
 }
 
 /// Measures in a home of its own, with its settings as they are.

@@ -305,3 +305,49 @@ fn make_durable(file: &File, since: &Oldest, state: &State) {
     }
     state.durable(since);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn how_long_it_took_is_told_from_the_oldest_of_each_type() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = WriterOptions {
+            folder: folder.path().to_path_buf(),
+            epoch: Epoch(7),
+            segment_bytes: 1 << 20,
+            fsync_interval: Duration::from_millis(1),
+        };
+        let writer = Writer::start(options, Arc::new(Tail::new(Epoch(7)))).expect("started");
+        let now = clock::now_ns();
+        let event = |data_type, seconds_ago: i64| Outgoing {
+            data_type,
+            received: UnixNanos(now - seconds_ago * 1_000_000_000),
+            subject: "s".to_owned().into(),
+            message_id: "id".into(),
+            payload: "payload".into(),
+        };
+        let batch = vec![
+            event(DataType::Trade, 7_200),
+            event(DataType::Trade, 1),
+            event(DataType::OrderBook, 3_600),
+        ];
+        let state = writer.state();
+        writer.batches().send(batch).await.expect("taken");
+        writer.finish().await;
+        let hours = state.durable_after_longest();
+        let hours: Vec<(DataType, u64)> = hours
+            .map(|(data_type, took)| (data_type, took.as_secs() / 3_600))
+            .collect();
+        let of = |wanted| {
+            hours
+                .iter()
+                .find(|(data_type, _)| *data_type == wanted)
+                .map(|(_, hours)| *hours)
+        };
+        assert_eq!(of(DataType::Trade), Some(2), "not that of the newest");
+        assert_eq!(of(DataType::OrderBook), Some(1));
+        assert_eq!(of(DataType::FundingRate), Some(0), "nothing came of it");
+    }
+}

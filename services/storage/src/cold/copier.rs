@@ -17,12 +17,23 @@ use crate::tables;
 const ATTEMPTS: usize = 4;
 /// Parts into which a scope of too many rows is cut at once.
 const PARTS: i64 = 60;
-/// Rows of the newest windows that are copied at once at most: a window of more is there piece by piece.
-pub const COPIED_AT_ONCE: u64 = 250_000;
+/// What a gentle copier copies at once at most.
+const GENTLE_ROWS: u64 = 250_000;
 /// A gentle copier pauses for no longer: who is stopped finishes what it is at.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Rows that are copied to another server by naming each.
 pub(super) const NAMED_ROWS: usize = 2_000;
+
+/// Returns how many rows of the newest windows are copied at once at most, where a statement copies so many rows and bytes at most: a
+/// window of more is there piece by piece.
+pub fn copied_at_once(data_type: DataType, limits: (u64, u64)) -> u64 {
+    rows_of_statement(data_type, limits).min(GENTLE_ROWS)
+}
+
+fn rows_of_statement(data_type: DataType, (rows_max, bytes_max): (u64, u64)) -> u64 {
+    let rows_of_bytes = bytes_max / tables::row_bytes(data_type) as u64;
+    rows_max.min(rows_of_bytes).max(1)
+}
 
 /// The servers, which may be one.
 #[derive(Clone, Debug)]
@@ -141,13 +152,12 @@ impl Copier {
         observer: StepObserver,
     ) -> Result<Self, CoverError> {
         let columns = schema::columns(&stores, data_type).await?;
-        let rows_of_bytes = bytes_max / tables::row_bytes(data_type) as u64;
         Ok(Self {
             data_type,
             stores,
             columns,
             generation: 0,
-            rows_max: rows_max.min(rows_of_bytes).max(1),
+            rows_max: rows_of_statement(data_type, (rows_max, bytes_max)),
             pace: Pace::Steady,
             observer,
         })
@@ -157,7 +167,7 @@ impl Copier {
     /// that come meanwhile do not wait for it.
     pub(crate) fn gentle(&self) -> Self {
         Self {
-            rows_max: self.rows_max.min(COPIED_AT_ONCE),
+            rows_max: self.rows_max.min(GENTLE_ROWS),
             pace: Pace::Gentle,
             ..self.clone()
         }

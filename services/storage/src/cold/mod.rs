@@ -29,7 +29,7 @@ use mprism_model::DataType;
 use mprism_runtime::guard::Guard;
 use mprism_runtime::http::ServeError;
 
-pub use copier::COPIED_AT_ONCE;
+pub use copier::copied_at_once;
 pub use fingerprint::hash_of;
 pub use mend::{CopierLock, Differences, Hours, MendError, Mender, Rows};
 pub use step::{Step, StepObserver};

@@ -6,7 +6,7 @@ use mprism_clickhouse::Tier;
 use mprism_clickhouse::time::between;
 use mprism_model::{DataType, UnixMillis};
 use mprism_settings::Settings;
-use mprism_storage::cold::{COPIED_AT_ONCE, DAY, HOUR, hash_of};
+use mprism_storage::cold::{DAY, HOUR, copied_at_once, hash_of};
 use serde::Deserialize;
 
 use super::super::shape::Shape;
@@ -135,6 +135,7 @@ pub(super) async fn look(
         columns: columns.join(", "),
         head: settled - settled.rem_euclid(HOUR),
         copied,
+        copied_at_once: copied_at_once(data_type, (settings.cold.copy_rows_max, settings.cold.copy_bytes_max)),
         to: settled - settled.rem_euclid(copied),
     };
     table.compare().await
@@ -150,6 +151,8 @@ struct Comparing<'a> {
     head: i64,
     /// What of the head is copied at once, in milliseconds.
     copied: i64,
+    /// How many rows of the head are copied at once at most.
+    copied_at_once: u64,
     to: i64,
 }
 
@@ -254,7 +257,8 @@ impl Comparing<'_> {
         );
         // More than is copied at once is copied in pieces.
         let large = format!(
-            "SELECT {start} AS start, count() AS rows FROM {hot} WHERE {spans} GROUP BY start HAVING rows > {COPIED_AT_ONCE}"
+            "SELECT {start} AS start, count() AS rows FROM {hot} WHERE {spans} GROUP BY start HAVING rows > {}",
+            self.copied_at_once
         );
         let newest: Vec<NewestRow> = stores.cold.rows(&newest, QUERY_WITHIN).await?;
         let last: LastRow = stores.cold.row(&last, QUERY_WITHIN).await?;
